@@ -1546,7 +1546,7 @@ BEGIN
   IF attempt.document ?| '{roles,memberships,schemas,privileges}' THEN
     PERFORM rolecall_internal.warn_about_adopted(attempt.document, v_steps);
   END IF;
-  PERFORM rolecall_internal.remember(attempt.document, v_steps);
+  PERFORM rolecall_internal.remember(rolecall_internal.undisputed(attempt.document), v_steps);
   RETURN v_steps;
 END
 $attempt$;
@@ -2564,7 +2564,8 @@ BEGIN
     CROSS JOIN LATERAL (SELECT split_part(e.entry, '=', 1), substr(e.entry, strpos(e.entry, '=') + 1)) AS c(name, value)
     LEFT JOIN pg_database AS d ON d.oid = s.setdatabase
     WHERE s.setrole = to_regrole(quote_ident(audit_settings.role_name))::oid
-      AND NOT v_wanted @> jsonb_build_array(jsonb_build_object('name', c.name));
+      AND NOT v_wanted @> jsonb_build_array(jsonb_build_object('name', c.name))
+      AND NOT starts_with(e.entry, 'rolecall.policy=');
 END
 $audit_settings$;
 
@@ -3149,6 +3150,7 @@ DECLARE
   || jsonb_path_query_array(check_document.document, '$.memberships[*].member')
   || jsonb_path_query_array(check_document.document, '$.settings[*].role')
   || jsonb_path_query_array(check_document.document, '$.declared[*].role')
+  || jsonb_path_query_array(check_document.document, '$.marks[*].role')
   || jsonb_path_query_array(check_document.document, '$.schemas[*].owner ? (@ != null)')
   || jsonb_path_query_array(check_document.document, '$.privileges[*].role ? (@ != null)')
   || jsonb_path_query_array(check_document.document, '$.read_access[*].role')
@@ -3989,6 +3991,153 @@ COMMENT ON FUNCTION rolecall_internal.derived_salt(bytea, text)
   IS 'The salt of the verifier of a reporting role''s password';
 REVOKE ALL ON FUNCTION rolecall_internal.derived_salt(bytea, text) FROM PUBLIC;
 
+-- sql/5-internal/plan/disputed_changes.sql
+CREATE FUNCTION rolecall_internal.disputed_changes(document jsonb) RETURNS rolecall_internal.change[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $disputed_changes$
+DECLARE
+  v_disputed jsonb := disputed_changes.document -> 'disputed';
+  v_theirs jsonb := disputed_changes.document -> 'theirs';
+  v_roles jsonb := coalesce(v_disputed -> 'roles', '[]');
+BEGIN
+  RETURN ARRAY(
+    SELECT ROW(
+             c.operation, c.target, c.statement, NULL, c.locks, '22023',
+             format('the policy of database "%s" says otherwise', v_theirs -> c.target ->> 'database')
+           )::rolecall_internal.change
+    FROM (
+      SELECT p.operation, p.target, p.statement, p.locks
+      FROM unnest(rolecall_internal.plan(
+        v_disputed || jsonb_build_object('roles', jsonb_path_query_array(v_roles, '$[*] ? (!exists(@.state))')), '{}'
+      )) AS p
+      UNION ALL
+      SELECT 'drop_role', r.name, format('DROP ROLE %I', r.name), ARRAY[r.name]
+      FROM jsonb_to_recordset(v_roles) AS r(name text, state text) WHERE r.state = 'absent'
+    ) AS c
+  );
+END
+$disputed_changes$;
+
+COMMENT ON FUNCTION rolecall_internal.disputed_changes(jsonb)
+  IS 'What a policy says and that of another database says otherwise, as skipped changes';
+REVOKE ALL ON FUNCTION rolecall_internal.disputed_changes(jsonb) FROM PUBLIC;
+
+-- sql/5-internal/plan/divided.sql
+CREATE FUNCTION rolecall_internal.divided(document jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $divided$
+DECLARE
+  v_theirs jsonb;
+BEGIN
+  IF NOT (
+    divided.document ? 'declared'
+    OR divided.document @? '$.roles[*] ? (@.state == "absent" && @.protected == true)'
+  ) THEN
+    RETURN divided.document;
+  END IF;
+  v_theirs := rolecall_internal.said_elsewhere((
+    SELECT jsonb_object_agg(n.name, true)
+    FROM (
+      SELECT d ->> 'role' FROM jsonb_array_elements(divided.document -> 'declared') AS d
+      UNION ALL
+      SELECT r ->> 'name' FROM jsonb_array_elements(divided.document -> 'roles') AS r WHERE r ->> 'state' = 'absent'
+    ) AS n(name)
+  ));
+  IF v_theirs IS NULL THEN
+    RETURN divided.document;
+  END IF;
+  RETURN (
+    SELECT divided.document || jsonb_object_agg(p.section, p.rest)
+           || jsonb_build_object('theirs', v_theirs, 'disputed', jsonb_object_agg(p.section, p.disputed))
+    FROM (
+      SELECT s.section, coalesce(jsonb_agg(d.rest ORDER BY r.position) FILTER (WHERE d.rest IS NOT NULL), '[]'),
+             coalesce(jsonb_agg(d.disputed ORDER BY r.position) FILTER (WHERE d.disputed IS NOT NULL), '[]')
+      FROM unnest('{roles,memberships,settings,comments}'::text[]) AS s(section)
+      CROSS JOIN LATERAL jsonb_array_elements(divided.document -> s.section) WITH ORDINALITY AS r(resource, position)
+      CROSS JOIN LATERAL (
+        SELECT v_theirs -> coalesce(r.resource ->> 'member', r.resource ->> CASE s.section WHEN 'roles' THEN 'name'
+                                                                            ELSE 'role' END)
+      ) AS t(theirs)
+      LEFT JOIN LATERAL rolecall_internal.divided_resource(s.section, r.resource, t.theirs) AS x
+        ON t.theirs IS NOT NULL
+      CROSS JOIN LATERAL (
+        SELECT CASE WHEN t.theirs IS NULL THEN r.resource ELSE x.rest END, x.disputed
+      ) AS d(rest, disputed)
+      GROUP BY s.section
+    ) AS p(section, rest, disputed)
+  );
+END
+$divided$;
+
+COMMENT ON FUNCTION rolecall_internal.divided(jsonb)
+  IS 'The document of a policy without what those of other databases say otherwise, with what they say of its roles, '
+     'and with what is disputed, as a document; any other one, or where they say nothing of its roles, as it is';
+REVOKE ALL ON FUNCTION rolecall_internal.divided(jsonb) FROM PUBLIC;
+
+-- sql/5-internal/plan/divided_resource.sql
+-- What only follows from a policy saying everything of a role, such as that it cannot log in, gives way to what
+-- another names. A role that another one describes is not removed.
+CREATE FUNCTION rolecall_internal.divided_resource(section text, resource jsonb, theirs jsonb)
+RETURNS TABLE (rest jsonb, disputed jsonb)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $divided_resource$
+DECLARE
+  v_resource jsonb := divided_resource.resource;
+  v_theirs jsonb := divided_resource.theirs -> replace(divided_resource.section, 'roles', 'attributes');
+  v_usual jsonb := rolecall_internal.usual_attributes();
+  v_others text[];
+BEGIN
+  rest := v_resource;
+  IF v_resource @> '{"state": "absent"}' AND divided_resource.section = 'roles' THEN
+    rest := NULL;
+    disputed := v_resource;
+  ELSIF divided_resource.section = 'roles' THEN
+    v_others := ARRAY(
+      SELECT a.key FROM jsonb_each(coalesce(v_resource -> 'initial', '{}') || (v_resource -> 'attributes')) AS a
+      WHERE v_theirs -> a.key <> a.value
+    );
+    rest := v_resource || jsonb_strip_nulls(jsonb_build_object(
+      'attributes', (v_resource -> 'attributes') - v_others, 'initial', (v_resource -> 'initial') - v_others
+    ));
+    disputed := (
+      SELECT jsonb_build_object('name', v_resource -> 'name', 'attributes', jsonb_object_agg(a.key, a.value))
+      FROM jsonb_each(v_resource -> 'attributes') AS a
+      WHERE a.key = ANY (v_others) AND CASE WHEN v_resource ? 'says'
+             THEN v_resource -> 'says' ? a.key
+           ELSE v_usual -> a.key IS DISTINCT FROM a.value END
+      HAVING count(*) > 0
+    );
+  ELSIF divided_resource.section = 'memberships' THEN
+    v_others := ARRAY(
+      SELECT o.key FROM jsonb_each(v_theirs -> (v_resource ->> 'role')) AS o WHERE v_resource -> o.key <> o.value
+    );
+    rest := v_resource - v_others;
+    disputed := (
+      SELECT jsonb_build_object('member', v_resource -> 'member', 'role', v_resource -> 'role')
+             || jsonb_object_agg(o.key, o.value)
+      FROM jsonb_each(v_resource) AS o
+      WHERE o.key = ANY (v_others) AND (o.key <> 'admin' OR o.value = 'true')
+      HAVING count(*) > 0
+    );
+  ELSIF NOT v_resource ?| '{state,here}' AND (
+    v_theirs -> coalesce(lower(v_resource ->> 'name'), 'comment')
+    <> coalesce(v_resource -> 'comment', v_resource -> 'value')
+  ) THEN
+    rest := NULL;
+    disputed := v_resource;
+  END IF;
+  RETURN NEXT;
+END
+$divided_resource$;
+
+COMMENT ON FUNCTION rolecall_internal.divided_resource(text, jsonb, jsonb)
+  IS 'What a policy says of a role that another database describes too: the part that stays, and the part that is '
+     'disputed; null where there is none';
+REVOKE ALL ON FUNCTION rolecall_internal.divided_resource(text, jsonb, jsonb) FROM PUBLIC;
+
 -- sql/5-internal/policy/edit_distance.sql
 CREATE FUNCTION rolecall_internal.edit_distance(one text, other text) RETURNS integer
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
@@ -4580,7 +4729,7 @@ BEGIN
       FROM (
         SELECT DISTINCT ON (r.section, r.key) r.*
         FROM rolecall_internal.resource AS r
-        WHERE r.section IN ('memberships', 'settings', 'privileges')
+        WHERE r.section IN ('memberships', 'settings', 'privileges', 'comments')
         ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
       ) AS p
       WHERE p.resource IS NOT NULL AND p.sqlstate IS DISTINCT FROM '22023'
@@ -5612,10 +5761,10 @@ DECLARE
 BEGIN
   RETURN CASE
     WHEN v_failure IN ('create_role 55P03', 'rename_role 55P03', 'alter_role 55P03', 'set_password 55P03',
-    'set_comment 55P03', 'set_config 55P03', 'grant_role 55P03', 'revoke_role 55P03',
-    'create_schema 55P03', 'set_owner 55P03', 'grant_privilege 55P03', 'revoke_privilege 55P03',
-    'default_privilege 55P03', 'drop_event_trigger 55P03', 'reassign_owned 55P03', 'drop_owned 55P03',
-    'drop_role 55P03') THEN
+    'set_comment 55P03', 'set_config 55P03', 'leave_mark 55P03', 'grant_role 55P03',
+    'revoke_role 55P03', 'create_schema 55P03', 'set_owner 55P03', 'grant_privilege 55P03',
+    'revoke_privilege 55P03', 'default_privilege 55P03', 'drop_event_trigger 55P03', 'reassign_owned 55P03',
+    'drop_owned 55P03', 'drop_role 55P03') THEN
       'End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.'
     WHEN v_failure IN ('create_role 42501') THEN
       CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN
@@ -5984,7 +6133,7 @@ BEGIN
       FROM pg_db_role_setting AS s
       CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
       CROSS JOIN LATERAL (SELECT split_part(e.entry, '=', 1)) AS n(name)
-      WHERE s.setrole = ANY (v_roles) AND s.setdatabase IN (0, v_here)
+      WHERE s.setrole = ANY (v_roles) AND s.setdatabase IN (0, v_here) AND NOT starts_with(e.entry, 'rolecall.policy=')
     ),
     'schemas', (
       SELECT jsonb_agg(jsonb_build_object('name', n.nspname, 'owner', pg_get_userbyid(n.nspowner)))
@@ -6208,7 +6357,7 @@ BEGIN
       SELECT p.* INTO v_entry FROM rolecall_internal.resource AS p
       WHERE p.section = v_section AND p.key = v_key ORDER BY p.recorded_at DESC LIMIT 1;
       IF NOT coalesce(v_entry.sqlstate IS NULL AND (
-        v_entry.resource @> (v_resource - '{password,note}'::text[])
+        v_entry.resource @> (v_resource - '{password,note,says}'::text[])
         AND (v_section <> 'base_roles' OR v_entry.resource = v_resource)
       ), false)
         OR rolecall_internal.refusal(v_entry) IS NOT NULL
@@ -8470,10 +8619,10 @@ BEGIN
   RETURN CASE
     WHEN current_setting('lock_timeout') = '0' AND patience.operation IN (
       'create_role', 'rename_role', 'alter_role', 'set_password',
-      'set_comment', 'set_config', 'grant_role', 'revoke_role',
-      'create_schema', 'set_owner', 'grant_privilege', 'revoke_privilege',
-      'default_privilege', 'drop_event_trigger', 'reassign_owned', 'drop_owned',
-      'drop_role'
+      'set_comment', 'set_config', 'leave_mark', 'grant_role',
+      'revoke_role', 'create_schema', 'set_owner', 'grant_privilege',
+      'revoke_privilege', 'default_privilege', 'drop_event_trigger', 'reassign_owned',
+      'drop_owned', 'drop_role'
     ) THEN '30s'
     ELSE current_setting('lock_timeout')
   END;
@@ -8630,85 +8779,99 @@ REVOKE ALL ON FUNCTION rolecall_internal.places(jsonb, rolecall_internal.table_g
 -- key `singly` each privilege that a reporting role lacks has a change of its own. With the key `recorded` the
 -- document is what earlier calls have asked for: what this caller may not change about one role is skipped, and the
 -- rest goes on.
+--
+-- Of a policy, what those of other databases say otherwise is skipped.
 CREATE FUNCTION rolecall_internal.plan(document jsonb, passwords jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan$
 DECLARE
   v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+  v_document jsonb := rolecall_internal.divided(plan.document);
 BEGIN
-  IF plan.document ? 'renames' THEN
+  IF v_document ? 'renames' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_renames(plan.document -> 'renames') AS p
+      SELECT p FROM rolecall_internal.plan_renames(v_document -> 'renames') AS p
     );
   END IF;
-  IF plan.document ? 'sessions' THEN
+  IF v_document ? 'sessions' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_sessions(plan.document -> 'sessions', true) AS p
+      SELECT p FROM rolecall_internal.plan_sessions(v_document -> 'sessions', true) AS p
     );
   END IF;
-  IF plan.document ? 'roles' THEN
-    v_changes := v_changes || rolecall_internal.plan_roles(plan.document);
+  IF v_document ? 'roles' THEN
+    v_changes := v_changes || rolecall_internal.plan_roles(v_document);
   END IF;
-  IF plan.document ? 'comments' THEN
+  IF v_document ? 'comments' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_comments(plan.document -> 'comments') AS p
+      SELECT p FROM rolecall_internal.plan_comments(v_document -> 'comments') AS p
     );
   END IF;
-  IF plan.document ? 'passwords' THEN
-    v_changes := v_changes || rolecall_internal.plan_passwords(plan.document, plan.passwords);
+  IF v_document ? 'passwords' THEN
+    v_changes := v_changes || rolecall_internal.plan_passwords(v_document, plan.passwords);
   END IF;
-  IF plan.document ? 'memberships' THEN
-    v_changes := v_changes || rolecall_internal.withhold_powers(rolecall_internal.plan_memberships(plan.document))
-            || ARRAY(SELECT p FROM rolecall_internal.plan_client_timeouts(plan.document) AS p);
+  IF v_document ? 'memberships' THEN
+    v_changes := v_changes || rolecall_internal.withhold_powers(rolecall_internal.plan_memberships(v_document))
+            || ARRAY(SELECT p FROM rolecall_internal.plan_client_timeouts(v_document) AS p);
   END IF;
-  IF plan.document ? 'settings' THEN
+  IF v_document ? 'settings' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_settings(plan.document) AS p
+      SELECT p FROM rolecall_internal.plan_settings(v_document) AS p
     );
   END IF;
-  IF plan.document ? 'declared' THEN
-    v_changes := v_changes || rolecall_internal.plan_declared(plan.document);
+  IF v_document ? 'declared' THEN
+    v_changes := v_changes || rolecall_internal.plan_declared(v_document);
   END IF;
-  IF plan.document ? 'schemas' THEN
+  IF v_document ? 'marks' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_owned_schemas(plan.document -> 'schemas') AS p
+      SELECT p FROM rolecall_internal.plan_mark_ends(v_document -> 'marks') AS p
     );
   END IF;
-  IF plan.document ? 'privileges' THEN
+  IF v_document ? 'schemas' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_privileges(plan.document) AS p
+      SELECT p FROM rolecall_internal.plan_owned_schemas(v_document -> 'schemas') AS p
     );
   END IF;
-  IF plan.document ? 'read_access' THEN
-    v_changes := v_changes || rolecall_internal.keep_others(plan.document -> 'read_access', ARRAY(
-      SELECT p FROM rolecall_internal.plan_read_access(plan.document -> 'read_access', plan.document ? 'singly') AS p
+  IF v_document ? 'privileges' THEN
+    v_changes := v_changes || ARRAY(
+      SELECT p FROM rolecall_internal.plan_privileges(v_document) AS p
+    );
+  END IF;
+  IF v_document ? 'read_access' THEN
+    v_changes := v_changes || rolecall_internal.keep_others(v_document -> 'read_access', ARRAY(
+      SELECT p FROM rolecall_internal.plan_read_access(v_document -> 'read_access', v_document ? 'singly') AS p
     ));
   END IF;
-  IF plan.document ? 'watch' THEN
+  IF v_document ? 'watch' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_watch(plan.document -> 'watch') AS p
+      SELECT p FROM rolecall_internal.plan_watch(v_document -> 'watch') AS p
     );
   END IF;
-  IF plan.document ? 'operators' THEN
+  IF v_document ? 'operators' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_operators(plan.document) AS p
+      SELECT p FROM rolecall_internal.plan_operators(v_document) AS p
     );
   END IF;
-  IF plan.document @? '$.sessions[*] ? (@.state == "absent")' THEN
+  IF v_document @? '$.sessions[*] ? (@.state == "absent")' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_sessions(plan.document -> 'sessions', false) AS p
+      SELECT p FROM rolecall_internal.plan_sessions(v_document -> 'sessions', false) AS p
     );
   END IF;
-  IF plan.document @? '$.roles[*] ? (@.state == "absent")' THEN
+  IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_removals(plan.document -> 'roles') AS p
+      SELECT p FROM rolecall_internal.plan_removals(v_document -> 'roles') AS p
     );
   END IF;
-  IF plan.document @? '$.memberships[*] ? (@.state == "absent")' THEN
+  IF v_document @? '$.memberships[*] ? (@.state == "absent")' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_left_timeouts(plan.document -> 'memberships') AS p
+      SELECT p FROM rolecall_internal.plan_left_timeouts(v_document -> 'memberships') AS p
     );
+  END IF;
+  IF v_document ? 'declared' THEN
+    v_changes := v_changes || ARRAY(SELECT p FROM rolecall_internal.plan_marks(v_document) AS p);
+  END IF;
+  IF v_document ? 'disputed' THEN
+    v_changes := v_changes || rolecall_internal.disputed_changes(v_document);
   END IF;
   RETURN CASE WHEN plan.document ? 'recorded' THEN rolecall_internal.left_to_others(v_changes)
               ELSE v_changes END;
@@ -9147,9 +9310,9 @@ BEGIN
   RETURN QUERY
     SELECT 'set_comment', c.role, format('COMMENT ON ROLE %I IS %L', c.role, c.comment), NULL::text,
            ARRAY[c.role], NULL::text, NULL::text
-    FROM ROWS FROM (jsonb_to_recordset(plan_comments.resources) AS (role text, comment text))
-         WITH ORDINALITY AS c(role, comment, position)
-    WHERE NOT EXISTS (
+    FROM ROWS FROM (jsonb_to_recordset(plan_comments.resources) AS (role text, comment text, state text))
+         WITH ORDINALITY AS c(role, comment, state, position)
+    WHERE c.state IS NULL AND NOT EXISTS (
       SELECT FROM pg_shdescription AS d
       WHERE d.objoid = to_regrole(quote_ident(c.role))::oid AND d.classoid = 'pg_authid'::regclass
         AND d.description = c.comment
@@ -9703,6 +9866,84 @@ COMMENT ON FUNCTION rolecall_internal.plan_lost_grants(jsonb)
      'after they are granted it again';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_lost_grants(jsonb) FROM PUBLIC;
 
+-- sql/5-internal/plan/plan_mark_ends.sql
+CREATE FUNCTION rolecall_internal.plan_mark_ends(resources jsonb) RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_mark_ends$
+BEGIN
+  RETURN QUERY
+    SELECT 'leave_mark', r.role,
+           format('ALTER ROLE %I IN DATABASE %I RESET rolecall.policy', r.role, current_database()),
+           NULL::text, ARRAY[r.role], NULL::text, NULL::text
+    FROM jsonb_to_recordset(plan_mark_ends.resources) AS r(role text)
+    JOIN pg_db_role_setting AS k ON k.setrole = to_regrole(quote_ident(r.role))::oid AND k.setdatabase = (
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    )
+    WHERE EXISTS (SELECT FROM unnest(k.setconfig) AS e(setting) WHERE starts_with(e.setting, 'rolecall.policy='))
+      AND has_table_privilege(
+        to_regrole(quote_ident(current_user))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+      );
+END
+$plan_mark_ends$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_mark_ends(jsonb)
+  IS 'The marks of roles that this database is to say nothing of any more';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_mark_ends(jsonb) FROM PUBLIC;
+
+-- sql/5-internal/plan/plan_marks.sql
+-- One change for all of them, as a policy can have many users. What is only recorded leaves a mark where the role, and
+-- with it the earlier mark, is gone.
+CREATE FUNCTION rolecall_internal.plan_marks(document jsonb) RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_marks$
+DECLARE
+  v_here oid := (
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+  );
+BEGIN
+  IF NOT has_table_privilege(
+    to_regrole(quote_ident(current_user))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+  )
+    OR current_setting('transaction_read_only')::boolean
+  THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    WITH present AS MATERIALIZED (
+      SELECT k.setrole AS role, rolecall_internal.read_mark(e.setting) AS said
+      FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
+      WHERE k.setdatabase = v_here AND starts_with(e.setting, 'rolecall.policy=')
+    )
+    SELECT 'leave_mark', min(s.role), string_agg(format(
+             'ALTER ROLE %I IN DATABASE %I SET rolecall.policy = %L', s.role, current_database(), m.said
+           ), '; ' ORDER BY s.role COLLATE "C"),
+           NULL::text, array_agg(s.role ORDER BY s.role COLLATE "C"), NULL::text, NULL::text
+    FROM rolecall_internal.said_here(plan_marks.document) AS s
+    CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(s.role))::oid OFFSET 0) AS r(oid)
+    LEFT JOIN present AS p ON p.role = r.oid
+    CROSS JOIN LATERAL (
+      SELECT CASE WHEN s.exact OR p.said IS NULL THEN s.said
+                  ELSE p.said || (
+                    SELECT coalesce(jsonb_object_agg(e.key, coalesce(p.said -> e.key, '{}') || e.value), '{}')
+                    FROM jsonb_each(s.said) AS e
+                  ) END
+    ) AS m(said)
+    WHERE m.said IS DISTINCT FROM p.said
+      AND CASE WHEN r.oid IS NULL THEN true
+               ELSE NOT plan_marks.document ? 'recorded' AND NOT has_table_privilege(
+                 r.oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+               ) END
+    HAVING count(*) > 0;
+END
+$plan_marks$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_marks(jsonb)
+  IS 'The mark that a document leaves on each role that a policy describes; of one that it does not describe exactly, '
+     'what was said before is said too';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_marks(jsonb) FROM PUBLIC;
+
 -- sql/5-internal/plan/plan_memberships.sql
 CREATE FUNCTION rolecall_internal.plan_memberships(document jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -10122,6 +10363,9 @@ BEGIN
       ON w.role = d.role AND lower(w.name) = lower(n.name) AND w.state IS NULL
         AND coalesce(w.here, false) = (b.datname IS NOT NULL)
     WHERE d.exact AND w.role IS NULL AND coalesce(b.datname, current_database()) = current_database()
+      AND NOT starts_with(e.entry, 'rolecall.policy=')
+      AND (b.datname IS NOT NULL
+           OR (plan_other_settings.document -> 'theirs' -> d.role -> 'settings' ? lower(n.name)) IS NOT TRUE)
       AND NOT (n.name = 'statement_timeout' AND EXISTS (
         SELECT FROM pg_auth_members AS m
         JOIN pg_db_role_setting AS g ON g.setrole = m.roleid
@@ -11316,6 +11560,7 @@ DECLARE
   v_steps rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
   FOREACH v_change IN ARRAY planned_steps.changes LOOP
+    CONTINUE WHEN v_change.operation = 'leave_mark';
     v_steps := v_steps || rolecall_internal.step_of(
       v_change, CASE WHEN v_change.sqlstate IS NULL THEN 'planned' ELSE 'skipped' END,
       v_change.sqlstate,
@@ -11672,11 +11917,13 @@ BEGIN
              WHEN s.definition ? 'state' THEN
                s.definition || jsonb_build_object('name', s.name, 'protected', true)
              WHEN s.exact THEN jsonb_build_object(
-               'name', s.name, 'protected', true, 'password', p.password, 'attributes', v_usual || s.base || s.given
+               'name', s.name, 'protected', true, 'password', p.password, 'says', g.names,
+               'attributes', v_usual || s.base || s.given
              )
              -- What is there already may only gain, but for a base role.
              ELSE jsonb_build_object(
-               'name', s.name, 'protected', true, 'password', p.password, 'initial', v_usual || s.base || s.given,
+               'name', s.name, 'protected', true, 'password', p.password, 'says', g.names,
+               'initial', v_usual || s.base || s.given,
                'attributes', CASE WHEN policy_role_resources.exact THEN s.base ELSE '{}' END || (
                  SELECT coalesce(jsonb_object_agg(g.key, g.value), '{}')
                  FROM jsonb_each(s.base || s.given) AS g(key, value) WHERE g.value = 'true'
@@ -11686,6 +11933,7 @@ BEGIN
     CROSS JOIN LATERAL (
       SELECT coalesce(nullif(policy_role_resources.passwords -> s.name, 'null'), s.definition -> 'password')
     ) AS p(password)
+    CROSS JOIN LATERAL (SELECT to_jsonb(ARRAY(SELECT jsonb_object_keys(s.given)))) AS g(names)
   );
 END
 $policy_role_resources$;
@@ -12613,6 +12861,27 @@ $read_access$;
 COMMENT ON FUNCTION rolecall_internal.read_access(text, text[], text[], text[], text[]) IS 'A read_access resource';
 REVOKE ALL ON FUNCTION rolecall_internal.read_access(text, text[], text[], text[], text[]) FROM PUBLIC;
 
+-- sql/5-internal/plan/read_mark.sql
+CREATE FUNCTION rolecall_internal.read_mark(setting text) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $read_mark$
+DECLARE
+  v_said jsonb;
+BEGIN
+  v_said := substr(read_mark.setting, length('rolecall.policy') + 2)::jsonb;
+  RETURN CASE WHEN jsonb_typeof(v_said) = 'object'
+                AND (v_said @? 'strict $.* ? (@.type() != "object")') IS NOT TRUE
+                AND (v_said @? 'strict $.memberships.* ? (@.type() != "object")') IS NOT TRUE THEN v_said END;
+EXCEPTION
+  WHEN SQLSTATE '22000' THEN
+    RETURN NULL;
+END
+$read_mark$;
+
+COMMENT ON FUNCTION rolecall_internal.read_mark(text) IS 'What a mark says, by section and key; null where it is none';
+REVOKE ALL ON FUNCTION rolecall_internal.read_mark(text) FROM PUBLIC;
+
 -- sql/5-internal/secrets/read_secret.sql
 CREATE FUNCTION rolecall_internal.read_secret(secret_key text, strict boolean) RETURNS bytea
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -13267,7 +13536,7 @@ BEGIN
     FROM jsonb_each(v_document) AS s(section, resources), jsonb_array_elements(s.resources) AS r(resource)
     CROSS JOIN LATERAL (
       SELECT rolecall_internal.record_key(s.section, r.resource),
-             jsonb_strip_nulls(r.resource - CASE s.section WHEN 'roles' THEN '{password,note,state}'
+             jsonb_strip_nulls(r.resource - CASE s.section WHEN 'roles' THEN '{password,note,state,says}'
              WHEN 'read_access' THEN '{watched}' ELSE '{}' END::text[])
       OFFSET 0 -- Each is worked out once, not wherever it is used.
     ) AS a(key, resource)
@@ -13684,7 +13953,7 @@ DECLARE
   v_reported rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
   FOREACH v_step IN ARRAY reported.round LOOP
-    CONTINUE WHEN v_step.status IN ('again', 'failed');
+    CONTINUE WHEN v_step.status IN ('again', 'failed') OR v_step.operation = 'leave_mark';
     IF v_step.status = 'ignored' THEN
       v_step.status := 'skipped';
     END IF;
@@ -14296,6 +14565,95 @@ COMMENT ON FUNCTION rolecall_internal.run_reporting(jsonb, jsonb, interval, bool
      'for';
 REVOKE ALL ON FUNCTION rolecall_internal.run_reporting(jsonb, jsonb, interval, boolean, boolean) FROM PUBLIC;
 
+-- sql/5-internal/plan/said_elsewhere.sql
+CREATE FUNCTION rolecall_internal.said_elsewhere(names jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $said_elsewhere$
+BEGIN
+  RETURN (
+    WITH marked AS (
+      SELECT r.rolname::text AS role, d.datname::text AS database, m.said
+      FROM pg_db_role_setting AS k
+      JOIN pg_roles AS r ON r.oid = k.setrole AND said_elsewhere.names ? r.rolname::text
+      JOIN pg_database AS d ON d.oid = k.setdatabase AND d.datname <> current_database()
+      CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
+      CROSS JOIN LATERAL (
+        SELECT CASE WHEN starts_with(e.setting, 'rolecall.policy=')
+                      THEN rolecall_internal.read_mark(e.setting) END
+        OFFSET 0
+      ) AS m(said)
+      WHERE m.said IS NOT NULL
+    ),
+    section AS (
+      SELECT m.role, s.section, jsonb_object_agg(x.key, x.value ORDER BY m.database COLLATE "C" DESC) AS entries
+      FROM marked AS m
+      CROSS JOIN LATERAL jsonb_each(m.said) AS s(section, entries)
+      CROSS JOIN LATERAL jsonb_each(s.entries) AS x
+      GROUP BY m.role, s.section
+      UNION ALL
+      SELECT m.role, 'database', to_jsonb(min(m.database COLLATE "C")) FROM marked AS m GROUP BY m.role
+    ),
+    role AS (
+      SELECT s.role, jsonb_object_agg(s.section, s.entries) AS said FROM section AS s GROUP BY s.role
+    )
+    SELECT jsonb_object_agg(r.role, r.said) FROM role AS r
+  );
+END
+$said_elsewhere$;
+
+COMMENT ON FUNCTION rolecall_internal.said_elsewhere(jsonb)
+  IS 'What the policies of other databases say of roles, which are the keys of an object: role by role, section by '
+     'section; null where they describe none of them';
+REVOKE ALL ON FUNCTION rolecall_internal.said_elsewhere(jsonb) FROM PUBLIC;
+
+-- sql/5-internal/plan/said_here.sql
+CREATE FUNCTION rolecall_internal.said_here(document jsonb) RETURNS TABLE (role text, exact boolean, said jsonb)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $said_here$
+DECLARE
+  v_usual jsonb := rolecall_internal.usual_attributes();
+BEGIN
+  RETURN QUERY
+    WITH entry AS (
+      SELECT r.resource ->> 'name', 'attributes', a.key, a.value
+      FROM jsonb_array_elements(said_here.document -> 'roles') AS r(resource)
+      CROSS JOIN LATERAL jsonb_each(r.resource -> 'attributes') AS a
+      WHERE CASE WHEN r.resource ? 'says'
+             THEN r.resource -> 'says' ? a.key
+           ELSE v_usual -> a.key IS DISTINCT FROM a.value END
+      UNION ALL
+      SELECT m.resource ->> 'member', 'memberships', m.resource ->> 'role', jsonb_strip_nulls(jsonb_build_object(
+               'admin', nullif(m.resource -> 'admin', 'false'), 'inherit', m.resource -> 'inherit',
+               'set', m.resource -> 'set'
+             ))
+      FROM jsonb_array_elements(said_here.document -> 'memberships') AS m(resource)
+      WHERE NOT m.resource ? 'state'
+      UNION ALL
+      SELECT s.resource ->> 'role', 'settings', lower(s.resource ->> 'name'), s.resource -> 'value'
+      FROM jsonb_array_elements(said_here.document -> 'settings') AS s(resource)
+      WHERE NOT s.resource ?| '{state,here}'
+      UNION ALL
+      SELECT c.resource ->> 'role', 'comments', 'comment', c.resource -> 'comment'
+      FROM jsonb_array_elements(said_here.document -> 'comments') AS c(resource)
+      WHERE NOT c.resource ? 'state'
+    ),
+    section AS (
+      SELECT e.role, e.section, jsonb_object_agg(e.key, e.value) AS entries
+      FROM entry AS e(role, section, key, value) GROUP BY e.role, e.section
+    )
+    SELECT d.role, d.exact, coalesce(jsonb_object_agg(s.section, s.entries) FILTER (WHERE s.role IS NOT NULL), '{}')
+    FROM jsonb_to_recordset(said_here.document -> 'declared') AS d(role text, exact boolean)
+    LEFT JOIN section AS s ON s.role = d.role
+    GROUP BY d.role, d.exact;
+END
+$said_here$;
+
+COMMENT ON FUNCTION rolecall_internal.said_here(jsonb)
+  IS 'What a document says of the roles that a policy describes, as marks have it';
+REVOKE ALL ON FUNCTION rolecall_internal.said_here(jsonb) FROM PUBLIC;
+
 -- sql/5-internal/passwords/saslprep.sql
 -- SASLprep (RFC 4013) as the server and libpq do it. Both take the password as it is where preparation fails (bytes
 -- that are not UTF-8, a forbidden code point, a breach of the rule on right-to-left text, nothing left), and both look
@@ -14773,6 +15131,8 @@ BEGIN
              skipped_hint.change.locks[2], skipped_hint.change.locks[1])
     WHEN skipped_hint.change.sqlstate = '2BP01'
       THEN 'To give it back, run: ' || skipped_hint.change.statement
+    WHEN skipped_hint.change.sqlstate = '22023' AND skipped_hint.change.note LIKE 'the policy of database%'
+      THEN 'Leave it out of one of the two policies, or have both say the same.'
     ELSE CASE WHEN skipped_hint.change.operation = 'alter_role' THEN 'Ask a superuser to run: '
               ELSE 'Ask the owner, or a superuser, to run: ' END || skipped_hint.change.statement
   END;
@@ -15302,6 +15662,20 @@ COMMENT ON FUNCTION rolecall_internal.undeclared_changes(oid[])
      'them';
 REVOKE ALL ON FUNCTION rolecall_internal.undeclared_changes(oid[]) FROM PUBLIC;
 
+-- sql/5-internal/plan/undisputed.sql
+CREATE FUNCTION rolecall_internal.undisputed(document jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $undisputed$
+BEGIN
+  RETURN rolecall_internal.divided(undisputed.document) - '{theirs,disputed}'::text[];
+END
+$undisputed$;
+
+COMMENT ON FUNCTION rolecall_internal.undisputed(jsonb)
+  IS 'A document without what policies of other databases say otherwise: what is remembered of it';
+REVOKE ALL ON FUNCTION rolecall_internal.undisputed(jsonb) FROM PUBLIC;
+
 -- sql/5-internal/reading/untrusted_owners.sql
 -- Every role uses it that makes a table, superusers included.
 CREATE FUNCTION rolecall_internal.untrusted_owners() RETURNS text
@@ -15333,7 +15707,7 @@ COMMENT ON FUNCTION rolecall_internal.untrusted_owners()
   IS 'What the trigger uses that belongs to a role that is not a superuser; null where nothing does';
 REVOKE ALL ON FUNCTION rolecall_internal.untrusted_owners() FROM PUBLIC;
 
--- sql/5-internal/policy/usual_attributes.sql
+-- sql/5-internal/plan/usual_attributes.sql
 CREATE FUNCTION rolecall_internal.usual_attributes() RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -15421,11 +15795,18 @@ BEGIN
     ) THEN 'skip: another transaction created it at the same moment'
     WHEN operation || ' ' || code IN (
       'rename_role 23505', 'alter_role 23505', 'set_password 23505', 'set_comment 23505',
-      'set_config 23505', 'grant_privilege 23505', 'revoke_privilege 23505', 'default_privilege 23505'
+      'set_config 23505', 'leave_mark 23505', 'grant_privilege 23505', 'revoke_privilege 23505',
+      'default_privilege 23505'
     ) THEN 'retry'
     WHEN operation || ' ' || code IN (
       'set_config 3D000'
     ) THEN 'skip: the database that the setting was for is gone already'
+    WHEN operation || ' ' || code IN (
+      'leave_mark 42704', 'set_owner 42P01', 'set_owner 3F000', 'set_owner 42704',
+      'grant_privilege 42P01', 'grant_privilege 3F000', 'grant_privilege 42704', 'revoke_privilege 42P01',
+      'revoke_privilege 3F000', 'revoke_privilege 42704', 'default_privilege 42P01', 'default_privilege 3F000',
+      'default_privilege 42704', 'terminate_sessions 42704', 'reassign_owned 42704', 'drop_role 2BP01'
+    ) THEN 'again'
     WHEN operation || ' ' || code IN (
       'grant_role 23505'
     ) THEN 'skip: another transaction granted it at the same moment'
@@ -15435,12 +15816,6 @@ BEGIN
     WHEN operation || ' ' || code IN (
       'revoke_role 42704', 'drop_event_trigger 42704', 'drop_owned 42704', 'drop_role 42704'
     ) THEN 'skip: it is gone already'
-    WHEN operation || ' ' || code IN (
-      'set_owner 42P01', 'set_owner 3F000', 'set_owner 42704', 'grant_privilege 42P01',
-      'grant_privilege 3F000', 'grant_privilege 42704', 'revoke_privilege 42P01', 'revoke_privilege 3F000',
-      'revoke_privilege 42704', 'default_privilege 42P01', 'default_privilege 3F000', 'default_privilege 42704',
-      'terminate_sessions 42704', 'reassign_owned 42704', 'drop_role 2BP01'
-    ) THEN 'again'
   END;
 END
 $verdict$;
@@ -16100,7 +16475,9 @@ BEGIN
       JOIN pg_auth_members AS e ON e.member = x.oid
       WHERE (x.role, pg_get_userbyid(e.roleid)::text) NOT IN (
         SELECT s.resource ->> 'member', s.resource ->> 'role' FROM said AS s
-      )
+      ) AND (
+        with_excess.document -> 'theirs' -> x.role -> 'memberships' ? pg_get_userbyid(e.roleid)::text
+      ) IS NOT TRUE
     )
     SELECT coalesce(jsonb_agg(a.resource ORDER BY a.depth, a.position), '[]')
     FROM (
@@ -17156,6 +17533,12 @@ BEGIN
   FOREACH v_step IN ARRAY rolecall_internal.forget_role(forget.role_name, forget.dry_run) LOOP
     RETURN NEXT v_step;
   END LOOP;
+  IF forget.dry_run IS NOT TRUE THEN
+    -- What a policy has left on the role for other databases is no row.
+    PERFORM rolecall_internal.run(jsonb_build_object(
+      'marks', jsonb_build_array(jsonb_build_object('role', forget.role_name))
+    ), false);
+  END IF;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -17435,7 +17818,10 @@ BEGIN
       AND NOT (r.rolsuper OR r.rolcreatedb OR r.rolcreaterole OR r.rolreplication OR r.rolbypassrls)
       AND 'default_transaction_read_only=on' = ANY (s.setconfig)
       AND EXISTS (SELECT FROM unnest(s.setconfig) AS c(setting) WHERE starts_with(c.setting, 'search_path='))
-      AND NOT EXISTS (SELECT FROM pg_db_role_setting AS o WHERE o.setrole = r.oid AND o.setdatabase <> 0)
+      AND NOT EXISTS (
+        SELECT FROM pg_db_role_setting AS o CROSS JOIN LATERAL unnest(o.setconfig) AS c(setting)
+        WHERE o.setrole = r.oid AND o.setdatabase <> 0 AND NOT starts_with(c.setting, 'rolecall.policy=')
+      )
       AND NOT EXISTS (SELECT FROM pg_auth_members AS m WHERE m.member = r.oid)
       AND NOT EXISTS (
         SELECT FROM pg_shdepend AS d WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = r.oid
@@ -19777,7 +20163,7 @@ BEGIN
   IF attempt.document ?| '{roles,memberships,schemas,privileges}' THEN
     PERFORM rolecall_internal.warn_about_adopted(attempt.document, v_steps);
   END IF;
-  PERFORM rolecall_internal.remember(attempt.document, v_steps);
+  PERFORM rolecall_internal.remember(rolecall_internal.undisputed(attempt.document), v_steps);
   RETURN v_steps;
 END
 $attempt$;
@@ -20543,6 +20929,51 @@ COMMENT ON FUNCTION rolecall_internal.audit_search_path(text, oid, jsonb)
      'their code';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_search_path(text, oid, jsonb) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_settings(role_name text) RETURNS SETOF rolecall_internal.finding
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $audit_settings$
+DECLARE
+  v_wanted jsonb;
+BEGIN
+  SELECT coalesce(jsonb_agg(s.resource), '[]') INTO v_wanted
+  FROM (
+    SELECT p.* FROM (
+      SELECT DISTINCT ON (r.section, r.key) r.*
+      FROM rolecall_internal.resource AS r
+      WHERE r.section = 'settings' AND r.key ->> 0 = audit_settings.role_name
+      ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+    ) AS p
+    WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
+  ) AS s;
+  RETURN QUERY
+    SELECT 'warning', quote_ident(audit_settings.role_name) || ' -> setting', w.setting ->> 'name',
+           'is not as it was asked for', c.statement
+    FROM jsonb_array_elements(v_wanted) AS w(setting)
+    CROSS JOIN LATERAL rolecall_internal.plan_settings(
+      jsonb_build_object('settings', jsonb_build_array(w.setting))
+    ) AS c;
+  IF rolecall_internal.newest_record('roles', jsonb_build_array(audit_settings.role_name)) IS NULL THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    SELECT 'info', quote_ident(audit_settings.role_name) || ' -> setting', c.name,
+           concat('is ', c.value, ', which nobody asked for here'),
+           format('ALTER ROLE %I%s RESET %I',
+                  audit_settings.role_name, ' IN DATABASE ' || quote_ident(d.datname), c.name)
+    FROM pg_db_role_setting AS s
+    CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
+    CROSS JOIN LATERAL (SELECT split_part(e.entry, '=', 1), substr(e.entry, strpos(e.entry, '=') + 1)) AS c(name, value)
+    LEFT JOIN pg_database AS d ON d.oid = s.setdatabase
+    WHERE s.setrole = to_regrole(quote_ident(audit_settings.role_name))::oid
+      AND NOT v_wanted @> jsonb_build_array(jsonb_build_object('name', c.name))
+      AND NOT starts_with(e.entry, 'rolecall.policy=');
+END
+$audit_settings$;
+
+COMMENT ON FUNCTION rolecall_internal.audit_settings(text)
+  IS 'Settings of the role that differ from what was asked for, or that nobody asked for here';
+
 CREATE FUNCTION rolecall_internal.audit_shards(role_name text, role_oid oid, definition jsonb)
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -20803,6 +21234,7 @@ DECLARE
   || jsonb_path_query_array(check_document.document, '$.memberships[*].member')
   || jsonb_path_query_array(check_document.document, '$.settings[*].role')
   || jsonb_path_query_array(check_document.document, '$.declared[*].role')
+  || jsonb_path_query_array(check_document.document, '$.marks[*].role')
   || jsonb_path_query_array(check_document.document, '$.schemas[*].owner ? (@ != null)')
   || jsonb_path_query_array(check_document.document, '$.privileges[*].role ? (@ != null)')
   || jsonb_path_query_array(check_document.document, '$.read_access[*].role')
@@ -21126,6 +21558,150 @@ $depending$;
 
 COMMENT ON FUNCTION rolecall_internal.depending(oid)
   IS 'What pg_shdepend has about a role, with names where they can be known from this database';
+
+CREATE FUNCTION rolecall_internal.disputed_changes(document jsonb) RETURNS rolecall_internal.change[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $disputed_changes$
+DECLARE
+  v_disputed jsonb := disputed_changes.document -> 'disputed';
+  v_theirs jsonb := disputed_changes.document -> 'theirs';
+  v_roles jsonb := coalesce(v_disputed -> 'roles', '[]');
+BEGIN
+  RETURN ARRAY(
+    SELECT ROW(
+             c.operation, c.target, c.statement, NULL, c.locks, '22023',
+             format('the policy of database "%s" says otherwise', v_theirs -> c.target ->> 'database')
+           )::rolecall_internal.change
+    FROM (
+      SELECT p.operation, p.target, p.statement, p.locks
+      FROM unnest(rolecall_internal.plan(
+        v_disputed || jsonb_build_object('roles', jsonb_path_query_array(v_roles, '$[*] ? (!exists(@.state))')), '{}'
+      )) AS p
+      UNION ALL
+      SELECT 'drop_role', r.name, format('DROP ROLE %I', r.name), ARRAY[r.name]
+      FROM jsonb_to_recordset(v_roles) AS r(name text, state text) WHERE r.state = 'absent'
+    ) AS c
+  );
+END
+$disputed_changes$;
+
+COMMENT ON FUNCTION rolecall_internal.disputed_changes(jsonb)
+  IS 'What a policy says and that of another database says otherwise, as skipped changes';
+REVOKE ALL ON FUNCTION rolecall_internal.disputed_changes(jsonb) FROM PUBLIC;
+
+CREATE FUNCTION rolecall_internal.divided(document jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $divided$
+DECLARE
+  v_theirs jsonb;
+BEGIN
+  IF NOT (
+    divided.document ? 'declared'
+    OR divided.document @? '$.roles[*] ? (@.state == "absent" && @.protected == true)'
+  ) THEN
+    RETURN divided.document;
+  END IF;
+  v_theirs := rolecall_internal.said_elsewhere((
+    SELECT jsonb_object_agg(n.name, true)
+    FROM (
+      SELECT d ->> 'role' FROM jsonb_array_elements(divided.document -> 'declared') AS d
+      UNION ALL
+      SELECT r ->> 'name' FROM jsonb_array_elements(divided.document -> 'roles') AS r WHERE r ->> 'state' = 'absent'
+    ) AS n(name)
+  ));
+  IF v_theirs IS NULL THEN
+    RETURN divided.document;
+  END IF;
+  RETURN (
+    SELECT divided.document || jsonb_object_agg(p.section, p.rest)
+           || jsonb_build_object('theirs', v_theirs, 'disputed', jsonb_object_agg(p.section, p.disputed))
+    FROM (
+      SELECT s.section, coalesce(jsonb_agg(d.rest ORDER BY r.position) FILTER (WHERE d.rest IS NOT NULL), '[]'),
+             coalesce(jsonb_agg(d.disputed ORDER BY r.position) FILTER (WHERE d.disputed IS NOT NULL), '[]')
+      FROM unnest('{roles,memberships,settings,comments}'::text[]) AS s(section)
+      CROSS JOIN LATERAL jsonb_array_elements(divided.document -> s.section) WITH ORDINALITY AS r(resource, position)
+      CROSS JOIN LATERAL (
+        SELECT v_theirs -> coalesce(r.resource ->> 'member', r.resource ->> CASE s.section WHEN 'roles' THEN 'name'
+                                                                            ELSE 'role' END)
+      ) AS t(theirs)
+      LEFT JOIN LATERAL rolecall_internal.divided_resource(s.section, r.resource, t.theirs) AS x
+        ON t.theirs IS NOT NULL
+      CROSS JOIN LATERAL (
+        SELECT CASE WHEN t.theirs IS NULL THEN r.resource ELSE x.rest END, x.disputed
+      ) AS d(rest, disputed)
+      GROUP BY s.section
+    ) AS p(section, rest, disputed)
+  );
+END
+$divided$;
+
+COMMENT ON FUNCTION rolecall_internal.divided(jsonb)
+  IS 'The document of a policy without what those of other databases say otherwise, with what they say of its roles, '
+     'and with what is disputed, as a document; any other one, or where they say nothing of its roles, as it is';
+REVOKE ALL ON FUNCTION rolecall_internal.divided(jsonb) FROM PUBLIC;
+
+-- What only follows from a policy saying everything of a role, such as that it cannot log in, gives way to what
+-- another names. A role that another one describes is not removed.
+CREATE FUNCTION rolecall_internal.divided_resource(section text, resource jsonb, theirs jsonb)
+RETURNS TABLE (rest jsonb, disputed jsonb)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $divided_resource$
+DECLARE
+  v_resource jsonb := divided_resource.resource;
+  v_theirs jsonb := divided_resource.theirs -> replace(divided_resource.section, 'roles', 'attributes');
+  v_usual jsonb := rolecall_internal.usual_attributes();
+  v_others text[];
+BEGIN
+  rest := v_resource;
+  IF v_resource @> '{"state": "absent"}' AND divided_resource.section = 'roles' THEN
+    rest := NULL;
+    disputed := v_resource;
+  ELSIF divided_resource.section = 'roles' THEN
+    v_others := ARRAY(
+      SELECT a.key FROM jsonb_each(coalesce(v_resource -> 'initial', '{}') || (v_resource -> 'attributes')) AS a
+      WHERE v_theirs -> a.key <> a.value
+    );
+    rest := v_resource || jsonb_strip_nulls(jsonb_build_object(
+      'attributes', (v_resource -> 'attributes') - v_others, 'initial', (v_resource -> 'initial') - v_others
+    ));
+    disputed := (
+      SELECT jsonb_build_object('name', v_resource -> 'name', 'attributes', jsonb_object_agg(a.key, a.value))
+      FROM jsonb_each(v_resource -> 'attributes') AS a
+      WHERE a.key = ANY (v_others) AND CASE WHEN v_resource ? 'says'
+             THEN v_resource -> 'says' ? a.key
+           ELSE v_usual -> a.key IS DISTINCT FROM a.value END
+      HAVING count(*) > 0
+    );
+  ELSIF divided_resource.section = 'memberships' THEN
+    v_others := ARRAY(
+      SELECT o.key FROM jsonb_each(v_theirs -> (v_resource ->> 'role')) AS o WHERE v_resource -> o.key <> o.value
+    );
+    rest := v_resource - v_others;
+    disputed := (
+      SELECT jsonb_build_object('member', v_resource -> 'member', 'role', v_resource -> 'role')
+             || jsonb_object_agg(o.key, o.value)
+      FROM jsonb_each(v_resource) AS o
+      WHERE o.key = ANY (v_others) AND (o.key <> 'admin' OR o.value = 'true')
+      HAVING count(*) > 0
+    );
+  ELSIF NOT v_resource ?| '{state,here}' AND (
+    v_theirs -> coalesce(lower(v_resource ->> 'name'), 'comment')
+    <> coalesce(v_resource -> 'comment', v_resource -> 'value')
+  ) THEN
+    rest := NULL;
+    disputed := v_resource;
+  END IF;
+  RETURN NEXT;
+END
+$divided_resource$;
+
+COMMENT ON FUNCTION rolecall_internal.divided_resource(text, jsonb, jsonb)
+  IS 'What a policy says of a role that another database describes too: the part that stays, and the part that is '
+     'disputed; null where there is none';
+REVOKE ALL ON FUNCTION rolecall_internal.divided_resource(text, jsonb, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.edit_distance(one text, other text) RETURNS integer
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
@@ -21620,7 +22196,7 @@ BEGIN
       FROM (
         SELECT DISTINCT ON (r.section, r.key) r.*
         FROM rolecall_internal.resource AS r
-        WHERE r.section IN ('memberships', 'settings', 'privileges')
+        WHERE r.section IN ('memberships', 'settings', 'privileges', 'comments')
         ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
       ) AS p
       WHERE p.resource IS NOT NULL AND p.sqlstate IS DISTINCT FROM '22023'
@@ -22389,10 +22965,10 @@ DECLARE
 BEGIN
   RETURN CASE
     WHEN v_failure IN ('create_role 55P03', 'rename_role 55P03', 'alter_role 55P03', 'set_password 55P03',
-    'set_comment 55P03', 'set_config 55P03', 'grant_role 55P03', 'revoke_role 55P03',
-    'create_schema 55P03', 'set_owner 55P03', 'grant_privilege 55P03', 'revoke_privilege 55P03',
-    'default_privilege 55P03', 'drop_event_trigger 55P03', 'reassign_owned 55P03', 'drop_owned 55P03',
-    'drop_role 55P03') THEN
+    'set_comment 55P03', 'set_config 55P03', 'leave_mark 55P03', 'grant_role 55P03',
+    'revoke_role 55P03', 'create_schema 55P03', 'set_owner 55P03', 'grant_privilege 55P03',
+    'revoke_privilege 55P03', 'default_privilege 55P03', 'drop_event_trigger 55P03', 'reassign_owned 55P03',
+    'drop_owned 55P03', 'drop_role 55P03') THEN
       'End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.'
     WHEN v_failure IN ('create_role 42501') THEN
       CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN
@@ -22662,7 +23238,7 @@ BEGIN
       FROM pg_db_role_setting AS s
       CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
       CROSS JOIN LATERAL (SELECT split_part(e.entry, '=', 1)) AS n(name)
-      WHERE s.setrole = ANY (v_roles) AND s.setdatabase IN (0, v_here)
+      WHERE s.setrole = ANY (v_roles) AND s.setdatabase IN (0, v_here) AND NOT starts_with(e.entry, 'rolecall.policy=')
     ),
     'schemas', (
       SELECT jsonb_agg(jsonb_build_object('name', n.nspname, 'owner', pg_get_userbyid(n.nspowner)))
@@ -22759,7 +23335,7 @@ BEGIN
       SELECT p.* INTO v_entry FROM rolecall_internal.resource AS p
       WHERE p.section = v_section AND p.key = v_key ORDER BY p.recorded_at DESC LIMIT 1;
       IF NOT coalesce(v_entry.sqlstate IS NULL AND (
-        v_entry.resource @> (v_resource - '{password,note}'::text[])
+        v_entry.resource @> (v_resource - '{password,note,says}'::text[])
         AND (v_section <> 'base_roles' OR v_entry.resource = v_resource)
       ), false)
         OR rolecall_internal.refusal(v_entry) IS NOT NULL
@@ -23884,10 +24460,10 @@ BEGIN
   RETURN CASE
     WHEN current_setting('lock_timeout') = '0' AND patience.operation IN (
       'create_role', 'rename_role', 'alter_role', 'set_password',
-      'set_comment', 'set_config', 'grant_role', 'revoke_role',
-      'create_schema', 'set_owner', 'grant_privilege', 'revoke_privilege',
-      'default_privilege', 'drop_event_trigger', 'reassign_owned', 'drop_owned',
-      'drop_role'
+      'set_comment', 'set_config', 'leave_mark', 'grant_role',
+      'revoke_role', 'create_schema', 'set_owner', 'grant_privilege',
+      'revoke_privilege', 'default_privilege', 'drop_event_trigger', 'reassign_owned',
+      'drop_owned', 'drop_role'
     ) THEN '30s'
     ELSE current_setting('lock_timeout')
   END;
@@ -24002,85 +24578,99 @@ COMMENT ON FUNCTION rolecall_internal.places(jsonb, rolecall_internal.table_grou
 -- key `singly` each privilege that a reporting role lacks has a change of its own. With the key `recorded` the
 -- document is what earlier calls have asked for: what this caller may not change about one role is skipped, and the
 -- rest goes on.
+--
+-- Of a policy, what those of other databases say otherwise is skipped.
 CREATE OR REPLACE FUNCTION rolecall_internal.plan(document jsonb, passwords jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan$
 DECLARE
   v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+  v_document jsonb := rolecall_internal.divided(plan.document);
 BEGIN
-  IF plan.document ? 'renames' THEN
+  IF v_document ? 'renames' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_renames(plan.document -> 'renames') AS p
+      SELECT p FROM rolecall_internal.plan_renames(v_document -> 'renames') AS p
     );
   END IF;
-  IF plan.document ? 'sessions' THEN
+  IF v_document ? 'sessions' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_sessions(plan.document -> 'sessions', true) AS p
+      SELECT p FROM rolecall_internal.plan_sessions(v_document -> 'sessions', true) AS p
     );
   END IF;
-  IF plan.document ? 'roles' THEN
-    v_changes := v_changes || rolecall_internal.plan_roles(plan.document);
+  IF v_document ? 'roles' THEN
+    v_changes := v_changes || rolecall_internal.plan_roles(v_document);
   END IF;
-  IF plan.document ? 'comments' THEN
+  IF v_document ? 'comments' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_comments(plan.document -> 'comments') AS p
+      SELECT p FROM rolecall_internal.plan_comments(v_document -> 'comments') AS p
     );
   END IF;
-  IF plan.document ? 'passwords' THEN
-    v_changes := v_changes || rolecall_internal.plan_passwords(plan.document, plan.passwords);
+  IF v_document ? 'passwords' THEN
+    v_changes := v_changes || rolecall_internal.plan_passwords(v_document, plan.passwords);
   END IF;
-  IF plan.document ? 'memberships' THEN
-    v_changes := v_changes || rolecall_internal.withhold_powers(rolecall_internal.plan_memberships(plan.document))
-            || ARRAY(SELECT p FROM rolecall_internal.plan_client_timeouts(plan.document) AS p);
+  IF v_document ? 'memberships' THEN
+    v_changes := v_changes || rolecall_internal.withhold_powers(rolecall_internal.plan_memberships(v_document))
+            || ARRAY(SELECT p FROM rolecall_internal.plan_client_timeouts(v_document) AS p);
   END IF;
-  IF plan.document ? 'settings' THEN
+  IF v_document ? 'settings' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_settings(plan.document) AS p
+      SELECT p FROM rolecall_internal.plan_settings(v_document) AS p
     );
   END IF;
-  IF plan.document ? 'declared' THEN
-    v_changes := v_changes || rolecall_internal.plan_declared(plan.document);
+  IF v_document ? 'declared' THEN
+    v_changes := v_changes || rolecall_internal.plan_declared(v_document);
   END IF;
-  IF plan.document ? 'schemas' THEN
+  IF v_document ? 'marks' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_owned_schemas(plan.document -> 'schemas') AS p
+      SELECT p FROM rolecall_internal.plan_mark_ends(v_document -> 'marks') AS p
     );
   END IF;
-  IF plan.document ? 'privileges' THEN
+  IF v_document ? 'schemas' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_privileges(plan.document) AS p
+      SELECT p FROM rolecall_internal.plan_owned_schemas(v_document -> 'schemas') AS p
     );
   END IF;
-  IF plan.document ? 'read_access' THEN
-    v_changes := v_changes || rolecall_internal.keep_others(plan.document -> 'read_access', ARRAY(
-      SELECT p FROM rolecall_internal.plan_read_access(plan.document -> 'read_access', plan.document ? 'singly') AS p
+  IF v_document ? 'privileges' THEN
+    v_changes := v_changes || ARRAY(
+      SELECT p FROM rolecall_internal.plan_privileges(v_document) AS p
+    );
+  END IF;
+  IF v_document ? 'read_access' THEN
+    v_changes := v_changes || rolecall_internal.keep_others(v_document -> 'read_access', ARRAY(
+      SELECT p FROM rolecall_internal.plan_read_access(v_document -> 'read_access', v_document ? 'singly') AS p
     ));
   END IF;
-  IF plan.document ? 'watch' THEN
+  IF v_document ? 'watch' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_watch(plan.document -> 'watch') AS p
+      SELECT p FROM rolecall_internal.plan_watch(v_document -> 'watch') AS p
     );
   END IF;
-  IF plan.document ? 'operators' THEN
+  IF v_document ? 'operators' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_operators(plan.document) AS p
+      SELECT p FROM rolecall_internal.plan_operators(v_document) AS p
     );
   END IF;
-  IF plan.document @? '$.sessions[*] ? (@.state == "absent")' THEN
+  IF v_document @? '$.sessions[*] ? (@.state == "absent")' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_sessions(plan.document -> 'sessions', false) AS p
+      SELECT p FROM rolecall_internal.plan_sessions(v_document -> 'sessions', false) AS p
     );
   END IF;
-  IF plan.document @? '$.roles[*] ? (@.state == "absent")' THEN
+  IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_removals(plan.document -> 'roles') AS p
+      SELECT p FROM rolecall_internal.plan_removals(v_document -> 'roles') AS p
     );
   END IF;
-  IF plan.document @? '$.memberships[*] ? (@.state == "absent")' THEN
+  IF v_document @? '$.memberships[*] ? (@.state == "absent")' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_left_timeouts(plan.document -> 'memberships') AS p
+      SELECT p FROM rolecall_internal.plan_left_timeouts(v_document -> 'memberships') AS p
     );
+  END IF;
+  IF v_document ? 'declared' THEN
+    v_changes := v_changes || ARRAY(SELECT p FROM rolecall_internal.plan_marks(v_document) AS p);
+  END IF;
+  IF v_document ? 'disputed' THEN
+    v_changes := v_changes || rolecall_internal.disputed_changes(v_document);
   END IF;
   RETURN CASE WHEN plan.document ? 'recorded' THEN rolecall_internal.left_to_others(v_changes)
               ELSE v_changes END;
@@ -24510,9 +25100,9 @@ BEGIN
   RETURN QUERY
     SELECT 'set_comment', c.role, format('COMMENT ON ROLE %I IS %L', c.role, c.comment), NULL::text,
            ARRAY[c.role], NULL::text, NULL::text
-    FROM ROWS FROM (jsonb_to_recordset(plan_comments.resources) AS (role text, comment text))
-         WITH ORDINALITY AS c(role, comment, position)
-    WHERE NOT EXISTS (
+    FROM ROWS FROM (jsonb_to_recordset(plan_comments.resources) AS (role text, comment text, state text))
+         WITH ORDINALITY AS c(role, comment, state, position)
+    WHERE c.state IS NULL AND NOT EXISTS (
       SELECT FROM pg_shdescription AS d
       WHERE d.objoid = to_regrole(quote_ident(c.role))::oid AND d.classoid = 'pg_authid'::regclass
         AND d.description = c.comment
@@ -24842,6 +25432,82 @@ COMMENT ON FUNCTION rolecall_internal.plan_lost_grants(jsonb)
      'membership, those that were granted last first; from a role of a policy, which says nothing of others, only '
      'after they are granted it again';
 
+CREATE FUNCTION rolecall_internal.plan_mark_ends(resources jsonb) RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_mark_ends$
+BEGIN
+  RETURN QUERY
+    SELECT 'leave_mark', r.role,
+           format('ALTER ROLE %I IN DATABASE %I RESET rolecall.policy', r.role, current_database()),
+           NULL::text, ARRAY[r.role], NULL::text, NULL::text
+    FROM jsonb_to_recordset(plan_mark_ends.resources) AS r(role text)
+    JOIN pg_db_role_setting AS k ON k.setrole = to_regrole(quote_ident(r.role))::oid AND k.setdatabase = (
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    )
+    WHERE EXISTS (SELECT FROM unnest(k.setconfig) AS e(setting) WHERE starts_with(e.setting, 'rolecall.policy='))
+      AND has_table_privilege(
+        to_regrole(quote_ident(current_user))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+      );
+END
+$plan_mark_ends$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_mark_ends(jsonb)
+  IS 'The marks of roles that this database is to say nothing of any more';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_mark_ends(jsonb) FROM PUBLIC;
+
+-- One change for all of them, as a policy can have many users. What is only recorded leaves a mark where the role, and
+-- with it the earlier mark, is gone.
+CREATE FUNCTION rolecall_internal.plan_marks(document jsonb) RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_marks$
+DECLARE
+  v_here oid := (
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+  );
+BEGIN
+  IF NOT has_table_privilege(
+    to_regrole(quote_ident(current_user))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+  )
+    OR current_setting('transaction_read_only')::boolean
+  THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    WITH present AS MATERIALIZED (
+      SELECT k.setrole AS role, rolecall_internal.read_mark(e.setting) AS said
+      FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
+      WHERE k.setdatabase = v_here AND starts_with(e.setting, 'rolecall.policy=')
+    )
+    SELECT 'leave_mark', min(s.role), string_agg(format(
+             'ALTER ROLE %I IN DATABASE %I SET rolecall.policy = %L', s.role, current_database(), m.said
+           ), '; ' ORDER BY s.role COLLATE "C"),
+           NULL::text, array_agg(s.role ORDER BY s.role COLLATE "C"), NULL::text, NULL::text
+    FROM rolecall_internal.said_here(plan_marks.document) AS s
+    CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(s.role))::oid OFFSET 0) AS r(oid)
+    LEFT JOIN present AS p ON p.role = r.oid
+    CROSS JOIN LATERAL (
+      SELECT CASE WHEN s.exact OR p.said IS NULL THEN s.said
+                  ELSE p.said || (
+                    SELECT coalesce(jsonb_object_agg(e.key, coalesce(p.said -> e.key, '{}') || e.value), '{}')
+                    FROM jsonb_each(s.said) AS e
+                  ) END
+    ) AS m(said)
+    WHERE m.said IS DISTINCT FROM p.said
+      AND CASE WHEN r.oid IS NULL THEN true
+               ELSE NOT plan_marks.document ? 'recorded' AND NOT has_table_privilege(
+                 r.oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+               ) END
+    HAVING count(*) > 0;
+END
+$plan_marks$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_marks(jsonb)
+  IS 'The mark that a document leaves on each role that a policy describes; of one that it does not describe exactly, '
+     'what was said before is said too';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_marks(jsonb) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_memberships(document jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -25095,6 +25761,9 @@ BEGIN
       ON w.role = d.role AND lower(w.name) = lower(n.name) AND w.state IS NULL
         AND coalesce(w.here, false) = (b.datname IS NOT NULL)
     WHERE d.exact AND w.role IS NULL AND coalesce(b.datname, current_database()) = current_database()
+      AND NOT starts_with(e.entry, 'rolecall.policy=')
+      AND (b.datname IS NOT NULL
+           OR (plan_other_settings.document -> 'theirs' -> d.role -> 'settings' ? lower(n.name)) IS NOT TRUE)
       AND NOT (n.name = 'statement_timeout' AND EXISTS (
         SELECT FROM pg_auth_members AS m
         JOIN pg_db_role_setting AS g ON g.setrole = m.roleid
@@ -25886,6 +26555,31 @@ $plan_watch$;
 COMMENT ON FUNCTION rolecall_internal.plan_watch(jsonb)
   IS 'What is missing for new tables to be watched, or still there where they no longer are';
 
+CREATE OR REPLACE FUNCTION rolecall_internal.planned_steps(changes rolecall_internal.change[]) RETURNS rolecall.step[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $planned_steps$
+DECLARE
+  v_change rolecall_internal.change;
+  v_steps rolecall.step[] := '{}'::rolecall.step[];
+BEGIN
+  FOREACH v_change IN ARRAY planned_steps.changes LOOP
+    CONTINUE WHEN v_change.operation = 'leave_mark';
+    v_steps := v_steps || rolecall_internal.step_of(
+      v_change, CASE WHEN v_change.sqlstate IS NULL THEN 'planned' ELSE 'skipped' END,
+      v_change.sqlstate,
+      CASE WHEN v_change.sqlstate IS NULL
+           THEN nullif(concat_ws('; ', v_change.note,
+                                 'the caller lacks ' || rolecall_internal.lacking(v_change)), '')
+           ELSE v_change.note END
+    );
+  END LOOP;
+  RETURN v_steps;
+END
+$planned_steps$;
+
+COMMENT ON FUNCTION rolecall_internal.planned_steps(rolecall_internal.change[]) IS 'The steps of a dry run';
+
 CREATE FUNCTION rolecall_internal.policy_base_roles(policy jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -26216,11 +26910,13 @@ BEGIN
              WHEN s.definition ? 'state' THEN
                s.definition || jsonb_build_object('name', s.name, 'protected', true)
              WHEN s.exact THEN jsonb_build_object(
-               'name', s.name, 'protected', true, 'password', p.password, 'attributes', v_usual || s.base || s.given
+               'name', s.name, 'protected', true, 'password', p.password, 'says', g.names,
+               'attributes', v_usual || s.base || s.given
              )
              -- What is there already may only gain, but for a base role.
              ELSE jsonb_build_object(
-               'name', s.name, 'protected', true, 'password', p.password, 'initial', v_usual || s.base || s.given,
+               'name', s.name, 'protected', true, 'password', p.password, 'says', g.names,
+               'initial', v_usual || s.base || s.given,
                'attributes', CASE WHEN policy_role_resources.exact THEN s.base ELSE '{}' END || (
                  SELECT coalesce(jsonb_object_agg(g.key, g.value), '{}')
                  FROM jsonb_each(s.base || s.given) AS g(key, value) WHERE g.value = 'true'
@@ -26230,6 +26926,7 @@ BEGIN
     CROSS JOIN LATERAL (
       SELECT coalesce(nullif(policy_role_resources.passwords -> s.name, 'null'), s.definition -> 'password')
     ) AS p(password)
+    CROSS JOIN LATERAL (SELECT to_jsonb(ARRAY(SELECT jsonb_object_keys(s.given)))) AS g(names)
   );
 END
 $policy_role_resources$;
@@ -27123,6 +27820,26 @@ $read_access$;
 
 COMMENT ON FUNCTION rolecall_internal.read_access(text, text[], text[], text[], text[]) IS 'A read_access resource';
 
+CREATE FUNCTION rolecall_internal.read_mark(setting text) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $read_mark$
+DECLARE
+  v_said jsonb;
+BEGIN
+  v_said := substr(read_mark.setting, length('rolecall.policy') + 2)::jsonb;
+  RETURN CASE WHEN jsonb_typeof(v_said) = 'object'
+                AND (v_said @? 'strict $.* ? (@.type() != "object")') IS NOT TRUE
+                AND (v_said @? 'strict $.memberships.* ? (@.type() != "object")') IS NOT TRUE THEN v_said END;
+EXCEPTION
+  WHEN SQLSTATE '22000' THEN
+    RETURN NULL;
+END
+$read_mark$;
+
+COMMENT ON FUNCTION rolecall_internal.read_mark(text) IS 'What a mark says, by section and key; null where it is none';
+REVOKE ALL ON FUNCTION rolecall_internal.read_mark(text) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.readable_shards(places rolecall_internal.place[])
 RETURNS TABLE (number integer, role_oid oid, table_oid oid, shard oid)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -27579,7 +28296,7 @@ BEGIN
     FROM jsonb_each(v_document) AS s(section, resources), jsonb_array_elements(s.resources) AS r(resource)
     CROSS JOIN LATERAL (
       SELECT rolecall_internal.record_key(s.section, r.resource),
-             jsonb_strip_nulls(r.resource - CASE s.section WHEN 'roles' THEN '{password,note,state}'
+             jsonb_strip_nulls(r.resource - CASE s.section WHEN 'roles' THEN '{password,note,state,says}'
              WHEN 'read_access' THEN '{watched}' ELSE '{}' END::text[])
       OFFSET 0 -- Each is worked out once, not wherever it is used.
     ) AS a(key, resource)
@@ -27946,7 +28663,7 @@ DECLARE
   v_reported rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
   FOREACH v_step IN ARRAY reported.round LOOP
-    CONTINUE WHEN v_step.status IN ('again', 'failed');
+    CONTINUE WHEN v_step.status IN ('again', 'failed') OR v_step.operation = 'leave_mark';
     IF v_step.status = 'ignored' THEN
       v_step.status := 'skipped';
     END IF;
@@ -28369,6 +29086,93 @@ COMMENT ON FUNCTION rolecall_internal.run_reporting(jsonb, jsonb, interval, bool
   IS 'Makes reporting roles as defined, with a new secret where there is none or it is too old, and what else is asked '
      'for';
 
+CREATE FUNCTION rolecall_internal.said_elsewhere(names jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $said_elsewhere$
+BEGIN
+  RETURN (
+    WITH marked AS (
+      SELECT r.rolname::text AS role, d.datname::text AS database, m.said
+      FROM pg_db_role_setting AS k
+      JOIN pg_roles AS r ON r.oid = k.setrole AND said_elsewhere.names ? r.rolname::text
+      JOIN pg_database AS d ON d.oid = k.setdatabase AND d.datname <> current_database()
+      CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
+      CROSS JOIN LATERAL (
+        SELECT CASE WHEN starts_with(e.setting, 'rolecall.policy=')
+                      THEN rolecall_internal.read_mark(e.setting) END
+        OFFSET 0
+      ) AS m(said)
+      WHERE m.said IS NOT NULL
+    ),
+    section AS (
+      SELECT m.role, s.section, jsonb_object_agg(x.key, x.value ORDER BY m.database COLLATE "C" DESC) AS entries
+      FROM marked AS m
+      CROSS JOIN LATERAL jsonb_each(m.said) AS s(section, entries)
+      CROSS JOIN LATERAL jsonb_each(s.entries) AS x
+      GROUP BY m.role, s.section
+      UNION ALL
+      SELECT m.role, 'database', to_jsonb(min(m.database COLLATE "C")) FROM marked AS m GROUP BY m.role
+    ),
+    role AS (
+      SELECT s.role, jsonb_object_agg(s.section, s.entries) AS said FROM section AS s GROUP BY s.role
+    )
+    SELECT jsonb_object_agg(r.role, r.said) FROM role AS r
+  );
+END
+$said_elsewhere$;
+
+COMMENT ON FUNCTION rolecall_internal.said_elsewhere(jsonb)
+  IS 'What the policies of other databases say of roles, which are the keys of an object: role by role, section by '
+     'section; null where they describe none of them';
+REVOKE ALL ON FUNCTION rolecall_internal.said_elsewhere(jsonb) FROM PUBLIC;
+
+CREATE FUNCTION rolecall_internal.said_here(document jsonb) RETURNS TABLE (role text, exact boolean, said jsonb)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $said_here$
+DECLARE
+  v_usual jsonb := rolecall_internal.usual_attributes();
+BEGIN
+  RETURN QUERY
+    WITH entry AS (
+      SELECT r.resource ->> 'name', 'attributes', a.key, a.value
+      FROM jsonb_array_elements(said_here.document -> 'roles') AS r(resource)
+      CROSS JOIN LATERAL jsonb_each(r.resource -> 'attributes') AS a
+      WHERE CASE WHEN r.resource ? 'says'
+             THEN r.resource -> 'says' ? a.key
+           ELSE v_usual -> a.key IS DISTINCT FROM a.value END
+      UNION ALL
+      SELECT m.resource ->> 'member', 'memberships', m.resource ->> 'role', jsonb_strip_nulls(jsonb_build_object(
+               'admin', nullif(m.resource -> 'admin', 'false'), 'inherit', m.resource -> 'inherit',
+               'set', m.resource -> 'set'
+             ))
+      FROM jsonb_array_elements(said_here.document -> 'memberships') AS m(resource)
+      WHERE NOT m.resource ? 'state'
+      UNION ALL
+      SELECT s.resource ->> 'role', 'settings', lower(s.resource ->> 'name'), s.resource -> 'value'
+      FROM jsonb_array_elements(said_here.document -> 'settings') AS s(resource)
+      WHERE NOT s.resource ?| '{state,here}'
+      UNION ALL
+      SELECT c.resource ->> 'role', 'comments', 'comment', c.resource -> 'comment'
+      FROM jsonb_array_elements(said_here.document -> 'comments') AS c(resource)
+      WHERE NOT c.resource ? 'state'
+    ),
+    section AS (
+      SELECT e.role, e.section, jsonb_object_agg(e.key, e.value) AS entries
+      FROM entry AS e(role, section, key, value) GROUP BY e.role, e.section
+    )
+    SELECT d.role, d.exact, coalesce(jsonb_object_agg(s.section, s.entries) FILTER (WHERE s.role IS NOT NULL), '{}')
+    FROM jsonb_to_recordset(said_here.document -> 'declared') AS d(role text, exact boolean)
+    LEFT JOIN section AS s ON s.role = d.role
+    GROUP BY d.role, d.exact;
+END
+$said_here$;
+
+COMMENT ON FUNCTION rolecall_internal.said_here(jsonb)
+  IS 'What a document says of the roles that a policy describes, as marks have it';
+REVOKE ALL ON FUNCTION rolecall_internal.said_here(jsonb) FROM PUBLIC;
+
 CREATE FUNCTION rolecall_internal.schema_definitions(state jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -28612,6 +29416,8 @@ BEGIN
              skipped_hint.change.locks[2], skipped_hint.change.locks[1])
     WHEN skipped_hint.change.sqlstate = '2BP01'
       THEN 'To give it back, run: ' || skipped_hint.change.statement
+    WHEN skipped_hint.change.sqlstate = '22023' AND skipped_hint.change.note LIKE 'the policy of database%'
+      THEN 'Leave it out of one of the two policies, or have both say the same.'
     ELSE CASE WHEN skipped_hint.change.operation = 'alter_role' THEN 'Ask a superuser to run: '
               ELSE 'Ask the owner, or a superuser, to run: ' END || skipped_hint.change.statement
   END;
@@ -28865,6 +29671,19 @@ COMMENT ON FUNCTION rolecall_internal.undeclared_changes(oid[])
      'them';
 REVOKE ALL ON FUNCTION rolecall_internal.undeclared_changes(oid[]) FROM PUBLIC;
 
+CREATE FUNCTION rolecall_internal.undisputed(document jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $undisputed$
+BEGIN
+  RETURN rolecall_internal.divided(undisputed.document) - '{theirs,disputed}'::text[];
+END
+$undisputed$;
+
+COMMENT ON FUNCTION rolecall_internal.undisputed(jsonb)
+  IS 'A document without what policies of other databases say otherwise: what is remembered of it';
+REVOKE ALL ON FUNCTION rolecall_internal.undisputed(jsonb) FROM PUBLIC;
+
 CREATE FUNCTION rolecall_internal.usual_attributes() RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -28913,11 +29732,18 @@ BEGIN
     ) THEN 'skip: another transaction created it at the same moment'
     WHEN operation || ' ' || code IN (
       'rename_role 23505', 'alter_role 23505', 'set_password 23505', 'set_comment 23505',
-      'set_config 23505', 'grant_privilege 23505', 'revoke_privilege 23505', 'default_privilege 23505'
+      'set_config 23505', 'leave_mark 23505', 'grant_privilege 23505', 'revoke_privilege 23505',
+      'default_privilege 23505'
     ) THEN 'retry'
     WHEN operation || ' ' || code IN (
       'set_config 3D000'
     ) THEN 'skip: the database that the setting was for is gone already'
+    WHEN operation || ' ' || code IN (
+      'leave_mark 42704', 'set_owner 42P01', 'set_owner 3F000', 'set_owner 42704',
+      'grant_privilege 42P01', 'grant_privilege 3F000', 'grant_privilege 42704', 'revoke_privilege 42P01',
+      'revoke_privilege 3F000', 'revoke_privilege 42704', 'default_privilege 42P01', 'default_privilege 3F000',
+      'default_privilege 42704', 'terminate_sessions 42704', 'reassign_owned 42704', 'drop_role 2BP01'
+    ) THEN 'again'
     WHEN operation || ' ' || code IN (
       'grant_role 23505'
     ) THEN 'skip: another transaction granted it at the same moment'
@@ -28927,12 +29753,6 @@ BEGIN
     WHEN operation || ' ' || code IN (
       'revoke_role 42704', 'drop_event_trigger 42704', 'drop_owned 42704', 'drop_role 42704'
     ) THEN 'skip: it is gone already'
-    WHEN operation || ' ' || code IN (
-      'set_owner 42P01', 'set_owner 3F000', 'set_owner 42704', 'grant_privilege 42P01',
-      'grant_privilege 3F000', 'grant_privilege 42704', 'revoke_privilege 42P01', 'revoke_privilege 3F000',
-      'revoke_privilege 42704', 'default_privilege 42P01', 'default_privilege 3F000', 'default_privilege 42704',
-      'terminate_sessions 42704', 'reassign_owned 42704', 'drop_role 2BP01'
-    ) THEN 'again'
   END;
 END
 $verdict$;
@@ -29497,7 +30317,9 @@ BEGIN
       JOIN pg_auth_members AS e ON e.member = x.oid
       WHERE (x.role, pg_get_userbyid(e.roleid)::text) NOT IN (
         SELECT s.resource ->> 'member', s.resource ->> 'role' FROM said AS s
-      )
+      ) AND (
+        with_excess.document -> 'theirs' -> x.role -> 'memberships' ? pg_get_userbyid(e.roleid)::text
+      ) IS NOT TRUE
     )
     SELECT coalesce(jsonb_agg(a.resource ORDER BY a.depth, a.position), '[]')
     FROM (
@@ -30223,6 +31045,12 @@ BEGIN
   FOREACH v_step IN ARRAY rolecall_internal.forget_role(forget.role_name, forget.dry_run) LOOP
     RETURN NEXT v_step;
   END LOOP;
+  IF forget.dry_run IS NOT TRUE THEN
+    -- What a policy has left on the role for other databases is no row.
+    PERFORM rolecall_internal.run(jsonb_build_object(
+      'marks', jsonb_build_array(jsonb_build_object('role', forget.role_name))
+    ), false);
+  END IF;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -30338,6 +31166,57 @@ END
 $lock_user$;
 
 COMMENT ON FUNCTION rolecall.lock_user(text, boolean, boolean) IS 'Keeps a user from logging in, and ends its sessions';
+
+CREATE OR REPLACE FUNCTION rolecall.orphans() RETURNS TABLE (role text, database text, remedy text)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $orphans$
+DECLARE
+  v_detail text;
+  v_hint text;
+BEGIN
+  RETURN QUERY
+    SELECT n.role, nullif(n.database, n.role), format('DROP ROLE %I', n.role)
+    FROM pg_roles AS r
+    JOIN pg_db_role_setting AS s ON s.setrole = r.oid AND s.setdatabase = 0
+    CROSS JOIN LATERAL (
+      SELECT r.rolname::text, regexp_replace(r.rolname::text, '_(reporting|raw)$', '')
+    ) AS n(role, database)
+    WHERE r.rolcanlogin
+      AND NOT (r.rolsuper OR r.rolcreatedb OR r.rolcreaterole OR r.rolreplication OR r.rolbypassrls)
+      AND 'default_transaction_read_only=on' = ANY (s.setconfig)
+      AND EXISTS (SELECT FROM unnest(s.setconfig) AS c(setting) WHERE starts_with(c.setting, 'search_path='))
+      AND NOT EXISTS (
+        SELECT FROM pg_db_role_setting AS o CROSS JOIN LATERAL unnest(o.setconfig) AS c(setting)
+        WHERE o.setrole = r.oid AND o.setdatabase <> 0 AND NOT starts_with(c.setting, 'rolecall.policy=')
+      )
+      AND NOT EXISTS (SELECT FROM pg_auth_members AS m WHERE m.member = r.oid)
+      AND NOT EXISTS (
+        SELECT FROM pg_shdepend AS d WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = r.oid
+          AND d.classid <> 'pg_auth_members'::regclass
+      )
+      AND NOT EXISTS (SELECT FROM pg_database AS d WHERE d.datname::text = nullif(n.database, n.role))
+    ORDER BY n.role COLLATE "C";
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$orphans$;
+
+COMMENT ON FUNCTION rolecall.orphans() IS 'Lists the reporting roles of databases of this cluster that no longer exist';
 
 CREATE FUNCTION rolecall.policy() RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER

@@ -8,6 +8,7 @@ export type Operation =
   | 'set_password'
   | 'set_comment'
   | 'set_config'
+  | 'leave_mark'
   | 'grant_role'
   | 'revoke_role'
   | 'create_schema'
@@ -163,7 +164,7 @@ export class Rolecall {
    *
    * What the policy says is remembered: drift() and converge() cover it, and policy() gives it back.
    *
-   * @returns one row per change; none where all is as the policy says. What the caller may not do is a WARNING and a skipped row with 42501, an object or a role that does not exist a skipped row with 42P01, 42704 and so on
+   * @returns one row per change; none where all is as the policy says. What the caller may not do is a WARNING and a skipped row with 42501, what the policy of another database says otherwise is a WARNING and a skipped row with 22023, an object or a role that does not exist a skipped row with 42P01, 42704 and so on
    * @throws null_value_not_allowed - the policy or the mode is null
    * @throws invalid_parameter_value - the policy has problems, which DETAIL lists; the mode is none of the three; the policy would remove the caller; or a password is empty, an MD5 hash, or for a role that the policy does not describe
    * @throws feature_not_supported - the policy asks for nothing else wrong than what this version of the server does not have
@@ -487,7 +488,7 @@ export class Rolecall {
    * Forgets a role: nothing is remembered about it any more, and it is left as it is
    *
    * drift() and converge() say nothing of it then, and no policy removes it for being no longer named. The names of the base roles
-   * stay.
+   * stay. Where a superuser forgets it, policies of other databases no longer heed what a policy of this database said of it.
    *
    * @returns one row for each thing that was remembered; none where there is nothing
    * @throws null_value_not_allowed - the name is null

@@ -22,7 +22,7 @@ import { rows } from './_shared.ts';
  * @param mode what becomes of what the policy does not say: `additive`, `adopt` or `authoritative`
  * @param passwords passwords by role, plain or as verifiers, which are not remembered; an existing role gets its own where the caller can see that it has another; null: none
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per change; none where all is as the policy says. What the caller may not do is a WARNING and a skipped row with 42501, an object or a role that does not exist a skipped row with 42P01, 42704 and so on
+ * @returns one row per change; none where all is as the policy says. What the caller may not do is a WARNING and a skipped row with 42501, what the policy of another database says otherwise is a WARNING and a skipped row with 22023, an object or a role that does not exist a skipped row with 42P01, 42704 and so on
  * @throws null_value_not_allowed - the policy or the mode is null
  * @throws invalid_parameter_value - the policy has problems, which DETAIL lists; the mode is none of the three; the policy would remove the caller; or a password is empty, an MD5 hash, or for a role that the policy does not describe
  * @throws feature_not_supported - the policy asks for nothing else wrong than what this version of the server does not have

@@ -6,7 +6,7 @@ import { rows } from './_shared.ts';
  * Forgets a role: nothing is remembered about it any more, and it is left as it is
  *
  * drift() and converge() say nothing of it then, and no policy removes it for being no longer named. The names of the base roles
- * stay.
+ * stay. Where a superuser forgets it, policies of other databases no longer heed what a policy of this database said of it.
  *
  * @group keeping
  * @param role_name name of the role; it need not exist
@@ -23,6 +23,12 @@ export function forget(role_name: Text, dry_run: Bool = false): SetOf<StepRow> {
     BEGIN
       PERFORM rolecall_internal.check_role_name(${role_name});
       ${rows(sql`rolecall_internal.forget_role(${role_name}, ${dry_run})`)}
+      IF ${dry_run} IS NOT TRUE THEN
+        -- What a policy has left on the role for other databases is no row.
+        PERFORM rolecall_internal.run(jsonb_build_object(
+          'marks', jsonb_build_array(jsonb_build_object('role', ${role_name}))
+        ), false);
+      END IF;
     END
   `;
 }

@@ -1,3 +1,4 @@
+import { isMark } from '../engine/catalogs/server.ts';
 import type { Table, Text } from '../model/types.ts';
 import { sql } from '../sql/template.ts';
 
@@ -32,7 +33,10 @@ export function orphans(): Table<{ role: Text; database: Text; remedy: Text }> {
           AND NOT (r.rolsuper OR r.rolcreatedb OR r.rolcreaterole OR r.rolreplication OR r.rolbypassrls)
           AND 'default_transaction_read_only=on' = ANY (s.setconfig)
           AND EXISTS (SELECT FROM unnest(s.setconfig) AS c(setting) WHERE starts_with(c.setting, 'search_path='))
-          AND NOT EXISTS (SELECT FROM pg_db_role_setting AS o WHERE o.setrole = r.oid AND o.setdatabase <> 0)
+          AND NOT EXISTS (
+            SELECT FROM pg_db_role_setting AS o CROSS JOIN LATERAL unnest(o.setconfig) AS c(setting)
+            WHERE o.setrole = r.oid AND o.setdatabase <> 0 AND NOT ${isMark(sql`c.setting`)}
+          )
           AND NOT EXISTS (SELECT FROM pg_auth_members AS m WHERE m.member = r.oid)
           AND NOT EXISTS (
             SELECT FROM pg_shdepend AS d WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = r.oid

@@ -165,6 +165,12 @@ export const operations = {
     retried: ['unique_violation'],
     surfaced: [held, { condition: 'insufficient_privilege', hint: alterHint }],
   },
+  leave_mark: {
+    summary: 'ALTER ROLE ... SET rolecall.policy: what a policy says of a role, for other databases; it is no row',
+    ignored: [roleDropped],
+    retried: ['unique_violation'],
+    surfaced: [held],
+  },
   grant_role: {
     summary: 'GRANT of a role to a role',
     // GRANT does not lock the member, nor before 16 the granted role: if one of them were dropped meanwhile, a membership

@@ -34,6 +34,8 @@ interface PresentRole extends Ignored<'reassign_to' | 'drop_owned' | 'terminate_
   readonly initial?: Attributes;
   /** When the role is made: plain or a verifier. */
   readonly password?: Value<string>;
+  /** The attributes that a policy names: it says of all others too what they are. */
+  readonly says?: readonly string[];
   /** What to say where it has to be made. */
   readonly note?: Value<string>;
   /** Refuse a superuser, and the role that makes the call. */
@@ -141,6 +143,8 @@ export interface DesiredState {
     /** It has nothing but what the document says. */
     readonly exact?: true;
   }[];
+  /** Roles whose mark for other databases is to go. */
+  readonly marks?: readonly { readonly role: Value<string> }[];
   readonly schemas?: readonly { readonly name: Value<string>; readonly owner?: Value<string> }[];
   readonly privileges?: readonly Privilege[];
   readonly read_access?: readonly {

@@ -74,7 +74,7 @@ export const sections = {
       'protected?': 'boolean',
     },
     names: ['name', 'reassign_to?'],
-    forgets: ['password', 'note', 'state'],
+    forgets: ['password', 'note', 'state', 'says'],
     merged: ['attributes', 'initial'],
     derived: true,
     plan: ({ document }) => sql`rolecall_internal.plan_roles(${document})`,
@@ -115,6 +115,11 @@ export const sections = {
     names: ['role'],
     merged: [],
     plan: ({ document }) => sql`rolecall_internal.plan_declared(${document})`,
+  },
+  // Roles that this database says nothing of any more, for other databases to see.
+  marks: {
+    names: ['role'],
+    plan: ({ document }) => rows(sql`rolecall_internal.plan_mark_ends(${document} -> 'marks')`),
   },
   schemas: {
     key: ['name'],

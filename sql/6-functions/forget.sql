@@ -14,6 +14,12 @@ BEGIN
   FOREACH v_step IN ARRAY rolecall_internal.forget_role(forget.role_name, forget.dry_run) LOOP
     RETURN NEXT v_step;
   END LOOP;
+  IF forget.dry_run IS NOT TRUE THEN
+    -- What a policy has left on the role for other databases is no row.
+    PERFORM rolecall_internal.run(jsonb_build_object(
+      'marks', jsonb_build_array(jsonb_build_object('role', forget.role_name))
+    ), false);
+  END IF;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'

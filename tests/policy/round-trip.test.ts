@@ -596,7 +596,7 @@ async function rolesAsTheyAre(names: readonly string[]): Promise<string[]> {
           FROM pg_auth_members AS m WHERE m.member = r.oid GROUP BY m.roleid) AS e),
        (SELECT coalesce(jsonb_agg(s.setting ORDER BY s.setting COLLATE "C"), '[]') FROM (
           SELECT concat(CASE WHEN s.setdatabase <> 0 THEN 'here ' END, c.setting) AS setting
-          FROM pg_db_role_setting AS s, unnest(s.setconfig) AS c(setting) WHERE s.setrole = r.oid) AS s)
+          FROM pg_db_role_setting AS s, unnest(s.setconfig) AS c(setting) WHERE s.setrole = r.oid AND c.setting !~ '^rolecall[.]policy=') AS s)
      ) AS role
      FROM pg_roles AS r JOIN unnest($1::text[]) WITH ORDINALITY AS n(name, position) ON r.rolname = n.name ORDER BY n.position`,
     [names],

@@ -8,7 +8,7 @@
 import { accepted } from '../../model/record.ts';
 import type { FindingRow, Jsonb, Oid, Oids, Principals, Returns, SetOf, Text } from '../../model/types.ts';
 import { Sql, sql } from '../../sql/template.ts';
-import { thisDatabase } from '../catalogs/server.ts';
+import { isMark, thisDatabase } from '../catalogs/server.ts';
 import { hasNone } from '../reading/citus.ts';
 import { reportingSecret } from '../secrets/reporting.ts';
 import {
@@ -748,7 +748,8 @@ export function audit_settings(role_name: Text): SetOf<FindingRow> {
         CROSS JOIN LATERAL (SELECT split_part(e.entry, '=', 1), substr(e.entry, strpos(e.entry, '=') + 1)) AS c(name, value)
         LEFT JOIN pg_database AS d ON d.oid = s.setdatabase
         WHERE s.setrole = to_regrole(quote_ident(${role_name}))::oid
-          AND NOT v_wanted @> jsonb_build_array(jsonb_build_object('name', c.name));
+          AND NOT v_wanted @> jsonb_build_array(jsonb_build_object('name', c.name))
+          AND NOT ${isMark(sql`e.entry`)};
     END
   `;
 }

@@ -2,7 +2,7 @@
  * What is known about the server.
  */
 import type { Returns, Text, TimestampTz } from '../../model/types.ts';
-import { sql } from '../../sql/template.ts';
+import { type Sql, sql, text } from '../../sql/template.ts';
 
 /** The major version of the server. */
 export const serverVersion = sql`current_setting('server_version_num')::integer / 10000`;
@@ -11,6 +11,12 @@ export const serverVersion = sql`current_setting('server_version_num')::integer 
 export const thisDatabase = sql`(
   SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
 )`;
+
+/** The setting by which the policy of a database says to others what it says of a role: see plan/elsewhere.ts. */
+export const mark = 'rolecall.policy';
+
+/** Whether an entry of the settings of a role is such a mark. */
+export const isMark = (entry: Sql) => sql`starts_with(${entry}, ${text(`${mark}=`)})`;
 
 /**
  * The end of a password's validity as documents have it, which is the same in every time zone; none is as good as infinity

@@ -187,6 +187,8 @@ export function skipped_hint(change: Change): Returns<Text> {
                  ${change}.locks[2], ${change}.locks[1])
         WHEN ${change}.sqlstate = ${text(sqlstates.dependent_objects_still_exist)}
           THEN 'To give it back, run: ' || ${change}.statement
+        WHEN ${change}.sqlstate = ${text(sqlstates.invalid_parameter_value)} AND ${change}.note LIKE 'the policy of database%'
+          THEN 'Leave it out of one of the two policies, or have both say the same.'
         ELSE CASE WHEN ${change}.operation = 'alter_role' THEN 'Ask a superuser to run: '
                   ELSE 'Ask the owner, or a superuser, to run: ' END || ${change}.statement
       END;

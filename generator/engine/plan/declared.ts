@@ -3,6 +3,7 @@
  */
 import type { ChangeRow, Changes, Jsonb, Returns, SetOf } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
+import { isMark } from '../catalogs/server.ts';
 
 /**
  * Comments that differ
@@ -15,9 +16,9 @@ export function plan_comments(resources: Jsonb): SetOf<ChangeRow> {
       RETURN QUERY
         SELECT 'set_comment', c.role, format('COMMENT ON ROLE %I IS %L', c.role, c.comment), NULL::text,
                ARRAY[c.role], NULL::text, NULL::text
-        FROM ROWS FROM (jsonb_to_recordset(${resources}) AS (role text, comment text))
-             WITH ORDINALITY AS c(role, comment, position)
-        WHERE NOT EXISTS (
+        FROM ROWS FROM (jsonb_to_recordset(${resources}) AS (role text, comment text, state text))
+             WITH ORDINALITY AS c(role, comment, state, position)
+        WHERE c.state IS NULL AND NOT EXISTS (
           SELECT FROM pg_shdescription AS d
           WHERE d.objoid = to_regrole(quote_ident(c.role))::oid AND d.classoid = 'pg_authid'::regclass
             AND d.description = c.comment
@@ -93,6 +94,9 @@ export function plan_other_settings(document: Jsonb): SetOf<ChangeRow> {
           ON w.role = d.role AND lower(w.name) = lower(n.name) AND w.state IS NULL
             AND coalesce(w.here, false) = (b.datname IS NOT NULL)
         WHERE d.exact AND w.role IS NULL AND coalesce(b.datname, current_database()) = current_database()
+          AND NOT ${isMark(sql`e.entry`)}
+          AND (b.datname IS NOT NULL
+               OR (${document} -> 'theirs' -> d.role -> 'settings' ? lower(n.name)) IS NOT TRUE)
           AND NOT (n.name = 'statement_timeout' AND EXISTS (
             SELECT FROM pg_auth_members AS m
             JOIN pg_db_role_setting AS g ON g.setrole = m.roleid

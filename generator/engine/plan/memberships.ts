@@ -379,7 +379,9 @@ export function with_excess(document: Jsonb): Returns<Jsonb> {
           JOIN pg_auth_members AS e ON e.member = x.oid
           WHERE (x.role, pg_get_userbyid(e.roleid)::text) NOT IN (
             SELECT s.resource ->> 'member', s.resource ->> 'role' FROM said AS s
-          )
+          ) AND (
+            ${document} -> 'theirs' -> x.role -> 'memberships' ? pg_get_userbyid(e.roleid)::text
+          ) IS NOT TRUE
         )
         SELECT coalesce(jsonb_agg(a.resource ORDER BY a.depth, a.position), '[]')
         FROM (

@@ -11,14 +11,24 @@ import { sql, text } from '../../sql/template.ts';
  * The document has the mask where there is a password; the passwords are beside it, by the name of the role. With the
  * key `singly` each privilege that a reporting role lacks has a change of its own. With the key `recorded` the document is
  * what earlier calls have asked for: what this caller may not change about one role is skipped, and the rest goes on.
+ *
+ * Of a policy, what those of other databases say otherwise is skipped.
  * @volatility stable
+ * @long one IF for each section
  */
 export function plan(document: Jsonb, passwords: Jsonb): Returns<Changes> {
   return sql`
     DECLARE
       v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+      v_document jsonb := rolecall_internal.divided(${document});
     BEGIN
-      ${planning(sql`v_changes`, { document, passwords })}
+      ${planning(sql`v_changes`, { document: sql`v_document`, passwords })}
+      IF v_document ? 'declared' THEN
+        v_changes := v_changes || ARRAY(SELECT p FROM rolecall_internal.plan_marks(v_document) AS p);
+      END IF;
+      IF v_document ? 'disputed' THEN
+        v_changes := v_changes || rolecall_internal.disputed_changes(v_document);
+      END IF;
       RETURN CASE WHEN ${document} ? ${text(recordedMark)} THEN rolecall_internal.left_to_others(v_changes)
                   ELSE v_changes END;
     END

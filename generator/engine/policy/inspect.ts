@@ -18,6 +18,7 @@ import type {
 } from '../../model/types.ts';
 import { join, sql, text } from '../../sql/template.ts';
 import { parameterPrivileges } from '../catalogs/grantable.ts';
+import { isMark } from '../catalogs/server.ts';
 import { isProtected } from '../document/names.ts';
 import { numbered, ownSchemas } from '../granting/groups.ts';
 
@@ -97,7 +98,7 @@ export function inspected_state(roles: Texts): Returns<Jsonb> {
           FROM pg_db_role_setting AS s
           CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
           CROSS JOIN LATERAL (SELECT split_part(e.entry, '=', 1)) AS n(name)
-          WHERE s.setrole = ANY (v_roles) AND s.setdatabase IN (0, v_here)
+          WHERE s.setrole = ANY (v_roles) AND s.setdatabase IN (0, v_here) AND NOT ${isMark(sql`e.entry`)}
         ),
         'schemas', (
           SELECT jsonb_agg(jsonb_build_object('name', n.nspname, 'owner', pg_get_userbyid(n.nspowner)))

@@ -1,7 +1,6 @@
 /**
  * The desired state that a policy is.
  */
-import { attributes } from '../../model/resources.ts';
 import { newest } from '../../model/record.ts';
 import { keyOf } from '../../model/sections.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
@@ -9,27 +8,6 @@ import type { Bool, Jsonb, Returns, Text } from '../../model/types.ts';
 import { sql, text } from '../../sql/template.ts';
 import { listSettings } from '../document/lists.ts';
 import { object } from './shape.ts';
-
-/**
- * What a role is where a policy does not say otherwise
- * @volatility immutable
- */
-export function usual_attributes(): Returns<Jsonb> {
-  return sql`
-    BEGIN
-      RETURN ${attributes({
-        createdb: false,
-        createrole: false,
-        inherit: true,
-        login: false,
-        replication: false,
-        bypassrls: false,
-        connection_limit: -1,
-        valid_until: 'infinity',
-      })};
-    END
-  `;
-}
 
 /**
  * The desired state that a policy is; additive: what is there already is left, whatever the policy says of it
@@ -148,11 +126,13 @@ export function policy_role_resources(policy: Jsonb, exact: Bool, passwords: Jso
                  WHEN s.definition ? 'state' THEN
                    s.definition || jsonb_build_object('name', s.name, 'protected', true)
                  WHEN s.exact THEN jsonb_build_object(
-                   'name', s.name, 'protected', true, 'password', p.password, 'attributes', v_usual || s.base || s.given
+                   'name', s.name, 'protected', true, 'password', p.password, 'says', g.names,
+                   'attributes', v_usual || s.base || s.given
                  )
                  -- What is there already may only gain, but for a base role.
                  ELSE jsonb_build_object(
-                   'name', s.name, 'protected', true, 'password', p.password, 'initial', v_usual || s.base || s.given,
+                   'name', s.name, 'protected', true, 'password', p.password, 'says', g.names,
+                   'initial', v_usual || s.base || s.given,
                    'attributes', CASE WHEN ${exact} THEN s.base ELSE '{}' END || (
                      SELECT coalesce(jsonb_object_agg(g.key, g.value), '{}')
                      FROM jsonb_each(s.base || s.given) AS g(key, value) WHERE g.value = 'true'
@@ -162,6 +142,7 @@ export function policy_role_resources(policy: Jsonb, exact: Bool, passwords: Jso
         CROSS JOIN LATERAL (
           SELECT coalesce(nullif(${passwords} -> s.name, 'null'), s.definition -> 'password')
         ) AS p(password)
+        CROSS JOIN LATERAL (SELECT to_jsonb(ARRAY(SELECT jsonb_object_keys(s.given)))) AS g(names)
       );
     END
   `;
@@ -241,7 +222,7 @@ export function forgotten_resources(state: Jsonb): Returns<Jsonb> {
         ),
         old AS (
           SELECT p.section, p.resource || '{"state": "absent"}' AS resource
-          FROM ${newest(sql`r.section IN ('memberships', 'settings', 'privileges')`)} AS p
+          FROM ${newest(sql`r.section IN ('memberships', 'settings', 'privileges', 'comments')`)} AS p
           WHERE p.resource IS NOT NULL AND p.sqlstate IS DISTINCT FROM ${text(sqlstates.invalid_parameter_value)}
             AND p.key ->> 0 IN (SELECT e.role FROM exact AS e)
             AND NOT EXISTS (SELECT FROM kept AS k WHERE k.section = p.section AND k.key = p.key)

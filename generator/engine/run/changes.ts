@@ -81,6 +81,7 @@ export function planned_steps(changes: Changes): Returns<Steps> {
       v_steps rolecall.step[] := '{}'::rolecall.step[];
     BEGIN
       FOREACH v_change IN ARRAY ${changes} LOOP
+        CONTINUE WHEN v_change.operation = 'leave_mark';
         v_steps := v_steps || rolecall_internal.step_of(
           v_change, CASE WHEN v_change.sqlstate IS NULL THEN 'planned' ELSE 'skipped' END,
           v_change.sqlstate,
@@ -329,7 +330,7 @@ export function reported(round: Steps, steps: Steps): Returns<Steps> {
       v_reported rolecall.step[] := '{}'::rolecall.step[];
     BEGIN
       FOREACH v_step IN ARRAY ${round} LOOP
-        CONTINUE WHEN v_step.status IN ('again', 'failed');
+        CONTINUE WHEN v_step.status IN ('again', 'failed') OR v_step.operation = 'leave_mark';
         IF v_step.status = 'ignored' THEN
           v_step.status := 'skipped';
         END IF;

@@ -80,6 +80,6 @@ const givesSomething = sql`(
 
 /** Whether a record says what the resource asks for: what it says besides, calls before have asked for. */
 const isRecorded = (recorded: Sql) => sql`(
-  ${recorded} @> (v_resource - '{password,note}'::text[])
+  ${recorded} @> (v_resource - '{password,note,says}'::text[])
   AND (v_section <> 'base_roles' OR ${recorded} = v_resource)
 )`;

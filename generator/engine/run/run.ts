@@ -147,7 +147,7 @@ export function attempt(document: Jsonb, passwords: Jsonb, known: Texts): Return
       IF ${document} ?| ${gaining} THEN
         PERFORM rolecall_internal.warn_about_adopted(${document}, v_steps);
       END IF;
-      PERFORM rolecall_internal.remember(${document}, v_steps);
+      PERFORM rolecall_internal.remember(rolecall_internal.undisputed(${document}), v_steps);
       RETURN v_steps;
     END
   `;

@@ -37,7 +37,8 @@ BEGIN
     CROSS JOIN LATERAL (SELECT split_part(e.entry, '=', 1), substr(e.entry, strpos(e.entry, '=') + 1)) AS c(name, value)
     LEFT JOIN pg_database AS d ON d.oid = s.setdatabase
     WHERE s.setrole = to_regrole(quote_ident(audit_settings.role_name))::oid
-      AND NOT v_wanted @> jsonb_build_array(jsonb_build_object('name', c.name));
+      AND NOT v_wanted @> jsonb_build_array(jsonb_build_object('name', c.name))
+      AND NOT starts_with(e.entry, 'rolecall.policy=');
 END
 $audit_settings$;
 

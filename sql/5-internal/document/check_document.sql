@@ -16,6 +16,7 @@ DECLARE
   || jsonb_path_query_array(check_document.document, '$.memberships[*].member')
   || jsonb_path_query_array(check_document.document, '$.settings[*].role')
   || jsonb_path_query_array(check_document.document, '$.declared[*].role')
+  || jsonb_path_query_array(check_document.document, '$.marks[*].role')
   || jsonb_path_query_array(check_document.document, '$.schemas[*].owner ? (@ != null)')
   || jsonb_path_query_array(check_document.document, '$.privileges[*].role ? (@ != null)')
   || jsonb_path_query_array(check_document.document, '$.read_access[*].role')

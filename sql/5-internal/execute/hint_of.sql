@@ -9,10 +9,10 @@ DECLARE
 BEGIN
   RETURN CASE
     WHEN v_failure IN ('create_role 55P03', 'rename_role 55P03', 'alter_role 55P03', 'set_password 55P03',
-    'set_comment 55P03', 'set_config 55P03', 'grant_role 55P03', 'revoke_role 55P03',
-    'create_schema 55P03', 'set_owner 55P03', 'grant_privilege 55P03', 'revoke_privilege 55P03',
-    'default_privilege 55P03', 'drop_event_trigger 55P03', 'reassign_owned 55P03', 'drop_owned 55P03',
-    'drop_role 55P03') THEN
+    'set_comment 55P03', 'set_config 55P03', 'leave_mark 55P03', 'grant_role 55P03',
+    'revoke_role 55P03', 'create_schema 55P03', 'set_owner 55P03', 'grant_privilege 55P03',
+    'revoke_privilege 55P03', 'default_privilege 55P03', 'drop_event_trigger 55P03', 'reassign_owned 55P03',
+    'drop_owned 55P03', 'drop_role 55P03') THEN
       'End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.'
     WHEN v_failure IN ('create_role 42501') THEN
       CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN

@@ -9,10 +9,10 @@ BEGIN
   RETURN CASE
     WHEN current_setting('lock_timeout') = '0' AND patience.operation IN (
       'create_role', 'rename_role', 'alter_role', 'set_password',
-      'set_comment', 'set_config', 'grant_role', 'revoke_role',
-      'create_schema', 'set_owner', 'grant_privilege', 'revoke_privilege',
-      'default_privilege', 'drop_event_trigger', 'reassign_owned', 'drop_owned',
-      'drop_role'
+      'set_comment', 'set_config', 'leave_mark', 'grant_role',
+      'revoke_role', 'create_schema', 'set_owner', 'grant_privilege',
+      'revoke_privilege', 'default_privilege', 'drop_event_trigger', 'reassign_owned',
+      'drop_owned', 'drop_role'
     ) THEN '30s'
     ELSE current_setting('lock_timeout')
   END;

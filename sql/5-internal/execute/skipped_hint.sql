@@ -15,6 +15,8 @@ BEGIN
              skipped_hint.change.locks[2], skipped_hint.change.locks[1])
     WHEN skipped_hint.change.sqlstate = '2BP01'
       THEN 'To give it back, run: ' || skipped_hint.change.statement
+    WHEN skipped_hint.change.sqlstate = '22023' AND skipped_hint.change.note LIKE 'the policy of database%'
+      THEN 'Leave it out of one of the two policies, or have both say the same.'
     ELSE CASE WHEN skipped_hint.change.operation = 'alter_role' THEN 'Ask a superuser to run: '
               ELSE 'Ask the owner, or a superuser, to run: ' END || skipped_hint.change.statement
   END;

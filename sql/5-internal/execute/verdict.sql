@@ -19,11 +19,18 @@ BEGIN
     ) THEN 'skip: another transaction created it at the same moment'
     WHEN operation || ' ' || code IN (
       'rename_role 23505', 'alter_role 23505', 'set_password 23505', 'set_comment 23505',
-      'set_config 23505', 'grant_privilege 23505', 'revoke_privilege 23505', 'default_privilege 23505'
+      'set_config 23505', 'leave_mark 23505', 'grant_privilege 23505', 'revoke_privilege 23505',
+      'default_privilege 23505'
     ) THEN 'retry'
     WHEN operation || ' ' || code IN (
       'set_config 3D000'
     ) THEN 'skip: the database that the setting was for is gone already'
+    WHEN operation || ' ' || code IN (
+      'leave_mark 42704', 'set_owner 42P01', 'set_owner 3F000', 'set_owner 42704',
+      'grant_privilege 42P01', 'grant_privilege 3F000', 'grant_privilege 42704', 'revoke_privilege 42P01',
+      'revoke_privilege 3F000', 'revoke_privilege 42704', 'default_privilege 42P01', 'default_privilege 3F000',
+      'default_privilege 42704', 'terminate_sessions 42704', 'reassign_owned 42704', 'drop_role 2BP01'
+    ) THEN 'again'
     WHEN operation || ' ' || code IN (
       'grant_role 23505'
     ) THEN 'skip: another transaction granted it at the same moment'
@@ -33,12 +40,6 @@ BEGIN
     WHEN operation || ' ' || code IN (
       'revoke_role 42704', 'drop_event_trigger 42704', 'drop_owned 42704', 'drop_role 42704'
     ) THEN 'skip: it is gone already'
-    WHEN operation || ' ' || code IN (
-      'set_owner 42P01', 'set_owner 3F000', 'set_owner 42704', 'grant_privilege 42P01',
-      'grant_privilege 3F000', 'grant_privilege 42704', 'revoke_privilege 42P01', 'revoke_privilege 3F000',
-      'revoke_privilege 42704', 'default_privilege 42P01', 'default_privilege 3F000', 'default_privilege 42704',
-      'terminate_sessions 42704', 'reassign_owned 42704', 'drop_role 2BP01'
-    ) THEN 'again'
   END;
 END
 $verdict$;

@@ -4,85 +4,99 @@
 -- key `singly` each privilege that a reporting role lacks has a change of its own. With the key `recorded` the
 -- document is what earlier calls have asked for: what this caller may not change about one role is skipped, and the
 -- rest goes on.
+--
+-- Of a policy, what those of other databases say otherwise is skipped.
 CREATE FUNCTION rolecall_internal.plan(document jsonb, passwords jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan$
 DECLARE
   v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+  v_document jsonb := rolecall_internal.divided(plan.document);
 BEGIN
-  IF plan.document ? 'renames' THEN
+  IF v_document ? 'renames' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_renames(plan.document -> 'renames') AS p
+      SELECT p FROM rolecall_internal.plan_renames(v_document -> 'renames') AS p
     );
   END IF;
-  IF plan.document ? 'sessions' THEN
+  IF v_document ? 'sessions' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_sessions(plan.document -> 'sessions', true) AS p
+      SELECT p FROM rolecall_internal.plan_sessions(v_document -> 'sessions', true) AS p
     );
   END IF;
-  IF plan.document ? 'roles' THEN
-    v_changes := v_changes || rolecall_internal.plan_roles(plan.document);
+  IF v_document ? 'roles' THEN
+    v_changes := v_changes || rolecall_internal.plan_roles(v_document);
   END IF;
-  IF plan.document ? 'comments' THEN
+  IF v_document ? 'comments' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_comments(plan.document -> 'comments') AS p
+      SELECT p FROM rolecall_internal.plan_comments(v_document -> 'comments') AS p
     );
   END IF;
-  IF plan.document ? 'passwords' THEN
-    v_changes := v_changes || rolecall_internal.plan_passwords(plan.document, plan.passwords);
+  IF v_document ? 'passwords' THEN
+    v_changes := v_changes || rolecall_internal.plan_passwords(v_document, plan.passwords);
   END IF;
-  IF plan.document ? 'memberships' THEN
-    v_changes := v_changes || rolecall_internal.withhold_powers(rolecall_internal.plan_memberships(plan.document))
-            || ARRAY(SELECT p FROM rolecall_internal.plan_client_timeouts(plan.document) AS p);
+  IF v_document ? 'memberships' THEN
+    v_changes := v_changes || rolecall_internal.withhold_powers(rolecall_internal.plan_memberships(v_document))
+            || ARRAY(SELECT p FROM rolecall_internal.plan_client_timeouts(v_document) AS p);
   END IF;
-  IF plan.document ? 'settings' THEN
+  IF v_document ? 'settings' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_settings(plan.document) AS p
+      SELECT p FROM rolecall_internal.plan_settings(v_document) AS p
     );
   END IF;
-  IF plan.document ? 'declared' THEN
-    v_changes := v_changes || rolecall_internal.plan_declared(plan.document);
+  IF v_document ? 'declared' THEN
+    v_changes := v_changes || rolecall_internal.plan_declared(v_document);
   END IF;
-  IF plan.document ? 'schemas' THEN
+  IF v_document ? 'marks' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_owned_schemas(plan.document -> 'schemas') AS p
+      SELECT p FROM rolecall_internal.plan_mark_ends(v_document -> 'marks') AS p
     );
   END IF;
-  IF plan.document ? 'privileges' THEN
+  IF v_document ? 'schemas' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_privileges(plan.document) AS p
+      SELECT p FROM rolecall_internal.plan_owned_schemas(v_document -> 'schemas') AS p
     );
   END IF;
-  IF plan.document ? 'read_access' THEN
-    v_changes := v_changes || rolecall_internal.keep_others(plan.document -> 'read_access', ARRAY(
-      SELECT p FROM rolecall_internal.plan_read_access(plan.document -> 'read_access', plan.document ? 'singly') AS p
+  IF v_document ? 'privileges' THEN
+    v_changes := v_changes || ARRAY(
+      SELECT p FROM rolecall_internal.plan_privileges(v_document) AS p
+    );
+  END IF;
+  IF v_document ? 'read_access' THEN
+    v_changes := v_changes || rolecall_internal.keep_others(v_document -> 'read_access', ARRAY(
+      SELECT p FROM rolecall_internal.plan_read_access(v_document -> 'read_access', v_document ? 'singly') AS p
     ));
   END IF;
-  IF plan.document ? 'watch' THEN
+  IF v_document ? 'watch' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_watch(plan.document -> 'watch') AS p
+      SELECT p FROM rolecall_internal.plan_watch(v_document -> 'watch') AS p
     );
   END IF;
-  IF plan.document ? 'operators' THEN
+  IF v_document ? 'operators' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_operators(plan.document) AS p
+      SELECT p FROM rolecall_internal.plan_operators(v_document) AS p
     );
   END IF;
-  IF plan.document @? '$.sessions[*] ? (@.state == "absent")' THEN
+  IF v_document @? '$.sessions[*] ? (@.state == "absent")' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_sessions(plan.document -> 'sessions', false) AS p
+      SELECT p FROM rolecall_internal.plan_sessions(v_document -> 'sessions', false) AS p
     );
   END IF;
-  IF plan.document @? '$.roles[*] ? (@.state == "absent")' THEN
+  IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_removals(plan.document -> 'roles') AS p
+      SELECT p FROM rolecall_internal.plan_removals(v_document -> 'roles') AS p
     );
   END IF;
-  IF plan.document @? '$.memberships[*] ? (@.state == "absent")' THEN
+  IF v_document @? '$.memberships[*] ? (@.state == "absent")' THEN
     v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_left_timeouts(plan.document -> 'memberships') AS p
+      SELECT p FROM rolecall_internal.plan_left_timeouts(v_document -> 'memberships') AS p
     );
+  END IF;
+  IF v_document ? 'declared' THEN
+    v_changes := v_changes || ARRAY(SELECT p FROM rolecall_internal.plan_marks(v_document) AS p);
+  END IF;
+  IF v_document ? 'disputed' THEN
+    v_changes := v_changes || rolecall_internal.disputed_changes(v_document);
   END IF;
   RETURN CASE WHEN plan.document ? 'recorded' THEN rolecall_internal.left_to_others(v_changes)
               ELSE v_changes END;

@@ -8,9 +8,9 @@ BEGIN
   RETURN QUERY
     SELECT 'set_comment', c.role, format('COMMENT ON ROLE %I IS %L', c.role, c.comment), NULL::text,
            ARRAY[c.role], NULL::text, NULL::text
-    FROM ROWS FROM (jsonb_to_recordset(plan_comments.resources) AS (role text, comment text))
-         WITH ORDINALITY AS c(role, comment, position)
-    WHERE NOT EXISTS (
+    FROM ROWS FROM (jsonb_to_recordset(plan_comments.resources) AS (role text, comment text, state text))
+         WITH ORDINALITY AS c(role, comment, state, position)
+    WHERE c.state IS NULL AND NOT EXISTS (
       SELECT FROM pg_shdescription AS d
       WHERE d.objoid = to_regrole(quote_ident(c.role))::oid AND d.classoid = 'pg_authid'::regclass
         AND d.description = c.comment

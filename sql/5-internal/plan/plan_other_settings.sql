@@ -21,6 +21,9 @@ BEGIN
       ON w.role = d.role AND lower(w.name) = lower(n.name) AND w.state IS NULL
         AND coalesce(w.here, false) = (b.datname IS NOT NULL)
     WHERE d.exact AND w.role IS NULL AND coalesce(b.datname, current_database()) = current_database()
+      AND NOT starts_with(e.entry, 'rolecall.policy=')
+      AND (b.datname IS NOT NULL
+           OR (plan_other_settings.document -> 'theirs' -> d.role -> 'settings' ? lower(n.name)) IS NOT TRUE)
       AND NOT (n.name = 'statement_timeout' AND EXISTS (
         SELECT FROM pg_auth_members AS m
         JOIN pg_db_role_setting AS g ON g.setrole = m.roleid

@@ -37,7 +37,7 @@ BEGIN
       FROM (
         SELECT DISTINCT ON (r.section, r.key) r.*
         FROM rolecall_internal.resource AS r
-        WHERE r.section IN ('memberships', 'settings', 'privileges')
+        WHERE r.section IN ('memberships', 'settings', 'privileges', 'comments')
         ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
       ) AS p
       WHERE p.resource IS NOT NULL AND p.sqlstate IS DISTINCT FROM '22023'

@@ -34,7 +34,7 @@ BEGIN
       FROM pg_db_role_setting AS s
       CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
       CROSS JOIN LATERAL (SELECT split_part(e.entry, '=', 1)) AS n(name)
-      WHERE s.setrole = ANY (v_roles) AND s.setdatabase IN (0, v_here)
+      WHERE s.setrole = ANY (v_roles) AND s.setdatabase IN (0, v_here) AND NOT starts_with(e.entry, 'rolecall.policy=')
     ),
     'schemas', (
       SELECT jsonb_agg(jsonb_build_object('name', n.nspname, 'owner', pg_get_userbyid(n.nspowner)))

@@ -33,11 +33,13 @@ BEGIN
              WHEN s.definition ? 'state' THEN
                s.definition || jsonb_build_object('name', s.name, 'protected', true)
              WHEN s.exact THEN jsonb_build_object(
-               'name', s.name, 'protected', true, 'password', p.password, 'attributes', v_usual || s.base || s.given
+               'name', s.name, 'protected', true, 'password', p.password, 'says', g.names,
+               'attributes', v_usual || s.base || s.given
              )
              -- What is there already may only gain, but for a base role.
              ELSE jsonb_build_object(
-               'name', s.name, 'protected', true, 'password', p.password, 'initial', v_usual || s.base || s.given,
+               'name', s.name, 'protected', true, 'password', p.password, 'says', g.names,
+               'initial', v_usual || s.base || s.given,
                'attributes', CASE WHEN policy_role_resources.exact THEN s.base ELSE '{}' END || (
                  SELECT coalesce(jsonb_object_agg(g.key, g.value), '{}')
                  FROM jsonb_each(s.base || s.given) AS g(key, value) WHERE g.value = 'true'
@@ -47,6 +49,7 @@ BEGIN
     CROSS JOIN LATERAL (
       SELECT coalesce(nullif(policy_role_resources.passwords -> s.name, 'null'), s.definition -> 'password')
     ) AS p(password)
+    CROSS JOIN LATERAL (SELECT to_jsonb(ARRAY(SELECT jsonb_object_keys(s.given)))) AS g(names)
   );
 END
 $policy_role_resources$;

@@ -24,7 +24,7 @@ BEGIN
     FROM jsonb_each(v_document) AS s(section, resources), jsonb_array_elements(s.resources) AS r(resource)
     CROSS JOIN LATERAL (
       SELECT rolecall_internal.record_key(s.section, r.resource),
-             jsonb_strip_nulls(r.resource - CASE s.section WHEN 'roles' THEN '{password,note,state}'
+             jsonb_strip_nulls(r.resource - CASE s.section WHEN 'roles' THEN '{password,note,state,says}'
              WHEN 'read_access' THEN '{watched}' ELSE '{}' END::text[])
       OFFSET 0 -- Each is worked out once, not wherever it is used.
     ) AS a(key, resource)

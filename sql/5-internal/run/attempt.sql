@@ -83,7 +83,7 @@ BEGIN
   IF attempt.document ?| '{roles,memberships,schemas,privileges}' THEN
     PERFORM rolecall_internal.warn_about_adopted(attempt.document, v_steps);
   END IF;
-  PERFORM rolecall_internal.remember(attempt.document, v_steps);
+  PERFORM rolecall_internal.remember(rolecall_internal.undisputed(attempt.document), v_steps);
   RETURN v_steps;
 END
 $attempt$;

@@ -59,7 +59,7 @@ BEGIN
       SELECT p.* INTO v_entry FROM rolecall_internal.resource AS p
       WHERE p.section = v_section AND p.key = v_key ORDER BY p.recorded_at DESC LIMIT 1;
       IF NOT coalesce(v_entry.sqlstate IS NULL AND (
-        v_entry.resource @> (v_resource - '{password,note}'::text[])
+        v_entry.resource @> (v_resource - '{password,note,says}'::text[])
         AND (v_section <> 'base_roles' OR v_entry.resource = v_resource)
       ), false)
         OR rolecall_internal.refusal(v_entry) IS NOT NULL

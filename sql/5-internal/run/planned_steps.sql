@@ -9,6 +9,7 @@ DECLARE
   v_steps rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
   FOREACH v_change IN ARRAY planned_steps.changes LOOP
+    CONTINUE WHEN v_change.operation = 'leave_mark';
     v_steps := v_steps || rolecall_internal.step_of(
       v_change, CASE WHEN v_change.sqlstate IS NULL THEN 'planned' ELSE 'skipped' END,
       v_change.sqlstate,

@@ -9,7 +9,7 @@ DECLARE
   v_reported rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
   FOREACH v_step IN ARRAY reported.round LOOP
-    CONTINUE WHEN v_step.status IN ('again', 'failed');
+    CONTINUE WHEN v_step.status IN ('again', 'failed') OR v_step.operation = 'leave_mark';
     IF v_step.status = 'ignored' THEN
       v_step.status := 'skipped';
     END IF;

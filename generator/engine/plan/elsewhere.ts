@@ -1,0 +1,368 @@
+/**
+ * What policies of other databases of the cluster say of the same roles, so that two databases do not undo each other's work.
+ *
+ * A policy leaves a mark on each role that it describes: what it says of what all databases share, in a setting of the role for
+ * this database. Every database can read it, the server drops it with the role and with the database, and dumps carry it. A
+ * setting that the server does not know can be written by superusers alone, or by whom a superuser has granted SET on it, so
+ * the calls of superusers leave marks and nobody can forge one. What a mark says is only left, or skipped: nothing is done
+ * because of it.
+ */
+import { attributes } from '../../model/resources.ts';
+import { recordedMark } from '../../model/sections.ts';
+import { errorClasses, sqlstates } from '../../model/sqlstates.ts';
+import type { Bool, ChangeRow, Changes, Jsonb, Returns, SetOf, Table, Text } from '../../model/types.ts';
+import { anyOf } from '../../sql/conditions.ts';
+import { raw, type Sql, sql, text } from '../../sql/template.ts';
+import { isMark, mark, thisDatabase } from '../catalogs/server.ts';
+import { isSuperuser } from '../document/names.ts';
+
+/**
+ * What a role is where a policy does not say otherwise
+ * @volatility immutable
+ */
+export function usual_attributes(): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      RETURN ${attributes({
+        createdb: false,
+        createrole: false,
+        inherit: true,
+        login: false,
+        replication: false,
+        bypassrls: false,
+        connection_limit: -1,
+        valid_until: 'infinity',
+      })};
+    END
+  `;
+}
+
+/**
+ * What a mark says, by section and key; null where it is none
+ * @volatility stable
+ */
+export function read_mark(setting: Text): Returns<Jsonb> {
+  return sql`
+    DECLARE
+      v_said jsonb;
+    BEGIN
+      v_said := substr(${setting}, length(${text(mark)}) + 2)::jsonb;
+      RETURN CASE WHEN jsonb_typeof(v_said) = 'object' 
+                    AND (v_said @? 'strict $.* ? (@.type() != "object")') IS NOT TRUE
+                    AND (v_said @? 'strict $.memberships.* ? (@.type() != "object")') IS NOT TRUE THEN v_said END;
+    EXCEPTION
+      WHEN ${anyOf([errorClasses.data_exception])} THEN
+        RETURN NULL;
+    END
+  `;
+}
+
+/**
+ * What the policies of other databases say of roles, which are the keys of an object: role by role, section by section; null
+ * where they describe none of them
+ * @volatility stable
+ */
+export function said_elsewhere(names: Jsonb): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      RETURN (
+        WITH marked AS (
+          SELECT r.rolname::text AS role, d.datname::text AS database, m.said
+          FROM pg_db_role_setting AS k
+          JOIN pg_roles AS r ON r.oid = k.setrole AND ${names} ? r.rolname::text
+          JOIN pg_database AS d ON d.oid = k.setdatabase AND d.datname <> current_database()
+          CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
+          CROSS JOIN LATERAL (
+            SELECT CASE WHEN ${isMark(sql`e.setting`)}
+                          THEN rolecall_internal.read_mark(e.setting) END
+            OFFSET 0
+          ) AS m(said)
+          WHERE m.said IS NOT NULL
+        ),
+        section AS (
+          SELECT m.role, s.section, jsonb_object_agg(x.key, x.value ORDER BY m.database COLLATE "C" DESC) AS entries
+          FROM marked AS m
+          CROSS JOIN LATERAL jsonb_each(m.said) AS s(section, entries)
+          CROSS JOIN LATERAL jsonb_each(s.entries) AS x
+          GROUP BY m.role, s.section
+          UNION ALL
+          SELECT m.role, 'database', to_jsonb(min(m.database COLLATE "C")) FROM marked AS m GROUP BY m.role
+        ),
+        role AS (
+          SELECT s.role, jsonb_object_agg(s.section, s.entries) AS said FROM section AS s GROUP BY s.role
+        )
+        SELECT jsonb_object_agg(r.role, r.said) FROM role AS r
+      );
+    END
+  `;
+}
+
+/**
+ * The document of a policy without what those of other databases say otherwise, with what they say of its roles, and with what
+ * is disputed, as a document; any other one, or where they say nothing of its roles, as it is
+ * @volatility stable
+ */
+export function divided(document: Jsonb): Returns<Jsonb> {
+  return sql`
+    DECLARE
+      v_theirs jsonb;
+    BEGIN
+      IF NOT (
+        ${document} ? 'declared'
+        OR ${document} @? '$.roles[*] ? (@.state == "absent" && @.protected == true)'
+      ) THEN
+        RETURN ${document};
+      END IF;
+      v_theirs := rolecall_internal.said_elsewhere((
+        SELECT jsonb_object_agg(n.name, true)
+        FROM (
+          SELECT d ->> 'role' FROM jsonb_array_elements(${document} -> 'declared') AS d
+          UNION ALL
+          SELECT r ->> 'name' FROM jsonb_array_elements(${document} -> 'roles') AS r WHERE r ->> 'state' = 'absent'
+        ) AS n(name)
+      ));
+      IF v_theirs IS NULL THEN
+        RETURN ${document};
+      END IF;
+      RETURN (
+        SELECT ${document} || jsonb_object_agg(p.section, p.rest)
+               || jsonb_build_object('theirs', v_theirs, 'disputed', jsonb_object_agg(p.section, p.disputed))
+        FROM (
+          SELECT s.section, coalesce(jsonb_agg(d.rest ORDER BY r.position) FILTER (WHERE d.rest IS NOT NULL), '[]'),
+                 coalesce(jsonb_agg(d.disputed ORDER BY r.position) FILTER (WHERE d.disputed IS NOT NULL), '[]')
+          FROM unnest('{roles,memberships,settings,comments}'::text[]) AS s(section)
+          CROSS JOIN LATERAL jsonb_array_elements(${document} -> s.section) WITH ORDINALITY AS r(resource, position)
+          CROSS JOIN LATERAL (
+            SELECT v_theirs -> coalesce(r.resource ->> 'member', r.resource ->> CASE s.section WHEN 'roles' THEN 'name'
+                                                                                ELSE 'role' END)
+          ) AS t(theirs)
+          LEFT JOIN LATERAL rolecall_internal.divided_resource(s.section, r.resource, t.theirs) AS x
+            ON t.theirs IS NOT NULL
+          CROSS JOIN LATERAL (
+            SELECT CASE WHEN t.theirs IS NULL THEN r.resource ELSE x.rest END, x.disputed
+          ) AS d(rest, disputed)
+          GROUP BY s.section
+        ) AS p(section, rest, disputed)
+      );
+    END
+  `;
+}
+
+/**
+ * What a policy says of a role that another database describes too: the part that stays, and the part that is disputed; null
+ * where there is none
+ *
+ * What only follows from a policy saying everything of a role, such as that it cannot log in, gives way to what another names.
+ * A role that another one describes is not removed.
+ * @volatility stable
+ */
+export function divided_resource(
+  section: Text,
+  resource: Jsonb,
+  theirs: Jsonb,
+): Table<{ rest: Jsonb; disputed: Jsonb }> {
+  return sql`
+    DECLARE
+      v_resource jsonb := ${resource};
+      v_theirs jsonb := ${theirs} -> replace(${section}, 'roles', 'attributes');
+      v_usual jsonb := rolecall_internal.usual_attributes();
+      v_others text[];
+    BEGIN
+      rest := v_resource;
+      IF v_resource @> '{"state": "absent"}' AND ${section} = 'roles' THEN
+        rest := NULL;
+        disputed := v_resource;
+      ELSIF ${section} = 'roles' THEN
+        v_others := ARRAY(
+          SELECT a.key FROM jsonb_each(coalesce(v_resource -> 'initial', '{}') || (v_resource -> 'attributes')) AS a
+          WHERE v_theirs -> a.key <> a.value
+        );
+        rest := v_resource || jsonb_strip_nulls(jsonb_build_object(
+          'attributes', (v_resource -> 'attributes') - v_others, 'initial', (v_resource -> 'initial') - v_others
+        ));
+        disputed := (
+          SELECT jsonb_build_object('name', v_resource -> 'name', 'attributes', jsonb_object_agg(a.key, a.value))
+          FROM jsonb_each(v_resource -> 'attributes') AS a
+          WHERE a.key = ANY (v_others) AND ${isExplicit(sql`v_resource`, sql`a`)}
+          HAVING count(*) > 0
+        );
+      ELSIF ${section} = 'memberships' THEN
+        v_others := ARRAY(
+          SELECT o.key FROM jsonb_each(v_theirs -> (v_resource ->> 'role')) AS o WHERE v_resource -> o.key <> o.value
+        );
+        rest := v_resource - v_others;
+        disputed := (
+          SELECT jsonb_build_object('member', v_resource -> 'member', 'role', v_resource -> 'role')
+                 || jsonb_object_agg(o.key, o.value)
+          FROM jsonb_each(v_resource) AS o
+          WHERE o.key = ANY (v_others) AND (o.key <> 'admin' OR o.value = 'true')
+          HAVING count(*) > 0
+        );
+      ELSIF NOT v_resource ?| '{state,here}' AND (
+        v_theirs -> coalesce(lower(v_resource ->> 'name'), 'comment')
+        <> coalesce(v_resource -> 'comment', v_resource -> 'value')
+      ) THEN
+        rest := NULL;
+        disputed := v_resource;
+      END IF;
+      RETURN NEXT;
+    END
+  `;
+}
+
+/** Whether a policy names an attribute, a, of a role; what is only recorded of it names those that are not as usual. */
+const isExplicit = (resource: Jsonb, attribute: Sql) => sql`
+  CASE WHEN ${resource} ? 'says'
+         THEN ${resource} -> 'says' ? ${attribute}.key
+       ELSE v_usual -> ${attribute}.key IS DISTINCT FROM ${attribute}.value END
+`;
+
+/**
+ * A document without what policies of other databases say otherwise: what is remembered of it
+ * @volatility stable
+ */
+export function undisputed(document: Jsonb): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      RETURN rolecall_internal.divided(${document}) - '{theirs,disputed}'::text[];
+    END
+  `;
+}
+
+/**
+ * What a policy says and that of another database says otherwise, as skipped changes
+ * @volatility stable
+ */
+export function disputed_changes(document: Jsonb): Returns<Changes> {
+  return sql`
+    DECLARE
+      v_disputed jsonb := ${document} -> 'disputed';
+      v_theirs jsonb := ${document} -> 'theirs';
+      v_roles jsonb := coalesce(v_disputed -> 'roles', '[]');
+    BEGIN
+      RETURN ARRAY(
+        SELECT ROW(
+                 c.operation, c.target, c.statement, NULL, c.locks, ${text(sqlstates.invalid_parameter_value)},
+                 format('the policy of database "%s" says otherwise', v_theirs -> c.target ->> 'database')
+               )::rolecall_internal.change
+        FROM (
+          SELECT p.operation, p.target, p.statement, p.locks
+          FROM unnest(rolecall_internal.plan(
+            v_disputed || jsonb_build_object('roles', jsonb_path_query_array(v_roles, '$[*] ? (!exists(@.state))')), '{}'
+          )) AS p
+          UNION ALL
+          SELECT 'drop_role', r.name, format('DROP ROLE %I', r.name), ARRAY[r.name]
+          FROM jsonb_to_recordset(v_roles) AS r(name text, state text) WHERE r.state = 'absent'
+        ) AS c
+      );
+    END
+  `;
+}
+
+/**
+ * What a document says of the roles that a policy describes, as marks have it
+ * @volatility stable
+ */
+export function said_here(document: Jsonb): Table<{ role: Text; exact: Bool; said: Jsonb }> {
+  return sql`
+    DECLARE
+      v_usual jsonb := rolecall_internal.usual_attributes();
+    BEGIN
+      RETURN QUERY
+        WITH entry AS (
+          SELECT r.resource ->> 'name', 'attributes', a.key, a.value
+          FROM jsonb_array_elements(${document} -> 'roles') AS r(resource)
+          CROSS JOIN LATERAL jsonb_each(r.resource -> 'attributes') AS a
+          WHERE ${isExplicit(sql`r.resource`, sql`a`)}
+          UNION ALL
+          SELECT m.resource ->> 'member', 'memberships', m.resource ->> 'role', jsonb_strip_nulls(jsonb_build_object(
+                   'admin', nullif(m.resource -> 'admin', 'false'), 'inherit', m.resource -> 'inherit',
+                   'set', m.resource -> 'set'
+                 ))
+          FROM jsonb_array_elements(${document} -> 'memberships') AS m(resource)
+          WHERE NOT m.resource ? 'state'
+          UNION ALL
+          SELECT s.resource ->> 'role', 'settings', lower(s.resource ->> 'name'), s.resource -> 'value'
+          FROM jsonb_array_elements(${document} -> 'settings') AS s(resource)
+          WHERE NOT s.resource ?| '{state,here}'
+          UNION ALL
+          SELECT c.resource ->> 'role', 'comments', 'comment', c.resource -> 'comment'
+          FROM jsonb_array_elements(${document} -> 'comments') AS c(resource)
+          WHERE NOT c.resource ? 'state'
+        ),
+        section AS (
+          SELECT e.role, e.section, jsonb_object_agg(e.key, e.value) AS entries
+          FROM entry AS e(role, section, key, value) GROUP BY e.role, e.section
+        )
+        SELECT d.role, d.exact, coalesce(jsonb_object_agg(s.section, s.entries) FILTER (WHERE s.role IS NOT NULL), '{}')
+        FROM jsonb_to_recordset(${document} -> 'declared') AS d(role text, exact boolean)
+        LEFT JOIN section AS s ON s.role = d.role
+        GROUP BY d.role, d.exact;
+    END
+  `;
+}
+
+/**
+ * The mark that a document leaves on each role that a policy describes; of one that it does not describe exactly, what was said
+ * before is said too
+ *
+ * One change for all of them, as a policy can have many users. What is only recorded leaves a mark where the role, and with it
+ * the earlier mark, is gone.
+ * @volatility stable
+ */
+export function plan_marks(document: Jsonb): SetOf<ChangeRow> {
+  return sql`
+    DECLARE
+      v_here oid := ${thisDatabase};
+    BEGIN
+      IF NOT ${isSuperuser(sql`to_regrole(quote_ident(current_user))::oid`)}
+        OR current_setting('transaction_read_only')::boolean
+      THEN
+        RETURN;
+      END IF;
+      RETURN QUERY
+        WITH present AS MATERIALIZED (
+          SELECT k.setrole AS role, rolecall_internal.read_mark(e.setting) AS said
+          FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
+          WHERE k.setdatabase = v_here AND ${isMark(sql`e.setting`)}
+        )
+        SELECT 'leave_mark', min(s.role), string_agg(format(
+                 'ALTER ROLE %I IN DATABASE %I SET ${raw(mark)} = %L', s.role, current_database(), m.said
+               ), '; ' ORDER BY s.role COLLATE "C"),
+               NULL::text, array_agg(s.role ORDER BY s.role COLLATE "C"), NULL::text, NULL::text
+        FROM rolecall_internal.said_here(${document}) AS s
+        CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(s.role))::oid OFFSET 0) AS r(oid)
+        LEFT JOIN present AS p ON p.role = r.oid
+        CROSS JOIN LATERAL (
+          SELECT CASE WHEN s.exact OR p.said IS NULL THEN s.said
+                      ELSE p.said || (
+                        SELECT coalesce(jsonb_object_agg(e.key, coalesce(p.said -> e.key, '{}') || e.value), '{}')
+                        FROM jsonb_each(s.said) AS e
+                      ) END
+        ) AS m(said)
+        WHERE m.said IS DISTINCT FROM p.said
+          AND CASE WHEN r.oid IS NULL THEN true
+                   ELSE NOT ${document} ? ${text(recordedMark)} AND NOT ${isSuperuser(sql`r.oid`)} END
+        HAVING count(*) > 0;
+    END
+  `;
+}
+
+/**
+ * The marks of roles that this database is to say nothing of any more
+ * @volatility stable
+ */
+export function plan_mark_ends(resources: Jsonb): SetOf<ChangeRow> {
+  return sql`
+    BEGIN
+      RETURN QUERY
+        SELECT 'leave_mark', r.role,
+               format('ALTER ROLE %I IN DATABASE %I RESET ${raw(mark)}', r.role, current_database()),
+               NULL::text, ARRAY[r.role], NULL::text, NULL::text
+        FROM jsonb_to_recordset(${resources}) AS r(role text)
+        JOIN pg_db_role_setting AS k ON k.setrole = to_regrole(quote_ident(r.role))::oid AND k.setdatabase = ${thisDatabase}
+        WHERE EXISTS (SELECT FROM unnest(k.setconfig) AS e(setting) WHERE ${isMark(sql`e.setting`)})
+          AND ${isSuperuser(sql`to_regrole(quote_ident(current_user))::oid`)};
+    END
+  `;
+}
