@@ -5900,14 +5900,22 @@ BEGIN
       SELECT d.role, d.grantable, d.action, d.grantor, c.relowner AS owner, n.nspname::text AS target,
              format('%I.%I', n.nspname, c.relname) AS object,
              has_column_privilege(c.oid, min(d.attnum)::smallint, d.privilege || ' WITH GRANT OPTION') AS allowed,
-             format('%s (%s)', d.privilege, string_agg(quote_ident(a.attname), ', ' ORDER BY d.attnum)) AS privilege
+             format('%s (%s)', d.privilege, string_agg(quote_ident(a.attname), ', ' ORDER BY d.attnum)) AS privilege,
+             t.names, t.revokes
       FROM jsonb_to_recordset(plan_column_changes.differences) AS d(
         role text, table_oid oid, attnum smallint, privilege text, grantable boolean, action text, grantor oid
       )
       JOIN pg_class AS c ON c.oid = d.table_oid
       JOIN pg_namespace AS n ON n.oid = c.relnamespace
       JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = d.attnum
-      GROUP BY d.role, d.grantable, d.action, d.grantor, c.oid, c.relowner, n.nspname, c.relname, d.privilege
+      LEFT JOIN LATERAL (
+        SELECT p.* FROM rolecall_internal.privilege_takers(
+          d.role, coalesce(c.relacl, acldefault('r', c.relowner)) || coalesce(a.attacl, '{}'), d.privilege
+        ) AS p
+        WHERE d.action = 'grant' AND n.nspname = 'pg_catalog'
+      ) AS t ON true
+      GROUP BY d.role, d.grantable, d.action, d.grantor, c.oid, c.relowner, n.nspname, c.relname, d.privilege,
+               t.names, t.revokes
     ),
     excess AS (
       SELECT 1 AS position, coalesce(s.role, 'public') AS role, '' AS kind, s.target, s.object, s.owner, s.grantor,
@@ -5946,17 +5954,20 @@ BEGIN
       FROM revoked AS r
       UNION ALL
       SELECT 2, 'grant_privilege', s.object,
-             format('GRANT %s ON %s TO %s%s', string_agg(s.privilege, ', ' ORDER BY s.privilege), s.object,
-                    coalesce(quote_ident(nullif(s.role, 'public')), 'PUBLIC'),
-                    CASE WHEN s.grantable THEN ' WITH GRANT OPTION' END),
+             concat_ws('; ', s.revokes, format(
+               'GRANT %s ON %s TO %s%s', string_agg(s.privilege, ', ' ORDER BY s.privilege), s.object,
+               coalesce(quote_ident(nullif(s.role, 'public')), 'PUBLIC'),
+               CASE WHEN s.grantable THEN ' WITH GRANT OPTION' END
+             )),
              coalesce(s.role, 'public'),
-             CASE WHEN m.missing THEN '42704' WHEN NOT s.allowed THEN '42501' END,
+             CASE WHEN m.missing THEN '42704' WHEN NOT s.allowed OR s.names IS NOT NULL THEN '42501' END,
              CASE WHEN m.missing THEN format('role "%s" does not exist', s.role)
-                  WHEN NOT s.allowed THEN format('owned by %I, whose grant it is', pg_get_userbyid(s.owner)) END
+                  WHEN NOT s.allowed THEN format('owned by %I, whose grant it is', pg_get_userbyid(s.owner))
+                  ELSE 'it could be taken by ' || s.names || ', by membership or ADMIN OPTION' END
       FROM said AS s
       CROSS JOIN LATERAL (SELECT rolecall_internal.is_nobody(plan_column_changes.document, s.role)) AS m(missing)
       WHERE s.action = 'grant'
-      GROUP BY s.role, s.object, s.grantable, s.owner, s.allowed, m.missing
+      GROUP BY s.role, s.object, s.grantable, s.owner, s.allowed, s.names, s.revokes, m.missing
     )
     SELECT c.operation, c.target, c.statement, NULL::text, array_remove(ARRAY[c.role], 'public'), c.code, c.note
     FROM change AS c ORDER BY c.phase, c.role COLLATE "C", c.statement COLLATE "C";
@@ -6219,10 +6230,21 @@ RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_grants$
+DECLARE
+  -- Schemas with functions that an extension keeps from PUBLIC, such as dblink_connect_u().
+  v_kept oid[] := ARRAY(SELECT DISTINCT p.pronamespace FROM pg_init_privs AS i
+  JOIN pg_proc AS p ON i.classoid = 'pg_proc'::regclass AND i.privtype = 'e' AND p.oid = i.objoid
+    AND NOT EXISTS (SELECT FROM aclexplode(i.initprivs) AS x WHERE x.grantee = 0));
 BEGIN
   RETURN QUERY
     WITH g AS MATERIALIZED (
       SELECT g.*, k.keyword, k.all_of, coalesce(g.acl, acldefault(k.letter, g.owner)) AS entries,
+             g.schema = 'pg_catalog'::regnamespace OR g.kind = 'function' AND g.schema = ANY (v_kept) AND EXISTS (
+               SELECT FROM pg_init_privs AS i
+               JOIN pg_proc AS p ON i.classoid = 'pg_proc'::regclass AND i.privtype = 'e' AND p.oid = i.objoid
+                 AND NOT EXISTS (SELECT FROM aclexplode(i.initprivs) AS x WHERE x.grantee = 0)
+               WHERE p.pronamespace = g.schema AND p.proowner = g.owner AND p.proacl = g.acl
+             ) AS kept,
              pg_has_role(g.owner, 'USAGE') AS owned,
              sum(g.size) OVER (PARTITION BY g.kind, g.schema) AS total
       FROM unnest(plan_grants.groups) WITH ORDINALITY AS g(kind, schema, owner, acl, special, size, number)
@@ -6254,7 +6276,7 @@ BEGIN
       ) AS a(allowed)
       LEFT JOIN LATERAL (
         SELECT p.* FROM rolecall_internal.privilege_takers(d.role, g.entries, d.privilege) AS p
-        WHERE g.schema = 'pg_catalog'::regnamespace
+        WHERE g.kept
       ) AS t ON true
       WHERE d.action = 'grant'
       GROUP BY g.number, g.kind, g.schema, g.owner, g.size, g.keyword, g.all_of, g.total, d.role, d.grantable,

@@ -191,6 +191,26 @@ test('watched, a column that was withheld since the last run is not given away b
   await end();
 });
 
+test('watched, a grant on a withheld column does not make the column new', async () => {
+  const { admin, maker, reads, end } = await place('{patients.ssn}');
+  await maker.query('CREATE TABLE app.patients (id integer, ssn text)');
+  // It is known by its name alone now, and has another; who may grant on it writes its row anew.
+  await maker.query('ALTER TABLE app.patients RENAME COLUMN ssn TO tax');
+  await admin.query('CREATE ROLE clerk; GRANT USAGE ON SCHEMA app TO clerk');
+  await maker.query('GRANT SELECT (tax) ON app.patients TO clerk WITH GRANT OPTION');
+  await admin.query('SET ROLE clerk; GRANT SELECT (tax) ON app.patients TO pg_monitor; RESET ROLE');
+  await maker.query('ALTER TABLE app.patients SET (fillfactor = 90)');
+  assert.equal(await reads('app.patients'), 'id');
+  // Found by a run, it stays withheld whatever its owner does in one transaction.
+  await maker.query('ALTER TABLE app.patients RENAME COLUMN tax TO ssn');
+  await admin.query('SELECT FROM rolecall.converge()');
+  await maker.query(`BEGIN; ALTER TABLE app.patients RENAME COLUMN ssn TO tax; GRANT UPDATE (tax) ON app.patients TO PUBLIC;
+    ALTER TABLE app.patients SET (fillfactor = 80); COMMIT`);
+  assert.equal(await reads('app.patients'), 'id');
+  await admin.query('DROP OWNED BY clerk CASCADE; DROP ROLE clerk');
+  await end();
+});
+
 test('without the trigger a new table is readable until the next run, and a new column is not', async () => {
   const { maker, admin, reads, drift, role, end } = await place('{patients.ssn}', {
     watched: false,

@@ -290,6 +290,30 @@ test('a copy of a database has a secret of its own, and leaves the roles of the 
   await Promise.all([second, original, admin].map((client) => client.end()));
 });
 
+test('the roles that are named after a database that is renamed are covered by it under its new name', async () => {
+  const before = await cluster.createDatabase('before');
+  const first = await cluster.connect({ database: before });
+  await first.query('CREATE SCHEMA reporting; SELECT rolecall.provision_reporting_roles()');
+  await first.end();
+  const superuser = await cluster.connect();
+  await superuser.query(`ALTER DATABASE ${before} RENAME TO afterwards`);
+  const renamed = await cluster.connect({ database: 'afterwards' });
+  await renamed.query('SELECT rolecall.provision_reporting_roles()');
+  assert.deepEqual(
+    (await renamed.query(`SELECT target FROM rolecall.rotate_reporting_secret() WHERE operation = 'set_password'`))
+      .rows,
+    ['afterwards_raw', 'afterwards_reporting', `${before}_raw`, `${before}_reporting`].map((target) => ({ target })),
+  );
+  await renamed.query(`DROP OWNED BY ${before}_raw`);
+  const { rows } = await renamed.query('SELECT DISTINCT target FROM rolecall.drift() ORDER BY 1');
+  assert.ok(
+    rows.some(({ target }) => target === 'public' || target === `${before}_raw`),
+    'what the earlier ones lack is drift too',
+  );
+  await renamed.end();
+  await superuser.end();
+});
+
 test('roles of a database that is dropped, such as a shadow database, are found from another', async () => {
   const shadow = 'prisma_migrate_shadow_db_1a2b3c4d-5e6f-7081-92a3-b4c5d6e7f809';
   const gone = await makeDatabase(shadow);

@@ -113,6 +113,55 @@ test('a user that is removed ends its sessions before anything is altered', asyn
   ]);
 });
 
+test('a user that connects again all the time is locked, and then removed', async () => {
+  await admin.query(`SELECT rolecall.create_user('hydra', 'secret')`);
+  let heads = 0;
+  let hunted = false;
+  /** Connects again as soon as it is ended, and keeps the role from being dropped, until it is refused. */
+  const head = async (): Promise<void> => {
+    for (;;) {
+      try {
+        const client = await login('hydra');
+        const ended = new Promise<void>((resolve) => {
+          client.on('error', () => undefined);
+          client.on('end', () => {
+            resolve();
+          });
+        });
+        await client
+          .query(`BEGIN; SELECT pg_get_object_address('role', '{hydra}', '{}'); CREATE TEMPORARY TABLE t ()`)
+          .catch(() => undefined);
+        heads++;
+        await ended;
+      } catch {
+        if (hunted) return;
+      }
+    }
+  };
+  const all = Promise.all([head(), head(), head(), head()]);
+  await until('all heads are there', async () => Promise.resolve(heads >= 4));
+  // A removal ends, either way.
+  await admin.query(`SET lock_timeout = '500ms'`);
+  const removed = await operations(`remove_user('hydra', drop_owned => true, terminate_sessions => true)`).then(
+    () => true,
+    (error: unknown) => {
+      assert.equal((error as { code: string }).code, '55P03');
+      return false;
+    },
+  );
+  hunted = true;
+  if (!removed) {
+    await operations(`lock_user('hydra')`);
+    // Who was about to log in by then is in.
+    await operations(`lock_user('hydra')`);
+    await operations(`remove_user('hydra', drop_owned => true, terminate_sessions => true)`);
+  }
+  await all;
+  await admin.query('RESET lock_timeout');
+  assert.equal((await admin.query(`SELECT FROM pg_roles WHERE rolname = 'hydra'`)).rowCount, 0);
+  assert.deepEqual((await admin.query('SELECT * FROM rolecall.drift()')).rows, []);
+});
+
 test('no session ends for a caller that may not alter the role', async () => {
   await admin.query("CREATE ROLE watchman LOGIN PASSWORD 'secret'; GRANT pg_signal_backend TO watchman");
   await admin.query("SELECT rolecall.add_operator('watchman')");

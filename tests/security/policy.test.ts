@@ -293,6 +293,37 @@ test('what the server keeps from PUBLIC, and parameters, are given to no role th
   );
 });
 
+test('what an extension keeps from PUBLIC, and columns of catalogs, are given to no role that somebody else could take', async () => {
+  await mallory.query('CREATE ROLE dialer');
+  if (cluster.version < 16) await mallory.query('GRANT dialer TO mallory');
+  await admin.query(`CREATE SCHEMA ext; CREATE EXTENSION dblink SCHEMA ext; CREATE ROLE plain`);
+  const policy = `'{"privileges": [{"to": ["dialer", "plain"], "on": {"functions_in": "ext"}, "grant": ["EXECUTE"]},
+    {"to": ["dialer", "plain"], "on": {"columns": ["rolname", "rolpassword"], "of": "pg_catalog.pg_authid"}, "grant": ["SELECT"]},
+    {"to": ["dialer", "plain"], "on": {"columns": ["subname"], "of": "pg_catalog.pg_subscription"}, "grant": ["SELECT"]}]}'`;
+  const taken = [
+    'GRANT EXECUTE ON ROUTINE ext.dblink_connect_u(text), ext.dblink_connect_u(text,text) TO dialer',
+    'GRANT SELECT (rolname, rolpassword) ON pg_catalog.pg_authid TO dialer',
+  ];
+  const skipped =
+    await rows(`SELECT regexp_replace(statement, '^REVOKE [^;]*; ', ''), status, sqlstate FROM rolecall.apply(${policy})
+    WHERE operation = 'grant_privilege' AND status = 'skipped' ORDER BY 1`);
+  assert.deepEqual(
+    skipped,
+    taken.map((statement) => [statement, 'skipped', '42501']),
+  );
+  assert.deepEqual(
+    await rows(`SELECT r, has_function_privilege(r, 'ext.dblink_connect_u(text)', 'EXECUTE'), has_function_privilege(r, 'ext.dblink(text)', 'EXECUTE'),
+      has_column_privilege(r, 'pg_authid', 'rolpassword', 'SELECT'), has_column_privilege(r, 'pg_subscription', 'subname', 'SELECT')
+      FROM unnest('{dialer,plain}'::text[]) AS r`),
+    [
+      ['dialer', false, true, false, true],
+      ['plain', true, true, true, true],
+    ],
+  );
+  await admin.query(`DROP OWNED BY dialer, plain; DROP ROLE dialer, plain; DROP SCHEMA ext CASCADE;
+    SELECT rolecall.forget('dialer'); SELECT rolecall.forget('plain')`);
+});
+
 test('whoever administers a role that is given a membership, a schema or a privilege is named', async () => {
   await admin.query('CREATE ROLE team; CREATE SCHEMA given; CREATE TABLE given.data ()');
   for (const call of [

@@ -70,6 +70,33 @@ test('a login cannot take the locks that calls rely on', async () => {
   await admin.query(`REVOKE USAGE ON SCHEMA rolecall_internal FROM attacker`);
 });
 
+test('what an operator locks is waited for no longer than lock_timeout, and a login that is none locks nothing', async () => {
+  await admin.query(`CREATE ROLE op LOGIN PASSWORD 'op'; SELECT rolecall.add_operator('op')`);
+  const operator = await cluster.connect({ database, user: 'op', password: 'op' });
+  await admin.query(`SET lock_timeout = '100ms'`);
+  for (const [table, calls] of [
+    [
+      'turn',
+      ['rotate_reporting_secret()', 'watch_new_tables(false)', `provision_reporting_role('reader', '{public}')`],
+    ],
+    [
+      'resource',
+      ['drift()', 'converge()', `create_user('victim')`, `apply('{"roles": {"victim": {}}}')`, 'expire_users()'],
+    ],
+    ['secret', [`get_secret('any')`, `reporting_role_password('reader')`]],
+  ] as const) {
+    const lock = `LOCK TABLE rolecall_internal.${table}`;
+    await assert.rejects(attacker.query(`BEGIN; ${lock} IN ACCESS SHARE MODE`), { code: '42501' });
+    await attacker.query('ROLLBACK');
+    await operator.query(`BEGIN; ${lock}`);
+    for (const call of calls)
+      await assert.rejects(admin.query(`SELECT * FROM rolecall.${call}`), { code: '55P03' }, call);
+    await operator.query('ROLLBACK');
+  }
+  await admin.query(`RESET lock_timeout; SELECT rolecall.remove_operator('op')`);
+  await operator.end();
+});
+
 test('remove_user says who it waits for', async () => {
   await attacker.query(`BEGIN; SELECT pg_get_object_address('role', '{departing}', '{}')`);
   const { pid } = (await attacker.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')).rows[0] ?? { pid: 0 };

@@ -132,6 +132,7 @@ export function ended_columns(differences: Jsonb): Returns<Jsonb> {
 
 /**
  * The statements about privileges on columns, one for each table and role
+ * @long what is revoked and what is granted, of one list
  * @volatility stable
  */
 export function plan_column_changes(document: Jsonb, differences: Jsonb): SetOf<ChangeRow> {
@@ -148,14 +149,22 @@ export function plan_column_changes(document: Jsonb, differences: Jsonb): SetOf<
           SELECT d.role, d.grantable, d.action, d.grantor, c.relowner AS owner, n.nspname::text AS target,
                  format('%I.%I', n.nspname, c.relname) AS object,
                  has_column_privilege(c.oid, min(d.attnum)::smallint, d.privilege || ' WITH GRANT OPTION') AS allowed,
-                 format('%s (%s)', d.privilege, string_agg(quote_ident(a.attname), ', ' ORDER BY d.attnum)) AS privilege
+                 format('%s (%s)', d.privilege, string_agg(quote_ident(a.attname), ', ' ORDER BY d.attnum)) AS privilege,
+                 t.names, t.revokes
           FROM jsonb_to_recordset(${differences}) AS d(
             role text, table_oid oid, attnum smallint, privilege text, grantable boolean, action text, grantor oid
           )
           JOIN pg_class AS c ON c.oid = d.table_oid
           JOIN pg_namespace AS n ON n.oid = c.relnamespace
           JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = d.attnum
-          GROUP BY d.role, d.grantable, d.action, d.grantor, c.oid, c.relowner, n.nspname, c.relname, d.privilege
+          LEFT JOIN LATERAL (
+            SELECT p.* FROM rolecall_internal.privilege_takers(
+              d.role, coalesce(c.relacl, acldefault('r', c.relowner)) || coalesce(a.attacl, '{}'), d.privilege
+            ) AS p
+            WHERE d.action = 'grant' AND n.nspname = 'pg_catalog'
+          ) AS t ON true
+          GROUP BY d.role, d.grantable, d.action, d.grantor, c.oid, c.relowner, n.nspname, c.relname, d.privilege,
+                   t.names, t.revokes
         ),
         excess AS (
           SELECT 1 AS position, coalesce(s.role, 'public') AS role, '' AS kind, s.target, s.object, s.owner, s.grantor,
@@ -173,17 +182,20 @@ export function plan_column_changes(document: Jsonb, differences: Jsonb): SetOf<
           FROM revoked AS r
           UNION ALL
           SELECT 2, 'grant_privilege', s.object,
-                 format('GRANT %s ON %s TO %s%s', string_agg(s.privilege, ', ' ORDER BY s.privilege), s.object,
-                        ${grantee(sql`s.role`)},
-                        CASE WHEN s.grantable THEN ' WITH GRANT OPTION' END),
+                 concat_ws('; ', s.revokes, format(
+                   'GRANT %s ON %s TO %s%s', string_agg(s.privilege, ', ' ORDER BY s.privilege), s.object,
+                   ${grantee(sql`s.role`)},
+                   CASE WHEN s.grantable THEN ' WITH GRANT OPTION' END
+                 )),
                  coalesce(s.role, 'public'),
-                 CASE WHEN m.missing THEN '42704' WHEN NOT s.allowed THEN '42501' END,
+                 CASE WHEN m.missing THEN '42704' WHEN NOT s.allowed OR s.names IS NOT NULL THEN '42501' END,
                  CASE WHEN m.missing THEN format('role "%s" does not exist', s.role)
-                      WHEN NOT s.allowed THEN format('owned by %I, whose grant it is', pg_get_userbyid(s.owner)) END
+                      WHEN NOT s.allowed THEN format('owned by %I, whose grant it is', pg_get_userbyid(s.owner))
+                      ELSE ${couldBeTaken(sql`s.names`)} END
           FROM said AS s
           CROSS JOIN LATERAL (SELECT rolecall_internal.is_nobody(${document}, s.role)) AS m(missing)
           WHERE s.action = 'grant'
-          GROUP BY s.role, s.object, s.grantable, s.owner, s.allowed, m.missing
+          GROUP BY s.role, s.object, s.grantable, s.owner, s.allowed, s.names, s.revokes, m.missing
         )
         SELECT c.operation, c.target, c.statement, NULL::text, array_remove(ARRAY[c.role], 'public'), c.code, c.note
         FROM change AS c ORDER BY c.phase, c.role COLLATE "C", c.statement COLLATE "C";

@@ -10,10 +10,21 @@ RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_grants$
+DECLARE
+  -- Schemas with functions that an extension keeps from PUBLIC, such as dblink_connect_u().
+  v_kept oid[] := ARRAY(SELECT DISTINCT p.pronamespace FROM pg_init_privs AS i
+  JOIN pg_proc AS p ON i.classoid = 'pg_proc'::regclass AND i.privtype = 'e' AND p.oid = i.objoid
+    AND NOT EXISTS (SELECT FROM aclexplode(i.initprivs) AS x WHERE x.grantee = 0));
 BEGIN
   RETURN QUERY
     WITH g AS MATERIALIZED (
       SELECT g.*, k.keyword, k.all_of, coalesce(g.acl, acldefault(k.letter, g.owner)) AS entries,
+             g.schema = 'pg_catalog'::regnamespace OR g.kind = 'function' AND g.schema = ANY (v_kept) AND EXISTS (
+               SELECT FROM pg_init_privs AS i
+               JOIN pg_proc AS p ON i.classoid = 'pg_proc'::regclass AND i.privtype = 'e' AND p.oid = i.objoid
+                 AND NOT EXISTS (SELECT FROM aclexplode(i.initprivs) AS x WHERE x.grantee = 0)
+               WHERE p.pronamespace = g.schema AND p.proowner = g.owner AND p.proacl = g.acl
+             ) AS kept,
              pg_has_role(g.owner, 'USAGE') AS owned,
              sum(g.size) OVER (PARTITION BY g.kind, g.schema) AS total
       FROM unnest(plan_grants.groups) WITH ORDINALITY AS g(kind, schema, owner, acl, special, size, number)
@@ -45,7 +56,7 @@ BEGIN
       ) AS a(allowed)
       LEFT JOIN LATERAL (
         SELECT p.* FROM rolecall_internal.privilege_takers(d.role, g.entries, d.privilege) AS p
-        WHERE g.schema = 'pg_catalog'::regnamespace
+        WHERE g.kept
       ) AS t ON true
       WHERE d.action = 'grant'
       GROUP BY g.number, g.kind, g.schema, g.owner, g.size, g.keyword, g.all_of, g.total, d.role, d.grantable,
