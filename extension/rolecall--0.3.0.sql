@@ -1784,6 +1784,7 @@ BEGIN
       SELECT a.withheld, array_agg(p) AS principals
       FROM audited AS a JOIN unnest(v_principals) AS p ON p.audited = a.role_oid
       GROUP BY a.withheld
+      HAVING rolecall_internal.is_reachable(a.withheld)
     )
     SELECT a.name, f.severity, f.path, f.object, f.detail, f.remedy
     FROM (
@@ -6508,6 +6509,35 @@ $is_password_cleared$;
 COMMENT ON FUNCTION rolecall_internal.is_password_cleared(text)
   IS 'Whether a role that was just given a password has none';
 REVOKE ALL ON FUNCTION rolecall_internal.is_password_cleared(text) FROM PUBLIC;
+
+-- sql/5-internal/audit/is_reachable.sql
+-- Where only the secrets are withheld there is none as a rule, and what comes next takes long to plan.
+CREATE FUNCTION rolecall_internal.is_reachable(withheld jsonb) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $is_reachable$
+BEGIN
+  RETURN EXISTS (
+    SELECT FROM jsonb_to_recordset(is_reachable.withheld) AS w(table_oid oid)
+    WHERE EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhrelid = w.table_oid OR i.inhparent = w.table_oid)
+      OR EXISTS (
+        SELECT FROM pg_depend AS d JOIN pg_rewrite AS r ON r.oid = d.objid
+        WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = w.table_oid AND d.classid = 'pg_rewrite'::regclass
+          AND r.ev_class NOT IN (w.table_oid, 'rolecall_watch.reporting_role'::regclass)
+      )
+      OR EXISTS (
+        SELECT FROM pg_class AS c CROSS JOIN LATERAL aclexplode(c.relacl) AS x
+        WHERE c.oid = w.table_oid AND x.privilege_type = 'SELECT' AND x.grantee <> c.relowner
+      )
+      OR EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = w.table_oid AND a.attacl IS NOT NULL)
+  );
+END
+$is_reachable$;
+
+COMMENT ON FUNCTION rolecall_internal.is_reachable(jsonb)
+  IS 'Whether there can be a way to read withheld tables: one is a partition or a parent, has a view, or somebody has '
+     'SELECT on it';
+REVOKE ALL ON FUNCTION rolecall_internal.is_reachable(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/secrets/is_rotation_due.sql
 CREATE FUNCTION rolecall_internal.is_rotation_due(rotate_after interval) RETURNS boolean

@@ -68,8 +68,8 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 836c7391143e6d2562d5e6cfb26385d5edf8663d0e6d9f893741b97be7c7ef61'
-    AND 406 <= (
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 345265e2b87ee96dd98eb5bea84c4a6e6c7e167ac9b6944a7daf38741f5f286c'
+    AND 407 <= (
       SELECT count(*)
       FROM (
         SELECT p.pronamespace FROM pg_proc AS p
@@ -389,6 +389,8 @@ BEGIN
        'code text, seen text', 'boolean', 0),
       ('rolecall_internal', 'is_password_cleared', 
        'role_name text', 'boolean', 0),
+      ('rolecall_internal', 'is_reachable', 
+       'withheld jsonb', 'boolean', 0),
       ('rolecall_internal', 'is_rotation_due', 
        'rotate_after interval', 'boolean', 0),
       ('rolecall_internal', 'is_rounded_off', 
@@ -2797,6 +2799,7 @@ BEGIN
       SELECT a.withheld, array_agg(p) AS principals
       FROM audited AS a JOIN unnest(v_principals) AS p ON p.audited = a.role_oid
       GROUP BY a.withheld
+      HAVING rolecall_internal.is_reachable(a.withheld)
     )
     SELECT a.name, f.severity, f.path, f.object, f.detail, f.remedy
     FROM (
@@ -7411,6 +7414,34 @@ $is_password_cleared$;
 COMMENT ON FUNCTION rolecall_internal.is_password_cleared(text)
   IS 'Whether a role that was just given a password has none';
 REVOKE ALL ON FUNCTION rolecall_internal.is_password_cleared(text) FROM PUBLIC;
+
+-- Where only the secrets are withheld there is none as a rule, and what comes next takes long to plan.
+CREATE OR REPLACE FUNCTION rolecall_internal.is_reachable(withheld jsonb) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $is_reachable$
+BEGIN
+  RETURN EXISTS (
+    SELECT FROM jsonb_to_recordset(is_reachable.withheld) AS w(table_oid oid)
+    WHERE EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhrelid = w.table_oid OR i.inhparent = w.table_oid)
+      OR EXISTS (
+        SELECT FROM pg_depend AS d JOIN pg_rewrite AS r ON r.oid = d.objid
+        WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = w.table_oid AND d.classid = 'pg_rewrite'::regclass
+          AND r.ev_class NOT IN (w.table_oid, 'rolecall_watch.reporting_role'::regclass)
+      )
+      OR EXISTS (
+        SELECT FROM pg_class AS c CROSS JOIN LATERAL aclexplode(c.relacl) AS x
+        WHERE c.oid = w.table_oid AND x.privilege_type = 'SELECT' AND x.grantee <> c.relowner
+      )
+      OR EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = w.table_oid AND a.attacl IS NOT NULL)
+  );
+END
+$is_reachable$;
+
+COMMENT ON FUNCTION rolecall_internal.is_reachable(jsonb)
+  IS 'Whether there can be a way to read withheld tables: one is a partition or a parent, has a view, or somebody has '
+     'SELECT on it';
+REVOKE ALL ON FUNCTION rolecall_internal.is_reachable(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.is_rotation_due(rotate_after interval) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -19592,7 +19623,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 836c7391143e6d2562d5e6cfb26385d5edf8663d0e6d9f893741b97be7c7ef61';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 345265e2b87ee96dd98eb5bea84c4a6e6c7e167ac9b6944a7daf38741f5f286c';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

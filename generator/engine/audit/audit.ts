@@ -52,6 +52,7 @@ export function audit_findings(
           SELECT a.withheld, array_agg(p) AS principals
           FROM audited AS a JOIN unnest(v_principals) AS p ON p.audited = a.role_oid
           GROUP BY a.withheld
+          HAVING rolecall_internal.is_reachable(a.withheld)
         )
         SELECT a.name, f.severity, f.path, f.object, f.detail, f.remedy
         FROM (

@@ -6,7 +6,7 @@
  * its index on roles.
  */
 import { accepted } from '../../model/record.ts';
-import type { FindingRow, Jsonb, Oid, Oids, Principals, Returns, SetOf, Text } from '../../model/types.ts';
+import type { Bool, FindingRow, Jsonb, Oid, Oids, Principals, Returns, SetOf, Text } from '../../model/types.ts';
 import { Sql, sql } from '../../sql/template.ts';
 import { isMark, thisDatabase } from '../catalogs/server.ts';
 import { hasNone } from '../reading/citus.ts';
@@ -333,6 +333,33 @@ export function audit_catalogs(principals: Principals): SetOf<FindingRow> {
           GROUP BY 1, 2, 3, 4, 5
         ) AS h
         JOIN unnest(${principals}) AS p ON p.role_oid = h.grantee;
+    END
+  `;
+}
+
+/**
+ * Whether there can be a way to read withheld tables: one is a partition or a parent, has a view, or somebody has SELECT on it
+ *
+ * Where only the secrets are withheld there is none as a rule, and what comes next takes long to plan.
+ * @volatility stable
+ */
+export function is_reachable(withheld: Jsonb): Returns<Bool> {
+  return sql`
+    BEGIN
+      RETURN EXISTS (
+        SELECT FROM jsonb_to_recordset(${withheld}) AS w(table_oid oid)
+        WHERE EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhrelid = w.table_oid OR i.inhparent = w.table_oid)
+          OR EXISTS (
+            SELECT FROM pg_depend AS d JOIN pg_rewrite AS r ON r.oid = d.objid
+            WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = w.table_oid AND d.classid = 'pg_rewrite'::regclass
+              AND r.ev_class NOT IN (w.table_oid, 'rolecall_watch.reporting_role'::regclass)
+          )
+          OR EXISTS (
+            SELECT FROM pg_class AS c CROSS JOIN LATERAL aclexplode(c.relacl) AS x
+            WHERE c.oid = w.table_oid AND x.privilege_type = 'SELECT' AND x.grantee <> c.relowner
+          )
+          OR EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = w.table_oid AND a.attacl IS NOT NULL)
+      );
     END
   `;
 }
