@@ -1,8 +1,8 @@
 /**
  * Checks of a plpgsql body on its parse tree: what it may catch, raise and execute.
  */
-import { parseSync } from 'libpg-query';
 import { sqlstates } from '../model/sqlstates.ts';
+import { parseSql } from './parse.ts';
 import { nameParts, nodesIn, objectsIn, type Tree } from './problem.ts';
 
 export interface BodyProblem {
@@ -64,7 +64,7 @@ function executing(kind: string, node: Tree): string[] {
   const expression = String(nodesIn(query, 'PLpgSQL_expr')[0]?.query);
   // The statement of a change that a query of the same function has put together.
   if (/^\w+ ->> 'statement'$/.test(expression)) return messages;
-  const tree = parseSync(`SELECT ${expression}`);
+  const tree = parseSql(`SELECT ${expression}`);
   if (nodesIn(tree, 'A_Expr').some(({ name }) => nameParts(name).join('.') === '||')) {
     messages.push('EXECUTE of text joined with ||');
   }

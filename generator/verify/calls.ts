@@ -2,8 +2,8 @@
  * The graph of calls between our functions, and the checks of it: what is called exists and takes the arguments, no call
  * goes up, and a public function leads to every other one.
  */
-import { parseSync } from 'libpg-query';
 import { levelOf, rooms, type Room } from '../model/rooms.ts';
+import { parseSql } from './parse.ts';
 import { lineAt, nameParts, nodesIn, type Problem, type Tree } from './problem.ts';
 import { bodyReferences, references, type Reference } from './references.ts';
 import { functionSource, isInput } from './statements.ts';
@@ -45,7 +45,7 @@ export function callGraph(files: Iterable<readonly [path: string, text: string]>
   const types = new Set<string>();
   const uses: Use[] = [];
   for (const [file, text] of files) {
-    for (const statement of (parseSync(text).stmts ?? []) as unknown as Tree[]) {
+    for (const statement of (parseSql(text).stmts ?? []) as unknown as Tree[]) {
       const line = lineAt(text, Number(statement.stmt_location ?? 0));
       const [created] = nodesIn(statement, 'CreateFunctionStmt');
       const by = created === undefined ? null : nameParts(created.funcname).join('.');

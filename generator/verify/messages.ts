@@ -1,7 +1,7 @@
 /**
  * Checks that each message is tested: what is constant in it occurs in a test.
  */
-import { parsePlPgSQLSync, parseSync } from 'libpg-query';
+import { parseFunction, parseSql } from './parse.ts';
 import { nameParts, nodesIn, type Problem, type Tree } from './problem.ts';
 import { functionSource } from './statements.ts';
 
@@ -50,11 +50,11 @@ export function messageProblems(
 }
 
 function messagesOf(file: string, text: string): Message[] {
-  return ((parseSync(text).stmts ?? []) as unknown as Tree[]).flatMap((statement) => {
+  return ((parseSql(text).stmts ?? []) as unknown as Tree[]).flatMap((statement) => {
     const [node] = nodesIn(statement, 'CreateFunctionStmt');
     if (node === undefined) return [];
     const source = functionSource(text, statement, node);
-    return nodesIn(parsePlPgSQLSync(source.statement), 'PLpgSQL_stmt_raise').flatMap((raise) =>
+    return nodesIn(parseFunction(source.statement), 'PLpgSQL_stmt_raise').flatMap((raise) =>
       textsOf(raise).map((one) => ({ file, line: source.before + Number(raise.lineno), text: one })),
     );
   });
@@ -72,7 +72,7 @@ function textsOf(raise: Tree): string[] {
 
 /** The literal that an expression is, or the templates of format() in it; none where it is a value, such as SQLERRM. */
 function literals(expression: string): string[] {
-  const [target] = nodesIn(parseSync(`SELECT ${expression}`), 'ResTarget');
+  const [target] = nodesIn(parseSql(`SELECT ${expression}`), 'ResTarget');
   const templates = nodesIn(target, 'FuncCall')
     .filter(({ funcname }) => nameParts(funcname).at(-1) === 'format')
     .map(({ args }) => (args as Tree[])[0]);

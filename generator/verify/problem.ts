@@ -17,9 +17,15 @@ export function objectsIn(value: unknown, found: Tree[] = []): Tree[] {
   return found;
 }
 
+/** What nodesIn() has walked through: a tree is asked for many kinds, and does not change. */
+const walked = new WeakMap<object, Tree[]>();
+
 /** Every node of one kind below a value. */
 export function nodesIn(value: unknown, kind: string): Tree[] {
-  return objectsIn(value)
+  if (typeof value !== 'object' || value === null) return [];
+  const objects = walked.get(value) ?? objectsIn(value);
+  walked.set(value, objects);
+  return objects
     .map((one) => one[kind] as Tree)
     .filter((node) => node !== undefined);
 }

@@ -1,7 +1,7 @@
 /**
  * What SQL names in a schema that is not the server's: functions that it calls, tables and types.
  */
-import { parsePlPgSQLSync, parseSync } from 'libpg-query';
+import { parseFunction, parseSql } from './parse.ts';
 import { nameParts, objectsIn, type Tree } from './problem.ts';
 import type { FunctionSource } from './statements.ts';
 
@@ -84,7 +84,7 @@ function regclasses(node: Tree | undefined): Reference[] {
 /** References in the body of a function. */
 export function bodyReferences({ statement, body }: FunctionSource): BodyReference[] {
   return [statement, ...declarations(statement, body)].flatMap((one) => {
-    const tree = parsePlPgSQLSync(one);
+    const tree = parseFunction(one);
     const named = [...expressionsIn(tree, 1)].flatMap(([{ query, parseMode }, line]) =>
       inExpression(String(query), Number(parseMode), line, body),
     );
@@ -124,7 +124,7 @@ function* expressionsIn(value: unknown, line: number): Generator<[expression: Tr
 
 function inExpression(query: string, mode: number, line: number, body: string): BodyReference[] {
   const text = mode >= assignmentMode ? query.slice(query.indexOf(':=') + 2) : query;
-  const found = references(parseSync(mode >= expressionMode ? `SELECT ${text}` : text));
+  const found = references(parseSql(mode >= expressionMode ? `SELECT ${text}` : text));
   // The parser moves what is in a statement: PERFORM was made SELECT, INTO was taken out. The name itself is as it was.
   const from = body.split('\n', line - 1).join('\n').length;
   return found.map((one, index) => {

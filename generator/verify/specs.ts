@@ -1,9 +1,9 @@
 /**
  * Checks of the function specs: a public function is documented whole, and documents only what exists.
  */
-import { parseSync } from 'libpg-query';
 import type { FunctionSpec } from '../model/inspect.ts';
 import { sqlstates } from '../model/sqlstates.ts';
+import { parseSql } from './parse.ts';
 import type { Problem } from './problem.ts';
 
 const publicFolder = 'generator/functions/';
@@ -48,7 +48,7 @@ function publicMessages(spec: FunctionSpec): string[] {
   if (spec.examples.length === 0) messages.push('no @example');
   for (const example of spec.examples) {
     try {
-      parseSync(example);
+      parseSql(example);
     } catch (error) {
       messages.push(`@example: ${error instanceof Error ? error.message : String(error)}`);
     }

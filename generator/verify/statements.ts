@@ -1,8 +1,9 @@
 /**
  * Checks of emitted SQL: it parses, and every function is made the way this project makes functions.
  */
-import { hasSqlDetails, parsePlPgSQLSync, parseSync } from 'libpg-query';
+import { hasSqlDetails } from 'libpg-query';
 import { bodyProblems } from './body.ts';
+import { parseFunction, parseSql } from './parse.ts';
 import { lineAt, nameParts, nodesIn, type Problem, type Tree } from './problem.ts';
 
 /** Problems of one file. psql's own commands are no SQL and are left out. `loadModule()` must have been awaited. */
@@ -10,7 +11,7 @@ export function sqlProblems(file: string, source: string): Problem[] {
   const text = source.replaceAll(/^\\.*$/gm, '');
   let statements: Tree[];
   try {
-    statements = (parseSync(text).stmts ?? []) as unknown as Tree[];
+    statements = (parseSql(text).stmts ?? []) as unknown as Tree[];
   } catch (error) {
     const line = hasSqlDetails(error) ? lineAt(text, error.sqlDetails?.cursorPosition ?? 0) : 1;
     return [{ file, line, message: error instanceof Error ? error.message : String(error) }];
@@ -55,7 +56,7 @@ export function functionSource(text: string, statement: Tree, node: Tree): Funct
 
 function inBody(file: string, line: number, signature: string, { statement, before }: FunctionSource): Problem[] {
   try {
-    return bodyProblems(parsePlPgSQLSync(statement)).map((problem) => ({
+    return bodyProblems(parseFunction(statement)).map((problem) => ({
       file,
       line: before + problem.line,
       message: `${signature}: ${problem.message}`,

@@ -17,8 +17,9 @@ if (isMainThread) {
 const cache = fileURLToPath(new URL('../../node_modules/.cache/rolecall/tests/', import.meta.url));
 
 export async function load(url, context, next) {
-  if (!/\.ts$/.test(url)) return next(url, context);
-  const text = fs.readFileSync(new URL(url), 'utf8');
+  const file = new URL(url); // With a query where a module is imported once more.
+  if (!file.pathname.endsWith('.ts')) return next(url, context);
+  const text = fs.readFileSync(file, 'utf8');
   const compiled = `${cache}${createHash('sha256').update(text).digest('hex')}.js`;
   if (!fs.existsSync(compiled)) {
     const ours = createRequire(import.meta.url);
@@ -26,7 +27,7 @@ export async function load(url, context, next) {
     const { code } = await esbuild.transform(text, {
       ...{ loader: 'ts', format: 'esm', target: 'node20' },
       // The map names the source by where it is seen from the file that is run, which is the source.
-      ...{ sourcefile: basename(fileURLToPath(url)), sourcemap: 'inline', sourcesContent: false },
+      ...{ sourcefile: basename(fileURLToPath(file)), sourcemap: 'inline', sourcesContent: false },
     });
     fs.mkdirSync(cache, { recursive: true });
     const part = `${compiled}.${process.pid}`;
