@@ -25,9 +25,7 @@ export function nodesIn(value: unknown, kind: string): Tree[] {
   if (typeof value !== 'object' || value === null) return [];
   const objects = walked.get(value) ?? objectsIn(value);
   walked.set(value, objects);
-  return objects
-    .map((one) => one[kind] as Tree)
-    .filter((node) => node !== undefined);
+  return objects.map((one) => one[kind] as Tree).filter((node) => node !== undefined);
 }
 
 /** The parts of a qualified name: a list of String nodes. */

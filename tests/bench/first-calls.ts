@@ -28,7 +28,7 @@ async function measure(
 ): Promise<void> {
   const admin = await connect();
   const clock = ways.map(({ name }) => ({ name, samples: [] as number[] }));
-  const warmUps = 1;
+  const warmUps = pick(1, 0);
   const series = await inTurns(
     pick(25, 1),
     ways.map(({ name, statement, creates }, index) => {
