@@ -348,3 +348,167 @@ test('whoever administers a role that is given a membership, a schema or a privi
     await admin.query(`SELECT FROM rolecall.remove_user('adopted', 'postgres', true)`);
   }
 });
+
+test('a database owner with CREATEROLE applies a policy as far as its rights go, and nothing is left half done', async () => {
+  const since16 = cluster.version >= 16;
+  await admin.query(
+    `CREATE ROLE keeper LOGIN CREATEROLE PASSWORD 'keeper'; CREATE ROLE foreigner NOLOGIN; CREATE ROLE outsiders`,
+  );
+  const name = await cluster.createDatabase();
+  await admin.query(`ALTER DATABASE ${name} OWNER TO keeper`);
+  const above = await cluster.connect({ database: name });
+  await above.query(
+    `CREATE TABLE not_hers (id integer); CREATE SCHEMA not_hers; SELECT rolecall.add_operator('keeper')`,
+  );
+  const keeper = await cluster.connect({ database: name, user: 'keeper', password: 'keeper' });
+  const apply = (policy: object, mode = 'adopt', dryRun = false) =>
+    keeper
+      .query<{ statement: string; status: string; sqlstate: string | null; note: string | null }>(
+        'SELECT statement, status, sqlstate, note FROM rolecall.apply($1, $2, dry_run => $3)',
+        [JSON.stringify(policy), mode, dryRun],
+      )
+      .then(({ rows: steps }) => steps);
+  const roles = async () =>
+    (await above.query(`SELECT array_agg(r ORDER BY r.oid) AS r FROM pg_authid AS r`)).rows[0].r as string;
+  /** Everything that a role could gain, in text. */
+  const state = async (client = above) =>
+    (
+      await client.query(`SELECT array_agg(s.entry ORDER BY s.entry) AS state FROM (
+        SELECT a::text FROM pg_authid AS a UNION ALL SELECT m::text FROM pg_auth_members AS m
+        UNION ALL SELECT c::text FROM pg_class AS c WHERE c.relpersistence <> 't'
+        UNION ALL SELECT n::text FROM pg_namespace AS n UNION ALL SELECT s::text FROM pg_db_role_setting AS s
+        UNION ALL SELECT p::text FROM rolecall_internal.resource AS p UNION ALL SELECT d::text FROM pg_default_acl AS d
+      ) AS s(entry)`)
+    ).rows[0].state as string[];
+  await keeper.query(`CREATE SCHEMA shop; CREATE TABLE shop.item (id integer, secret text)`);
+
+  // What it can do: roles of its own, memberships among them, settings, privileges on what it owns.
+  const own = {
+    roles: {
+      k_group: {},
+      k_app: {
+        login: true,
+        connection_limit: 3,
+        comment: 'of keeper',
+        valid_until: '2030-01-01T00:00:00Z',
+        member_of: [{ role: 'k_group', admin: true, ...(since16 ? { inherit: false, set: true } : {}) }],
+        settings: { statement_timeout: '5s' },
+        database_settings: { work_mem: '1MB' },
+      },
+    },
+    schemas: { shop: { profiles: { reader: 'k_group' } } },
+    profiles: { reader: { schema: ['USAGE'], tables: ['SELECT'] } },
+    privileges: [{ to: 'k_app', on: { tables_in: 'shop', except: ['shop.item.secret'] }, grant: ['SELECT', 'INSERT'] }],
+  };
+  const before = await state();
+  assert.ok((await apply(own, 'adopt', true)).every(({ status }) => status === 'planned'));
+  assert.deepEqual(await state(), before);
+  assert.ok((await apply(own)).every(({ status }) => status === 'applied'));
+  const done = await state();
+  for (const mode of ['adopt', 'authoritative']) assert.deepEqual(await apply(own, mode), []);
+  assert.deepEqual(await state(), done);
+  await keeper.query('BEGIN READ ONLY');
+  assert.deepEqual(await apply(own), []);
+  await keeper.query('COMMIT');
+  assert.deepEqual((await keeper.query('SELECT * FROM rolecall.drift()')).rows, []);
+  assert.deepEqual(
+    await rows(
+      `SELECT has_table_privilege('k_group', 'shop.item', 'SELECT'), has_column_privilege('k_app', 'shop.item', 'id', 'INSERT'),
+         has_column_privilege('k_app', 'shop.item', 'secret', 'INSERT'), pg_has_role('k_app', 'k_group', 'MEMBER')`,
+      above,
+    ),
+    [[true, true, false, true]],
+  );
+  // What others do to its roles it restores; what it no longer says ends, and authoritative removes what it has created.
+  await above.query(`ALTER ROLE k_app CONNECTION LIMIT 9`);
+  await above.query('ALTER ROLE k_app RESET statement_timeout; REVOKE SELECT ON shop.item FROM k_group');
+  assert.equal((await keeper.query('SELECT FROM rolecall.converge()')).rows.length, 3);
+  assert.deepEqual((await keeper.query('SELECT * FROM rolecall.drift()')).rows, []);
+
+  // What it cannot do to objects is a skipped row, and the rest is done.
+  const mixed = {
+    ...own,
+    privileges: [
+      ...own.privileges,
+      { to: 'k_app', on: { table: 'public.not_hers' }, grant: ['SELECT'] },
+      { to: 'k_app', on: { schema: 'not_hers' }, grant: ['USAGE'] },
+      { to: 'k_app', on: { language: 'plpgsql' }, grant: ['USAGE'] },
+      { to: 'k_app', on: { tablespace: 'pg_default' }, grant: ['CREATE'] },
+      { to: 'k_app', on: { database: name }, grant: ['CONNECT'] },
+    ],
+  };
+  const steps = await apply(mixed);
+  assert.deepEqual(
+    steps.filter(({ status }) => status === 'applied').map(({ statement }) => statement),
+    [`GRANT CONNECT ON DATABASE ${name} TO k_app`],
+  );
+  assert.deepEqual(
+    steps.filter(({ status }) => status !== 'applied').map(({ status, sqlstate }) => `${status} ${sqlstate}`),
+    ['skipped 42501', 'skipped 42501', 'skipped 42501', 'skipped 42501'],
+  );
+  const skipped = await apply(mixed);
+  assert.equal(skipped.length, 4);
+  const again = await state();
+  assert.deepEqual(await apply(mixed), skipped);
+  assert.deepEqual(await state(), again);
+
+  // What it cannot do to roles is an error that undoes all of it, or for a power a skipped row.
+  const present = await roles();
+  for (const refused of [
+    { foreigner: { login: true } },
+    { k_app: { member_of: ['k_group', 'outsiders'] } },
+    { postgres: {} },
+    { keeper: {} },
+    { foreigner: { state: 'absent' } },
+    { foreigner: { settings: { work_mem: '1MB' } } },
+    { k_app: { settings: { log_statement: 'none' } } },
+  ]) {
+    const [first = ''] = Object.keys(refused);
+    // Before 16 CREATEROLE is enough for all roles but superusers.
+    const may =
+      !since16 && !['postgres', 'keeper'].includes(first) && !JSON.stringify(refused).includes('log_statement');
+    await keeper.query('BEGIN');
+    const outcome = await apply({ roles: { k_new: {}, ...refused } }).then(
+      (result) => result.filter(({ status }) => status === 'skipped').map(({ sqlstate }) => sqlstate),
+      ({ code }: { code: string }) => code,
+    );
+    await keeper.query('ROLLBACK');
+    assert.deepEqual(
+      outcome,
+      may ? [] : ['postgres', 'keeper'].includes(first) ? '22023' : '42501',
+      JSON.stringify(refused),
+    );
+    assert.equal(await roles(), present);
+  }
+  // An attribute that it may not give: BYPASSRLS is a skipped row, and the others are refused with all the rest.
+  assert.deepEqual(
+    (await apply({ roles: { k_power: { bypassrls: true } } }, 'additive')).map(({ sqlstate }) => sqlstate),
+    [null, '42501'],
+  );
+  for (const attribute of ['replication', ...(since16 ? ['createdb'] : [])])
+    await assert.rejects(apply({ roles: { k_other: {}, k_power: { [attribute]: true } } }), { code: '42501' });
+  assert.deepEqual(
+    await rows(
+      `SELECT rolname FROM pg_roles WHERE (rolbypassrls OR rolreplication OR rolcreatedb) AND NOT rolsuper OR rolname = 'k_other'`,
+    ),
+    [],
+  );
+
+  // Nobody has gained a right: keeper has ADMIN on what it has created, and no more.
+  assert.deepEqual(
+    (
+      await above.query(`SELECT rolsuper, rolcreatedb, rolreplication, rolbypassrls, pg_has_role('keeper', 'outsiders', 'MEMBER') AS member,
+        has_table_privilege('keeper', 'not_hers', 'SELECT') AS reads FROM pg_roles WHERE rolname = 'keeper'`)
+    ).rows,
+    [{ rolsuper: false, rolcreatedb: false, rolreplication: false, rolbypassrls: false, member: false, reads: false }],
+  );
+  // It removes what it has created.
+  assert.deepEqual(
+    (await apply({ roles: { k_group: {} } }, 'authoritative'))
+      .map(({ statement }) => statement)
+      .filter((statement) => statement.startsWith('DROP ROLE')),
+    ['DROP ROLE k_app', 'DROP ROLE k_power'],
+  );
+  assert.deepEqual(await rows(`SELECT FROM pg_roles WHERE rolname IN ('k_app', 'k_power')`), []);
+  await Promise.all([keeper.end(), above.end()]);
+});
