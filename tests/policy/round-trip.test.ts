@@ -11,8 +11,8 @@ import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { startCluster } from '../support/cluster.ts';
 
-const documents = Number(process.env.DOCUMENTS ?? 40);
-const sideBySide = 10;
+const documents = Number(process.env.DOCUMENTS ?? 200);
+const sideBySide = 40;
 const seed = process.env.SEED === undefined ? undefined : Number(process.env.SEED);
 
 const cluster = await startCluster();
