@@ -35,6 +35,7 @@ export interface Arena {
 
 /** One round: its own names, so that rounds do not meet. */
 export interface Round {
+  readonly isolation: Isolation;
   readonly arena: Arena;
   /** Starts every name of the round. */
   readonly prefix: string;
@@ -348,10 +349,12 @@ export const scenarios: readonly Scenario[] = [
     expected: (_, sqlstate) => sqlstate === '22023',
   },
   {
-    // The role is the same in all databases, and what it has is each one's own. Every second caller grants a part of it.
-    name: 'apply and grant_role',
+    // The role is the same in all databases, and what it has is each one's own. Where it is there before, every second
+    // caller says a part of it by another call, or grants others something of the same, or creates and drops a role, by hand.
+    name: 'apply, other calls and grants by hand',
     async prepare(round) {
       await make(round, 'group', '', operators);
+      await make(round, 'stranger');
       if (round.present) await make(round, 'user', 'CONNECTION LIMIT 5', operators);
       for (const admin of round.arena.admins.values())
         await admin.query(`CREATE SCHEMA ${round.prefix}; CREATE TABLE ${round.prefix}.item (id integer);
@@ -363,20 +366,36 @@ export const scenarios: readonly Scenario[] = [
     },
     call: (round, index) => {
       const { prefix, arena } = round;
+      const usage = { to: `${prefix}user`, on: { schema: prefix }, grant: ['USAGE'] };
       const policy = {
         roles: { [`${prefix}user`]: { login: true, member_of: [`${prefix}group`] } },
         privileges: [
-          { to: `${prefix}user`, on: { schema: prefix }, grant: ['USAGE'] },
+          usage,
           { to: `${prefix}user`, on: { tables_in: prefix, except: `${prefix}.secret` }, grant: ['SELECT'] },
         ],
       };
-      const isHelper = round.present && Math.floor(index / arena.databases.length) % 2 === 1;
-      return asOne(
-        round,
-        isHelper
-          ? `SELECT * FROM rolecall.grant_role('${prefix}group', '${prefix}user')`
-          : `SELECT * FROM rolecall.apply('${JSON.stringify(policy)}')`,
-      );
+      const overlapping = {
+        roles: { [`${prefix}other`]: { member_of: [`${prefix}group`] } },
+        privileges: [
+          usage,
+          { to: `${prefix}other`, on: { schema: prefix }, grant: ['USAGE'] },
+          { to: `${prefix}other`, on: { table: `${prefix}.item` }, grant: ['SELECT', 'DELETE'] },
+        ],
+      };
+      const apply = (document: object) => `SELECT * FROM rolecall.apply('${JSON.stringify(document)}')`;
+      const others = [
+        `SELECT * FROM rolecall.grant_role('${prefix}group', '${prefix}user')`,
+        apply(overlapping),
+        // What fails by itself beside others is not at issue. Roles come first, as in the calls.
+        `DO $$ BEGIN
+          CREATE ROLE ${prefix}hand_${index}; GRANT ${prefix}group TO ${prefix}hand_${index}; DROP ROLE ${prefix}hand_${index};
+          GRANT UPDATE ON ${prefix}.item TO ${prefix}stranger;
+        EXCEPTION WHEN OTHERS THEN NULL; END $$`,
+      ];
+      const turn = Math.floor(index / arena.databases.length);
+      // Of serializable transactions only one may succeed, so that all say the same.
+      const isOther = round.present && round.isolation !== 'SERIALIZABLE' && turn % 2 === 1;
+      return asOne(round, (isOther && others[(index + (turn - 1) / 2) % others.length]) || apply(policy));
     },
     async check(round) {
       await states(round, { user: 'login in group' });
@@ -434,7 +453,7 @@ let rounds = 0;
 export async function race(arena: Arena, scenario: Scenario, isolation: Isolation, count: number): Promise<Outcome> {
   const outcome: Outcome = { calls: 0, seconds: 0, failures: new Map(), expected: 0 };
   for (let number = 0; number < count; number++) {
-    const round: Round = { arena, prefix: `race_${++rounds}_`, present: number % 2 === 1 };
+    const round: Round = { arena, isolation, prefix: `race_${++rounds}_`, present: number % 2 === 1 };
     await scenario.prepare?.(round);
     const succeeded = await callEverywhere(arena, scenario, isolation, round, outcome);
     if (succeeded.size > 0) await scenario.check(round, succeeded);
