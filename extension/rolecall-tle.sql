@@ -468,7 +468,8 @@ BEGIN
       CROSS JOIN LATERAL (VALUES (0), (d.objsubid)) AS s(objsubid)
       WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = acl_entries.role_oid AND d.deptype = 'a'
         AND d.dbid IN (0, (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         ))
     ),
     object AS (
@@ -1038,7 +1039,7 @@ BEGIN
           SELECT i.inhparent AS parent, NULL::name AS column_name FROM pg_inherits AS i WHERE i.inhrelid = l.ancestor
           UNION ALL
           SELECT d.refobjid, (
-            SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+            SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid LIMIT 1
           )
           FROM pg_depend AS d
           JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
@@ -1072,6 +1073,7 @@ BEGIN
                  WHERE k.number <> 0 AND a.attrelid = k.relation
                    AND CASE WHEN k.table_oid = k.relation::oid THEN a.attnum = k.number
                             ELSE a.attname = k.column_name AND NOT a.attisdropped END
+                 LIMIT 1
                )
         FROM reader AS r
         CROSS JOIN LATERAL jsonb_to_recordset(r.known)
@@ -1091,7 +1093,7 @@ BEGIN
           FROM pg_depend AS d
           JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
           WHERE d.refobjid = w.table_oid AND (w.column_name IS NULL OR w.column_name = (
-            SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+            SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid LIMIT 1
           ))
             AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
           OFFSET 0
@@ -1945,7 +1947,8 @@ BEGIN
       -- What PUBLIC may do in other databases is said there.
       AND (g.kind <> 'DATABASE' OR p.role_oid <> 0
            OR g.oid = (
-             SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+             -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+             SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
            ));
   RETURN QUERY
     SELECT 'warning', p.path || ' -> default privileges', g.object,
@@ -2005,7 +2008,8 @@ BEGIN
         AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
     CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) AS i
     WHERE d.dbid IN (0, (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     ))
       AND coalesce(i.schema, '') !~ '^pg_(toast_)?temp'
       -- The sequence of a column goes with its table.
@@ -2032,7 +2036,8 @@ DECLARE
   v_elsewhere boolean;
 BEGIN
   SELECT bool_or(d.deptype = 'o'), bool_or(d.dbid NOT IN (0, (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   ))) INTO v_here, v_elsewhere
   FROM pg_shdepend AS d
   WHERE d.refclassid = 'pg_authid'::regclass AND d.deptype IN ('o', 'a')
@@ -2663,7 +2668,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_takers$
 DECLARE
-  v_user boolean := (SELECT r.rolcanlogin FROM pg_roles AS r WHERE r.oid = audit_takers.role_oid);
+  v_user boolean := (SELECT r.rolcanlogin FROM pg_roles AS r WHERE r.oid = audit_takers.role_oid LIMIT 1);
   v_all boolean := rolecall_internal.is_worth_taking(audit_takers.role_oid, audit_takers.definition);
 BEGIN
   IF NOT v_all
@@ -3468,7 +3473,7 @@ SET search_path = pg_catalog, pg_temp
 AS $check_removal_rights$
 DECLARE
   v_caller record;
-  v_is_superuser boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.oid = check_removal_rights.role_oid);
+  v_is_superuser boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.oid = check_removal_rights.role_oid LIMIT 1);
 BEGIN
   SELECT r.rolsuper, r.rolcreaterole INTO v_caller FROM pg_roles AS r WHERE r.rolname = current_user;
   IF v_caller.rolsuper THEN
@@ -3598,7 +3603,7 @@ AS $check_watch$
 BEGIN
   IF check_watch.enable IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'enable must not be null';
-  ELSIF NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user) THEN
+  ELSIF NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1) THEN
     RAISE EXCEPTION USING
       ERRCODE = 'insufficient_privilege',
       MESSAGE = 'only a superuser can have new tables watched',
@@ -3914,7 +3919,8 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $depending$
 DECLARE
   v_here oid := (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
 BEGIN
   RETURN QUERY
@@ -4382,7 +4388,9 @@ BEGIN
                  WHERE k.number <> 0 AND a.attrelid = k.relation
                    AND CASE WHEN k.table_oid = k.relation::oid THEN a.attnum = k.number
                             ELSE a.attname = k.column_name AND NOT a.attisdropped END
+                 LIMIT 1
                )
+               LIMIT 1
              ), 0), false
       FROM entry AS e JOIN rolecall_internal.withheld AS k ON k.role = 'public' AND k.name = e.name
     ),
@@ -4399,7 +4407,7 @@ BEGIN
         FROM pg_depend AS d
         JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
         WHERE d.refobjid = w.oid AND (p.attname IS NULL OR p.attname = (
-          SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+          SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid LIMIT 1
         ))
           AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
       ) AS b
@@ -4583,7 +4591,8 @@ AS $forget_earlier$
 DECLARE
   v_role oid := to_regrole(quote_ident(forget_earlier.name #>> '{}'))::oid;
   v_here oid := (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
   v_gone rolecall_internal.resource[] := ARRAY(
     SELECT ROW(
@@ -4618,7 +4627,8 @@ DECLARE
       ORDER BY p.section, p.key, p.recorded_at DESC
     ) AS p
     WHERE p.resource IS NOT NULL AND p.made_in = (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     )
       AND v_role <> p.roles[CASE WHEN p.key -> 0 = forget_earlier.name THEN 1 ELSE 2 END]
   );
@@ -4629,7 +4639,8 @@ BEGIN
     SELECT r.name FROM rolecall_internal.resource AS p
     CROSS JOIN LATERAL (SELECT pg_get_userbyid(p.roles[1])::text OFFSET 0) AS r(name)
     WHERE p.section = 'roles' AND p.key = jsonb_build_array(forget_earlier.name) AND p.made_in = (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     )
       AND p.roles[1] <> v_role AND to_regrole(quote_ident(r.name))::oid = p.roles[1]
   LOOP
@@ -5638,7 +5649,8 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $held_otherwise$
 DECLARE
   v_here oid := (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
 BEGIN
   RETURN QUERY
@@ -5987,7 +5999,7 @@ DECLARE
       WHERE n.nspname ~ '^pg_'
         OR n.nspname IN ('information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch')
     )),
-    ARRAY['database'], ARRAY[(SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())]
+    ARRAY['database'], ARRAY[(SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1)]
   );
 BEGIN
   RETURN QUERY
@@ -6106,7 +6118,7 @@ SET search_path = pg_catalog, pg_temp
 AS $inspected_state$
 DECLARE
   v_roles oid[] := rolecall_internal.inspected_roles(inspected_state.roles);
-  v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
+  v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1);
 BEGIN
   RETURN jsonb_strip_nulls(jsonb_build_object(
     'roles', (
@@ -6562,7 +6574,8 @@ BEGIN
   RETURN NOT EXISTS (
     SELECT FROM rolecall_internal.secret AS s
     WHERE s.key = 'rolecall.reporting' AND s.made_in = (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     )
       AND (is_rotation_due.rotate_after IS NULL OR s.made_at + is_rotation_due.rotate_after > clock_timestamp())
   );
@@ -6713,7 +6726,8 @@ DECLARE
   v_password jsonb;
   v_position bigint;
   v_here oid := (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
   v_kept text;
   v_role oid;
@@ -7300,6 +7314,7 @@ BEGIN
              WHERE k.number <> 0 AND a.attrelid = k.relation
                AND CASE WHEN k.table_oid = k.relation::oid THEN a.attnum = k.number
                         ELSE a.attname = k.column_name AND NOT a.attisdropped END
+             LIMIT 1
            )::text, false
     FROM listed AS l
     JOIN rolecall_internal.withheld AS k
@@ -7325,6 +7340,8 @@ RETURNS TABLE (path text, code text, problem text, hint text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $membership_problems$
+DECLARE
+  v_roles jsonb := membership_problems.policy -> 'roles';
 BEGIN
   RETURN QUERY
     WITH RECURSIVE edge AS MATERIALIZED (
@@ -7350,7 +7367,7 @@ BEGIN
     FROM edge AS e JOIN edge AS o ON o.member = e.member AND o.role = e.role AND o.path <> e.path
     UNION ALL
     SELECT e.path, '22023', format('role "%s" is to be absent', e.role), NULL
-    FROM edge AS e WHERE membership_problems.policy -> 'roles' -> e.role ? 'state'
+    FROM edge AS e WHERE v_roles -> e.role ? 'state'
     UNION ALL
     SELECT e.path, '0A000', 'the INHERIT and SET options of a membership need PostgreSQL 16 or newer', NULL
     FROM edge AS e
@@ -7418,7 +7435,8 @@ BEGIN
       CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
       WHERE s.setrole = to_regrole(quote_ident(misdefinition.resource ->> 'role'))::oid
         AND s.setdatabase = CASE WHEN misdefinition.resource ? 'here' THEN (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         ) ELSE 0 END
         AND (
           starts_with(lower(e.entry), lower(v_name) || '=') AND CASE jsonb_typeof((misdefinition.resource -> 'value'))
@@ -7865,7 +7883,8 @@ DECLARE
     WHERE p.resource @> '{"made": true}'
       -- In a copy of the database, or a cluster that a dump was restored into, nothing is of our making.
       AND p.made_in = (
-        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
       ) AND p.roles[1] = to_regrole(quote_ident(p.key ->> 0))::oid
       AND NOT EXISTS (
         SELECT FROM rolecall_internal.policy_roles(no_longer_named.policy) AS r WHERE r.name = p.key ->> 0
@@ -8163,17 +8182,19 @@ DECLARE
 BEGIN
   RETURN CASE object_in_schema.kind
     WHEN 'type' THEN (
-      SELECT t.oid FROM pg_type AS t WHERE t.typnamespace = v_schema AND t.typname = v_parts[2]
+      SELECT t.oid FROM pg_type AS t WHERE t.typnamespace = v_schema AND t.typname = v_parts[2] LIMIT 1
     )
     WHEN 'function' THEN coalesce(rolecall_internal.found_by_server(object_in_schema.kind, object_in_schema.name), (
       SELECT o.oid FROM pg_proc AS o
       WHERE o.pronamespace = v_schema AND o.proname = v_parts[2]
         AND concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) = object_in_schema.name
+      LIMIT 1
     ))
     ELSE (
       SELECT c.oid FROM pg_class AS c
       WHERE c.relnamespace = v_schema AND c.relname = v_parts[2]
         AND (c.relkind = 'S') = (object_in_schema.kind = 'sequence')
+      LIMIT 1
     )
   END;
 END
@@ -8199,30 +8220,37 @@ BEGIN
     WHEN 'database' THEN (
       SELECT o.oid FROM pg_database AS o
       WHERE o.datname = object_oid.name AND true
+      LIMIT 1
     )
     WHEN 'schema' THEN (
       SELECT o.oid FROM pg_namespace AS o
       WHERE o.nspname = object_oid.name AND o.nspname !~ '^pg_(toast_)?temp_'
+      LIMIT 1
     )
     WHEN 'language' THEN (
       SELECT o.oid FROM pg_language AS o
       WHERE o.lanname = object_oid.name AND o.lanpltrusted
+      LIMIT 1
     )
     WHEN 'foreign_data_wrapper' THEN (
       SELECT o.oid FROM pg_foreign_data_wrapper AS o
       WHERE o.fdwname = object_oid.name AND true
+      LIMIT 1
     )
     WHEN 'foreign_server' THEN (
       SELECT o.oid FROM pg_foreign_server AS o
       WHERE o.srvname = object_oid.name AND true
+      LIMIT 1
     )
     WHEN 'tablespace' THEN (
       SELECT o.oid FROM pg_tablespace AS o
       WHERE o.spcname = object_oid.name AND true
+      LIMIT 1
     )
     WHEN 'large_object' THEN (
       SELECT o.oid FROM pg_largeobject_metadata AS o
       WHERE o.oid::text = object_oid.name AND true
+      LIMIT 1
     )
   END;
 END
@@ -9055,13 +9083,15 @@ BEGIN
         SELECT min(substr(e.entry, strpos(e.entry, '=') + 1))
         FROM pg_db_role_setting AS p CROSS JOIN unnest(p.setconfig) AS e(entry)
         WHERE p.setrole = o.member_oid AND p.setdatabase IN (0, (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         )) AND starts_with(e.entry, 'statement_timeout=')
       ) AS own, (
         SELECT min(substr(e.entry, strpos(e.entry, '=') + 1))
         FROM pg_db_role_setting AS p CROSS JOIN unnest(p.setconfig) AS e(entry)
         WHERE p.setrole = o.role_oid AND p.setdatabase IN (0, (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         )) AND starts_with(e.entry, 'statement_timeout=')
       ) AS former
     ) AS t
@@ -9930,7 +9960,8 @@ BEGIN
            NULL::text, ARRAY[r.role], NULL::text, NULL::text
     FROM jsonb_to_recordset(plan_mark_ends.resources) AS r(role text)
     JOIN pg_db_role_setting AS k ON k.setrole = to_regrole(quote_ident(r.role))::oid AND k.setdatabase = (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     )
     WHERE EXISTS (SELECT FROM unnest(k.setconfig) AS e(setting) WHERE starts_with(e.setting, 'rolecall.policy='))
       AND has_table_privilege(
@@ -9952,7 +9983,8 @@ SET search_path = pg_catalog, pg_temp
 AS $plan_marks$
 DECLARE
   v_here oid := (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
 BEGIN
   IF NOT has_table_privilege(
@@ -11179,7 +11211,9 @@ BEGIN
         v_resource ->> 'password', ARRAY[v_name], NULL, v_resource ->> 'note'
       )::rolecall_internal.change;
     END IF;
-    v_changes := v_changes || v_refusals;
+    FOREACH v_refused IN ARRAY v_refusals LOOP -- A list that is joined to another is copied as a whole.
+      v_changes := v_changes || v_refused;
+    END LOOP;
   END LOOP;
   RETURN v_changes;
 END
@@ -11278,7 +11312,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_settings$
 DECLARE
-  v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
+  v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1);
 BEGIN
   RETURN QUERY
     SELECT 'set_config', s.role, c.statement, NULL::text, ARRAY[s.role], CASE WHEN o.is_gone THEN '42704' END,
@@ -11479,7 +11513,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_watch$
 DECLARE
-  v_superuser boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user);
+  v_superuser boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1);
   v_untrusted text := rolecall_internal.untrusted_owners();
 BEGIN
   RETURN QUERY
@@ -11806,10 +11840,11 @@ DECLARE
   '{"USAGE":14}, "foreign_server": {"USAGE":14}, "tablespace": {"CREATE":14}, "large_object": '
   '{"SELECT":14, "UPDATE":14}, "column": {"SELECT":14, "INSERT":14, "UPDATE":14, "REFERENCES":14}, '
   '"parameter": {"SET":15, "ALTER SYSTEM":15}}'::jsonb;
+  v_roles jsonb := policy_privileges.policy -> 'roles';
 BEGIN
   RETURN QUERY
     SELECT t.path,
-           CASE WHEN r.name NOT IN ('PUBLIC', 'public') OR policy_privileges.policy -> 'roles' ? r.name THEN r.name END,
+           CASE WHEN r.name NOT IN ('PUBLIC', 'public') OR v_roles ? r.name THEN r.name END,
            k.kind, k.means, rolecall_internal.canonical_name(k.kind, k.means, o.name), c.name, p.privilege,
            g.what = 'grant' AND t.entry @> '{"with_grant_option": true}', g.what = 'revoke', s.scope
     FROM rolecall_internal.policy_targets(policy_privileges.policy) AS t
@@ -12000,18 +12035,20 @@ RETURNS TABLE (path text, name text, definition jsonb, described boolean)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $policy_roles$
+DECLARE
+  v_roles jsonb := coalesce(jsonb_path_query_first(
+    policy_roles.policy -> 'roles', 'strict $ ? (@.type() == "object")'
+  ), '{}');
 BEGIN
   RETURN QUERY
     SELECT '$.roles' || '.' || to_json(r.name), r.name, coalesce(jsonb_path_query_first(
       r.definition, 'strict $ ? (@.type() == "object")'
     ), '{}'), true
-    FROM jsonb_each(jsonb_path_query_first(
-      policy_roles.policy -> 'roles', 'strict $ ? (@.type() == "object")'
-    )) AS r(name, definition)
+    FROM jsonb_each(v_roles) AS r(name, definition)
     UNION ALL
     SELECT min(p.path), p.name, '{}'::jsonb, false
     FROM rolecall_internal.policy_profiles(policy_roles.policy) AS p
-    WHERE coalesce(policy_roles.policy -> 'roles' ? p.name, false) IS FALSE
+    WHERE NOT v_roles ? p.name
     GROUP BY p.name;
 END
 $policy_roles$;
@@ -12080,6 +12117,7 @@ SET search_path = pg_catalog, pg_temp
 AS $policy_state$
 DECLARE
   v_exact boolean := policy_state.mode <> 'additive';
+  v_roles jsonb := policy_state.policy -> 'roles';
   v_state jsonb;
 BEGIN
   v_state := jsonb_build_object(
@@ -12092,7 +12130,7 @@ BEGIN
     'passwords', rolecall_internal.policy_passwords(policy_state.policy, policy_state.passwords),
     'memberships', (
       SELECT jsonb_agg(
-               CASE WHEN v_exact AND NOT policy_state.policy -> 'roles' -> m.member ? 'exact' THEN '{"admin": false}'
+               CASE WHEN v_exact AND NOT v_roles -> m.member ? 'exact' THEN '{"admin": false}'
                     ELSE '{}' END::jsonb || m.options
                || jsonb_build_object('member', m.member, 'role', m.role)
                ORDER BY m.path
@@ -12377,7 +12415,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $privilege_differences$
 DECLARE
-  v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
+  v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1);
   v_own oid[] := ARRAY(
     SELECT n.oid FROM pg_namespace AS n
     WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch')
@@ -12623,6 +12661,7 @@ DECLARE
   '{"USAGE":14}, "foreign_server": {"USAGE":14}, "tablespace": {"CREATE":14}, "large_object": '
   '{"SELECT":14, "UPDATE":14}, "column": {"SELECT":14, "INSERT":14, "UPDATE":14, "REFERENCES":14}, '
   '"parameter": {"SET":15, "ALTER SYSTEM":15}}'::jsonb;
+  v_roles jsonb := privilege_problems.policy -> 'roles';
 BEGIN
   RETURN QUERY
     WITH said AS MATERIALIZED (
@@ -12656,7 +12695,7 @@ BEGIN
     FROM said AS s WHERE s.role IS NULL AND s.grantable
     UNION ALL
     SELECT s.path, '22023', format('role "%s" is to be absent', s.role), NULL
-    FROM said AS s WHERE privilege_problems.policy -> 'roles' -> s.role ? 'state';
+    FROM said AS s WHERE v_roles -> s.role ? 'state';
 END
 $privilege_problems$;
 
@@ -12946,7 +12985,8 @@ BEGIN
   SELECT s.value, s.encrypted INTO v_value, v_encrypted
   FROM rolecall_internal.secret AS s
   WHERE s.key = read_secret.secret_key AND (s.made_in IS NULL OR s.made_in = (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   ));
   IF v_encrypted IS NOT TRUE THEN
     RETURN v_value;
@@ -13115,7 +13155,8 @@ BEGIN
       SELECT n.key ->> 0 AS role FROM newest AS n
       WHERE n.section = 'read_access' AND n.resource IS NOT NULL AND (n.sqlstate IS NULL OR (CASE
         WHEN n.recorder_oid IS NOT NULL AND n.made_in = (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         )
           THEN pg_get_userbyid(n.recorder_oid)::text
         ELSE n.recorder END) = current_user)
@@ -13129,7 +13170,8 @@ BEGIN
              -- In the order of the calls; who may grant a role on, the caller before others, first becomes that.
              jsonb_agg(n.resource || w.warning || jsonb_build_object('recorded', (CASE
                WHEN n.recorder_oid IS NOT NULL AND n.made_in = (
-                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+                 -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
                )
                  THEN pg_get_userbyid(n.recorder_oid)::text
                ELSE n.recorder END))
@@ -13340,7 +13382,8 @@ BEGIN
   IF v_code IS NULL AND refusal.entry.sqlstate IS NOT NULL THEN
     IF refusal.entry.sqlstate <> '42501' OR (CASE
       WHEN refusal.entry.recorder_oid IS NOT NULL AND refusal.entry.made_in = (
-        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
       )
         THEN pg_get_userbyid(refusal.entry.recorder_oid)::text
       ELSE refusal.entry.recorder END) <> current_user THEN
@@ -13358,13 +13401,15 @@ BEGIN
     v_now := to_regrole(quote_ident(v_names[v_position]))::oid;
     CONTINUE WHEN v_now = v_was;
     EXIT WHEN refusal.entry.made_in <> (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     );
     v_target := v_names[v_position];
     IF v_now <> v_was AND NOT (
       refusal.entry.section = 'base_roles' AND (CASE
         WHEN refusal.entry.recorder_oid IS NOT NULL AND refusal.entry.made_in = (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         )
           THEN pg_get_userbyid(refusal.entry.recorder_oid)::text
         ELSE refusal.entry.recorder END) = current_user
@@ -13530,7 +13575,8 @@ BEGIN
         ) AS o
         WHERE o.resource IS NOT NULL AND (o.sqlstate IS NULL OR (CASE
           WHEN o.recorder_oid IS NOT NULL AND o.made_in = (
-            SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+            -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+            SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
           )
             THEN pg_get_userbyid(o.recorder_oid)::text
           ELSE o.recorder END) = current_user)
@@ -13811,7 +13857,8 @@ DECLARE
     SELECT ROW(
              p.section, k.key, k.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
              gen_random_uuid(), k.recorder, k.sqlstate, k.note, k.roles, (
-               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
              ), k.recorder_oid
            )::rolecall_internal.resource
     FROM (
@@ -13827,11 +13874,13 @@ DECLARE
     CROSS JOIN LATERAL (
       SELECT rolecall_internal.record_key(p.section, r.resource), r.resource, p.recorder, p.sqlstate, p.note,
              CASE p.made_in WHEN (
-               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
              ) THEN p.roles ELSE n.roles END,
              CASE p.made_in
                WHEN (
-                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+                 -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
                ) THEN p.recorder_oid
                ELSE to_regrole(quote_ident(p.recorder))::oid END
       -- Under another key the old record ends.
@@ -13842,7 +13891,8 @@ DECLARE
     WHERE p.resource IS NOT NULL AND p.sqlstate IS DISTINCT FROM '22023'
       AND r.resource <> p.resource
       AND NOT (p.made_in = (
-        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
       ) AND EXISTS (
         SELECT FROM unnest(p.roles, n.roles) AS o(was, is_now) WHERE o.was <> o.is_now
       ))
@@ -13963,11 +14013,13 @@ DECLARE
                   THEN p.resource ELSE p.resource - 'made' END,
              greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
              gen_random_uuid(), p.recorder, p.sqlstate, p.note, o.roles, (
-               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
              ),
              CASE p.made_in
                WHEN (
-                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+                 -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
                ) THEN p.recorder_oid
                ELSE to_regrole(quote_ident(p.recorder))::oid END
            )::rolecall_internal.resource
@@ -14042,7 +14094,8 @@ BEGIN
     SELECT convert_from(s.value, 'UTF8') INTO v_verifier
     FROM rolecall_internal.secret AS s
     WHERE s.key = 'rolecall.verifier.' || v_name AND s.made_in = (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     );
     v_salt := rolecall_internal.derived_salt(reporting_passwords.secret, v_name);
     v_kept := coalesce(split_part(split_part(v_verifier, '$', 2), ':', 2) = encode(v_salt, 'base64'), false);
@@ -14228,6 +14281,10 @@ SET search_path = pg_catalog, pg_temp
 AS $role_definitions$
 DECLARE
   v_usual jsonb := rolecall_internal.usual_attributes();
+  v_declared jsonb := (
+    SELECT coalesce(jsonb_object_agg(d ->> 'role', true), '{}')
+    FROM jsonb_array_elements(role_definitions.state -> 'declared') AS d
+  );
 BEGIN
   RETURN (
     WITH part AS (
@@ -14265,10 +14322,7 @@ BEGIN
       FROM part AS p GROUP BY p.role
     )
     SELECT jsonb_object_agg(r.role, CASE
-             WHEN coalesce(
-               role_definitions.state -> 'declared' @> jsonb_build_array(jsonb_build_object('role', r.role)), false
-             )
-               THEN r.definition
+             WHEN v_declared ? r.role THEN r.definition
              ELSE '{"exact": false}'::jsonb || r.definition END)
     FROM role AS r
     -- Said by base_roles, unless there is more.
@@ -14329,6 +14383,9 @@ RETURNS TABLE (path text, code text, problem text, hint text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $role_problems$
+DECLARE
+  v_roles jsonb := role_problems.policy -> 'roles';
+  v_profiles jsonb := coalesce(role_problems.policy -> 'profiles', '{}');
 BEGIN
   RETURN QUERY
     WITH about AS (
@@ -14370,11 +14427,11 @@ BEGIN
     UNION ALL
     SELECT p.path, '22023', format('role "%s" is to be absent', p.name), NULL
     FROM rolecall_internal.policy_profiles(role_problems.policy) AS p
-    WHERE role_problems.policy -> 'roles' -> p.name ? 'state'
+    WHERE v_roles -> p.name ? 'state'
     UNION ALL
     SELECT p.path, '22023', format('there is no profile "%s"', p.profile), NULL
     FROM rolecall_internal.policy_profiles(role_problems.policy) AS p
-    WHERE coalesce(role_problems.policy -> 'profiles' ? p.profile, false) IS FALSE
+    WHERE NOT v_profiles ? p.profile
     UNION ALL
     SELECT a.path || '.valid_until', '22023', 'not a time, such as 2027-01-01T00:00:00Z, or infinity', NULL
     FROM about AS a
@@ -14416,7 +14473,8 @@ BEGIN
     -- Those that a copy has brought along stay: they tell whose the roles are.
     DELETE FROM rolecall_internal.secret AS s
     WHERE starts_with(s.key, 'rolecall.verifier.') AND s.made_in = (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     );
   END IF;
   RETURN ROW('rotate_secret', current_database(), 'SELECT * FROM rolecall.rotate_reporting_secret()',
@@ -16115,7 +16173,7 @@ BEGIN
                OR NOT e.edge ? 'set_option')
           AND NOT NOT (
                         m.admin_option
-                        OR (SELECT g.rolcanlogin FROM pg_roles AS g WHERE g.oid = m.roleid)
+                        OR (SELECT g.rolcanlogin FROM pg_roles AS g WHERE g.oid = m.roleid LIMIT 1)
                           AND rolecall_internal.newest_record(
                             'memberships', jsonb_build_array(r.rolname, pg_get_userbyid(m.roleid))
                           ) IS NULL
@@ -16692,7 +16750,7 @@ BEGIN
         FROM pg_depend AS d
         JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
         WHERE d.refobjid = f.table_oid AND (f.column_name IS NULL OR f.column_name = (
-          SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+          SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid LIMIT 1
         ))
           AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
       ) AS b
@@ -16796,7 +16854,8 @@ BEGIN
   INSERT INTO rolecall_internal.secret AS s (key, value, encrypted, made_in)
   VALUES (write_secret.secret_key, rolecall_internal.sealed(), rolecall_internal.is_encrypting(),
           CASE WHEN starts_with(write_secret.secret_key, 'rolecall.') THEN (
-            SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+            -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+            SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
           ) END)
   ON CONFLICT (key) DO UPDATE
     SET value = excluded.value, encrypted = excluded.encrypted, made_at = excluded.made_at, made_in = excluded.made_in
@@ -19287,6 +19346,106 @@ COMMENT ON COLUMN rolecall_watch.reporting_role.grantable IS 'whether it is to b
 COMMENT ON COLUMN rolecall_watch.reporting_role.revoked IS 'whether the role, or PUBLIC, is not to have it';
 COMMENT ON COLUMN rolecall_watch.reporting_role.exact IS 'whether the role is to have nothing else';
 
+-- The ACL of the table comes with that of a column: its grant options count for the columns too.
+CREATE OR REPLACE FUNCTION rolecall_internal.acl_entries(role_oid oid)
+RETURNS TABLE (
+  classid oid,
+  objid oid,
+  objsubid integer,
+  kind text,
+  object text,
+  part text,
+  owner oid,
+  grantor oid,
+  grantee oid,
+  privilege text,
+  is_grantable boolean
+)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $acl_entries$
+BEGIN
+  RETURN QUERY
+    WITH held AS MATERIALIZED (
+      SELECT DISTINCT d.classid, d.objid, s.objsubid
+      FROM pg_shdepend AS d
+      CROSS JOIN LATERAL (VALUES (0), (d.objsubid)) AS s(objsubid)
+      WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = acl_entries.role_oid AND d.deptype = 'a'
+        AND d.dbid IN (0, (
+          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        ))
+    ),
+    object AS (
+      SELECT h.*, CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END AS kind, c.oid::regclass::text AS object,
+             NULL::text AS part, c.relowner AS owner, c.relacl AS acl
+      FROM held AS h
+      JOIN pg_class AS c ON h.classid = 'pg_class'::regclass AND c.oid = h.objid
+      WHERE h.objsubid = 0
+      UNION ALL
+      SELECT h.*, 'TABLE', c.oid::regclass::text, quote_ident(a.attname), c.relowner, a.attacl
+      FROM held AS h
+      JOIN pg_class AS c ON h.classid = 'pg_class'::regclass AND c.oid = h.objid
+      JOIN pg_attribute AS a ON a.attrelid = h.objid AND a.attnum = h.objsubid
+      WHERE h.objsubid <> 0
+      UNION ALL
+      SELECT h.*, 'ROUTINE', f.oid::regprocedure::text, NULL, f.proowner, f.proacl
+      FROM held AS h
+      JOIN pg_proc AS f ON h.classid = 'pg_proc'::regclass AND f.oid = h.objid
+      UNION ALL
+      SELECT h.*, 'TYPE', y.oid::regtype::text, NULL, y.typowner, y.typacl
+      FROM held AS h
+      JOIN pg_type AS y ON h.classid = 'pg_type'::regclass AND y.oid = h.objid
+      UNION ALL
+      SELECT h.*, g.kind, g.object, NULL, g.owner, g.acl
+      FROM held AS h
+      JOIN (
+        SELECT 'pg_namespace'::regclass AS classid, n.oid, 'SCHEMA' AS kind,
+               quote_ident(n.nspname) AS object, n.nspowner AS owner,
+               coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl, 'USAGE' AS harmless
+        FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
+        UNION ALL
+        SELECT 'pg_database'::regclass, d.oid, 'DATABASE', quote_ident(d.datname), d.datdba,
+               coalesce(d.datacl, acldefault('d', d.datdba)), 'CONNECT'
+        FROM pg_database AS d
+        UNION ALL
+        SELECT 'pg_largeobject'::regclass, l.oid, 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl, 'SELECT'
+        FROM pg_largeobject_metadata AS l
+        UNION ALL
+        SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner,
+               w.fdwacl, NULL
+        FROM pg_foreign_data_wrapper AS w
+        UNION ALL
+        SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner,
+               s.srvacl, NULL
+        FROM pg_foreign_server AS s
+        UNION ALL
+        SELECT 'pg_tablespace'::regclass, t.oid, 'TABLESPACE', quote_ident(t.spcname), t.spcowner, t.spcacl, NULL
+        FROM pg_tablespace AS t
+        UNION ALL
+        SELECT 'pg_language'::regclass, l.oid, 'LANGUAGE', quote_ident(l.lanname), l.lanowner, l.lanacl, NULL
+        FROM pg_language AS l
+      ) AS g ON g.classid = h.classid AND g.oid = h.objid
+    )
+    SELECT o.classid, o.objid, o.objsubid, o.kind, o.object, o.part, o.owner,
+           x.grantor, x.grantee, x.privilege_type, x.is_grantable
+    FROM object AS o
+    CROSS JOIN LATERAL aclexplode(o.acl) AS x
+    UNION ALL
+    SELECT h.classid, h.objid, 0, 'PARAMETER', i.identity, NULL, 10::oid, -- the bootstrap superuser
+           x.grantor, x.grantee, x.privilege_type, x.is_grantable
+    FROM held AS h
+    CROSS JOIN LATERAL pg_identify_object(h.classid, h.objid, 0) AS i
+    JOIN jsonb_to_recordset(rolecall_internal.parameter_privileges())
+      AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
+      ON x.parameter = i.identity
+    WHERE h.classid = to_regclass('pg_catalog.pg_parameter_acl');
+END
+$acl_entries$;
+
+COMMENT ON FUNCTION rolecall_internal.acl_entries(oid)
+  IS 'Every entry of the ACLs in which a role occurs: of objects that it does not own, in this database and shared';
+
 CREATE FUNCTION rolecall_internal.acl_groups(schemas oid[], special_kinds text[], specials oid[])
 RETURNS rolecall_internal.acl_group[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -19710,7 +19869,7 @@ BEGIN
           SELECT i.inhparent AS parent, NULL::name AS column_name FROM pg_inherits AS i WHERE i.inhrelid = l.ancestor
           UNION ALL
           SELECT d.refobjid, (
-            SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+            SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid LIMIT 1
           )
           FROM pg_depend AS d
           JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
@@ -19744,6 +19903,7 @@ BEGIN
                  WHERE k.number <> 0 AND a.attrelid = k.relation
                    AND CASE WHEN k.table_oid = k.relation::oid THEN a.attnum = k.number
                             ELSE a.attname = k.column_name AND NOT a.attisdropped END
+                 LIMIT 1
                )
         FROM reader AS r
         CROSS JOIN LATERAL jsonb_to_recordset(r.known)
@@ -19763,7 +19923,7 @@ BEGIN
           FROM pg_depend AS d
           JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
           WHERE d.refobjid = w.table_oid AND (w.column_name IS NULL OR w.column_name = (
-            SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+            SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid LIMIT 1
           ))
             AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
           OFFSET 0
@@ -20500,6 +20660,96 @@ COMMENT ON FUNCTION rolecall_internal.audit_functions(rolecall_internal.principa
      'database';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_functions(rolecall_internal.principal[]) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_objects(principals rolecall_internal.principal[])
+RETURNS SETOF rolecall_internal.finding
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $audit_objects$
+BEGIN
+  RETURN QUERY
+    SELECT CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END,
+           concat(p.path, ' -> ', lower(g.kind COLLATE "C"), ' grant'), g.object, k.detail,
+           coalesce(p.remedy, format(
+             CASE WHEN x.grantor = g.owner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
+             pg_get_userbyid(x.grantor),
+             concat(
+               'REVOKE ', x.privilege_type, ' ON ', g.kind, ' ', g.object,
+               ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END
+             )
+           ))
+    FROM (
+      SELECT 'pg_namespace'::regclass AS classid, n.oid, 'SCHEMA' AS kind,
+             quote_ident(n.nspname) AS object, n.nspowner AS owner,
+             coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl, 'USAGE' AS harmless
+      FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
+      UNION ALL
+      SELECT 'pg_database'::regclass, d.oid, 'DATABASE', quote_ident(d.datname), d.datdba,
+             coalesce(d.datacl, acldefault('d', d.datdba)), 'CONNECT'
+      FROM pg_database AS d
+      UNION ALL
+      SELECT 'pg_largeobject'::regclass, l.oid, 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl, 'SELECT'
+      FROM pg_largeobject_metadata AS l
+      UNION ALL
+      SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner,
+             w.fdwacl, NULL
+      FROM pg_foreign_data_wrapper AS w
+      UNION ALL
+      SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner,
+             s.srvacl, NULL
+      FROM pg_foreign_server AS s
+      UNION ALL
+      SELECT 'pg_tablespace'::regclass, t.oid, 'TABLESPACE', quote_ident(t.spcname), t.spcowner, t.spcacl, NULL
+      FROM pg_tablespace AS t
+      UNION ALL
+      SELECT 'pg_language'::regclass, l.oid, 'LANGUAGE', quote_ident(l.lanname), l.lanowner, l.lanacl, NULL
+      FROM pg_language AS l
+    ) AS g
+    CROSS JOIN LATERAL aclexplode(g.acl) AS x
+    JOIN unnest(audit_objects.principals) AS p ON p.role_oid = x.grantee
+    JOIN (
+      VALUES ('SCHEMA', 'CREATE', 'critical', 'warning', 'makes objects in this schema'),
+             ('DATABASE', 'CREATE', 'critical', 'warning', 'makes schemas in this database'),
+             ('DATABASE', 'TEMPORARY', 'warning', 'info', 'makes temporary tables'),
+             ('LARGE OBJECT', 'UPDATE', 'critical', 'critical', 'writes this large object'),
+             ('FOREIGN DATA WRAPPER', 'USAGE', 'warning', 'warning', 'makes foreign servers, and connects to them'),
+             ('FOREIGN SERVER', 'USAGE', 'warning', 'warning', 'makes user mappings and foreign tables of this server'),
+             ('TABLESPACE', 'CREATE', 'warning', 'warning', 'places tables there'),
+             ('LANGUAGE', 'USAGE', 'info', NULL, 'writes functions in this language')
+    ) AS k(kind, privilege_type, severity, to_public, detail) ON k.kind = g.kind AND k.privilege_type = x.privilege_type
+    WHERE x.grantee <> g.owner AND CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END IS NOT NULL
+      -- What PUBLIC may do in other databases is said there.
+      AND (g.kind <> 'DATABASE' OR p.role_oid <> 0
+           OR g.oid = (
+             -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+             SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+           ));
+  RETURN QUERY
+    SELECT 'warning', p.path || ' -> default privileges', g.object,
+           format('gets %s when %I makes one', g.privileges, pg_get_userbyid(g.defaclrole)),
+           coalesce(p.remedy, format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s REVOKE %s ON %s FROM %s',
+             pg_get_userbyid(g.defaclrole), g.place, g.privileges, g.kind, p.grantee))
+    FROM (
+      SELECT d.defaclrole, x.grantee, k.kind, ' IN SCHEMA ' || quote_ident(n.nspname) AS place,
+             lower(k.kind COLLATE "C") || coalesce(' in schema ' || quote_ident(n.nspname), '') AS object,
+             string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type) AS privileges
+      FROM pg_default_acl AS d
+      JOIN (
+        VALUES ('r', 'TABLES'), ('S', 'SEQUENCES'), ('n', 'SCHEMAS'), ('L', 'LARGE OBJECTS')
+      ) AS k(code, kind) ON k.code::"char" = d.defaclobjtype
+      CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
+      LEFT JOIN pg_namespace AS n ON n.oid = d.defaclnamespace
+      WHERE x.grantee <> d.defaclrole AND x.privilege_type <> 'SELECT'
+        AND (d.defaclobjtype <> 'n' OR x.privilege_type = 'CREATE')
+      GROUP BY 1, 2, 3, 4, 5
+    ) AS g
+    JOIN unnest(audit_objects.principals) AS p ON p.role_oid = g.grantee;
+END
+$audit_objects$;
+
+COMMENT ON FUNCTION rolecall_internal.audit_objects(rolecall_internal.principal[])
+  IS 'Privileges on schemas, the database, large objects, foreign servers and the like, and on objects made in the '
+     'future';
+
 CREATE FUNCTION rolecall_internal.audit_owned(principals rolecall_internal.principal[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -20529,7 +20779,8 @@ BEGIN
         AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
     CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) AS i
     WHERE d.dbid IN (0, (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     ))
       AND coalesce(i.schema, '') !~ '^pg_(toast_)?temp'
       -- The sequence of a column goes with its table.
@@ -20555,7 +20806,8 @@ DECLARE
   v_elsewhere boolean;
 BEGIN
   SELECT bool_or(d.deptype = 'o'), bool_or(d.dbid NOT IN (0, (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   ))) INTO v_here, v_elsewhere
   FROM pg_shdepend AS d
   WHERE d.refclassid = 'pg_authid'::regclass AND d.deptype IN ('o', 'a')
@@ -21113,7 +21365,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_takers$
 DECLARE
-  v_user boolean := (SELECT r.rolcanlogin FROM pg_roles AS r WHERE r.oid = audit_takers.role_oid);
+  v_user boolean := (SELECT r.rolcanlogin FROM pg_roles AS r WHERE r.oid = audit_takers.role_oid LIMIT 1);
   v_all boolean := rolecall_internal.is_worth_taking(audit_takers.role_oid, audit_takers.definition);
 BEGIN
   IF NOT v_all
@@ -21348,6 +21600,38 @@ $check_not_reporting$;
 COMMENT ON FUNCTION rolecall_internal.check_not_reporting(text)
   IS 'Refuses to give a reporting role what the next provisioning run would take from it';
 
+CREATE OR REPLACE FUNCTION rolecall_internal.check_removal_rights(
+  role_oid oid,
+  first rolecall_internal.change,
+  last rolecall_internal.change
+)
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $check_removal_rights$
+DECLARE
+  v_caller record;
+  v_is_superuser boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.oid = check_removal_rights.role_oid LIMIT 1);
+BEGIN
+  SELECT r.rolsuper, r.rolcreaterole INTO v_caller FROM pg_roles AS r WHERE r.rolname = current_user;
+  IF v_caller.rolsuper THEN
+    RETURN;
+  ELSIF v_is_superuser OR NOT v_caller.rolcreaterole
+    OR (current_setting('server_version_num')::integer / 10000 >= 16
+        AND NOT pg_has_role(check_removal_rights.role_oid, 'MEMBER WITH ADMIN OPTION'))
+  THEN
+    PERFORM rolecall_internal.surface(check_removal_rights.last, '42501', 'permission denied to drop role', NULL, NULL);
+  ELSIF rolecall_internal.lacking(check_removal_rights.first) IS NOT NULL THEN
+    PERFORM rolecall_internal.surface(
+      check_removal_rights.first, '42501', 'permission denied to reassign or drop objects', NULL, NULL
+    );
+  END IF;
+END
+$check_removal_rights$;
+
+COMMENT ON FUNCTION rolecall_internal.check_removal_rights(oid, rolecall_internal.change, rolecall_internal.change)
+  IS 'Refuses a caller that may not make a step of a removal';
+
 CREATE OR REPLACE FUNCTION rolecall_internal.check_user(username text) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -21372,6 +21656,42 @@ $check_user$;
 
 COMMENT ON FUNCTION rolecall_internal.check_user(text)
   IS 'Refuses to lock or unlock a reporting role, which logs in by definition, or a group role';
+
+-- One caller at a time: what has to be there is spread over several catalogs, none of which is the first to be
+-- changed.
+CREATE OR REPLACE FUNCTION rolecall_internal.check_watch(enable boolean, dry_run boolean) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $check_watch$
+BEGIN
+  IF check_watch.enable IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'enable must not be null';
+  ELSIF NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1) THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'insufficient_privilege',
+      MESSAGE = 'only a superuser can have new tables watched',
+      HINT = 'Have a superuser make the call in this database: only a superuser can create or drop an event trigger.';
+  ELSIF check_watch.enable AND rolecall_internal.untrusted_owners() IS NOT NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'object_not_in_prerequisite_state',
+      MESSAGE = 'the extension''s objects belong to a role that is not a superuser',
+      DETAIL = format('Whoever creates a table, superusers included, would run what that role puts there: %s.',
+                      rolecall_internal.untrusted_owners()),
+      -- Not to take them over: what is in them may be that role's already.
+      HINT = 'Have a superuser remove rolecall from this database and install it again.';
+  END IF;
+  IF check_watch.enable THEN
+    PERFORM rolecall_internal.check_coordinator();
+  END IF;
+  -- On a standby nothing can change.
+  IF check_watch.dry_run IS NOT TRUE AND NOT pg_is_in_recovery() THEN
+    LOCK TABLE rolecall_internal.turn IN SHARE UPDATE EXCLUSIVE MODE;
+  END IF;
+END
+$check_watch$;
+
+COMMENT ON FUNCTION rolecall_internal.check_watch(boolean, boolean)
+  IS 'Refuses to start or stop watching new tables where the caller is not a superuser, or where it would not be safe';
 
 -- Who may change the role, or grant it, can hold the same lock for as long as they like.
 CREATE OR REPLACE FUNCTION rolecall_internal.comment_lock(role_name text, role_oid oid) RETURNS boolean
@@ -21572,7 +21892,8 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $depending$
 DECLARE
   v_here oid := (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
 BEGIN
   RETURN QUERY
@@ -21933,7 +22254,9 @@ BEGIN
                  WHERE k.number <> 0 AND a.attrelid = k.relation
                    AND CASE WHEN k.table_oid = k.relation::oid THEN a.attnum = k.number
                             ELSE a.attname = k.column_name AND NOT a.attisdropped END
+                 LIMIT 1
                )
+               LIMIT 1
              ), 0), false
       FROM entry AS e JOIN rolecall_internal.withheld AS k ON k.role = 'public' AND k.name = e.name
     ),
@@ -21950,7 +22273,7 @@ BEGIN
         FROM pg_depend AS d
         JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
         WHERE d.refobjid = w.oid AND (p.attname IS NULL OR p.attname = (
-          SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+          SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid LIMIT 1
         ))
           AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
       ) AS b
@@ -22105,7 +22428,8 @@ AS $forget_earlier$
 DECLARE
   v_role oid := to_regrole(quote_ident(forget_earlier.name #>> '{}'))::oid;
   v_here oid := (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
   v_gone rolecall_internal.resource[] := ARRAY(
     SELECT ROW(
@@ -22140,7 +22464,8 @@ DECLARE
       ORDER BY p.section, p.key, p.recorded_at DESC
     ) AS p
     WHERE p.resource IS NOT NULL AND p.made_in = (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     )
       AND v_role <> p.roles[CASE WHEN p.key -> 0 = forget_earlier.name THEN 1 ELSE 2 END]
   );
@@ -22151,7 +22476,8 @@ BEGIN
     SELECT r.name FROM rolecall_internal.resource AS p
     CROSS JOIN LATERAL (SELECT pg_get_userbyid(p.roles[1])::text OFFSET 0) AS r(name)
     WHERE p.section = 'roles' AND p.key = jsonb_build_array(forget_earlier.name) AND p.made_in = (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     )
       AND p.roles[1] <> v_role AND to_regrole(quote_ident(r.name))::oid = p.roles[1]
   LOOP
@@ -22896,7 +23222,8 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $held_otherwise$
 DECLARE
   v_here oid := (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
 BEGIN
   RETURN QUERY
@@ -23146,7 +23473,7 @@ DECLARE
       WHERE n.nspname ~ '^pg_'
         OR n.nspname IN ('information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch')
     )),
-    ARRAY['database'], ARRAY[(SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())]
+    ARRAY['database'], ARRAY[(SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1)]
   );
 BEGIN
   RETURN QUERY
@@ -23263,7 +23590,7 @@ SET search_path = pg_catalog, pg_temp
 AS $inspected_state$
 DECLARE
   v_roles oid[] := rolecall_internal.inspected_roles(inspected_state.roles);
-  v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
+  v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1);
 BEGIN
   RETURN jsonb_strip_nulls(jsonb_build_object(
     'roles', (
@@ -23487,7 +23814,8 @@ BEGIN
   RETURN NOT EXISTS (
     SELECT FROM rolecall_internal.secret AS s
     WHERE s.key = 'rolecall.reporting' AND s.made_in = (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     )
       AND (is_rotation_due.rotate_after IS NULL OR s.made_at + is_rotation_due.rotate_after > clock_timestamp())
   );
@@ -23514,6 +23842,59 @@ $is_worth_taking$;
 COMMENT ON FUNCTION rolecall_internal.is_worth_taking(oid, jsonb)
   IS 'Whether a role has what others could want to take: it reports, bypasses row-level security, or reads the secrets';
 REVOKE ALL ON FUNCTION rolecall_internal.is_worth_taking(oid, jsonb) FROM PUBLIC;
+
+-- They tell as well which roles are this database's, by their oids. Only those go in that are known to be this
+-- database's: a role that another database has created since is not, so a role that this call creates has none until
+-- it is there.
+CREATE OR REPLACE FUNCTION rolecall_internal.keep_verifiers(passwords jsonb, role_oids jsonb) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $keep_verifiers$
+DECLARE
+  v_passwords jsonb := keep_verifiers.passwords;
+  v_password jsonb;
+  v_position bigint;
+  v_here oid := (
+    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+  );
+  v_kept text;
+  v_role oid;
+  v_kept_role oid;
+BEGIN
+  -- Sorted, so that no two calls wait for each other's.
+  FOR v_password, v_position IN
+    SELECT p.password, p.position
+    FROM jsonb_array_elements(keep_verifiers.passwords) WITH ORDINALITY AS p(password, position)
+    ORDER BY (p.password ->> 'role') COLLATE "C"
+  LOOP
+    SELECT convert_from(s.value, 'UTF8'), s.role INTO v_kept, v_kept_role
+    FROM rolecall_internal.secret AS s
+    WHERE s.key = 'rolecall.verifier.' || (v_password ->> 'role') AND s.made_in = v_here;
+    v_role := coalesce((keep_verifiers.role_oids ->> (v_password ->> 'role'))::oid, v_kept_role);
+    IF v_kept IS DISTINCT FROM v_password ->> 'password' OR v_kept_role IS DISTINCT FROM v_role THEN
+      PERFORM rolecall_internal.check_writable(format('A password of role "%s" would be kept.', v_password ->> 'role'));
+      BEGIN
+        -- The server has the same text in pg_authid, so there is nothing to encrypt.
+        INSERT INTO rolecall_internal.secret AS s (key, value, encrypted, made_in, role)
+        VALUES ('rolecall.verifier.' || (v_password ->> 'role'), convert_to(v_password ->> 'password', 'UTF8'), false,
+                v_here, v_role)
+        ON CONFLICT (key) DO UPDATE
+          SET value = excluded.value, made_at = excluded.made_at, made_in = excluded.made_in, role = excluded.role;
+        v_passwords := jsonb_set(v_passwords, ARRAY[(v_position - 1)::text, 'first'], to_jsonb(v_kept IS NULL));
+      EXCEPTION
+        WHEN serialization_failure THEN
+          NULL; -- another transaction has kept the same one since this one's snapshot
+      END;
+    END IF;
+  END LOOP;
+  RETURN v_passwords;
+END
+$keep_verifiers$;
+
+COMMENT ON FUNCTION rolecall_internal.keep_verifiers(jsonb, jsonb)
+  IS 'Keeps the verifiers of reporting roles for the next call, and returns the passwords with those marked that are '
+     'the first';
 
 -- A superuser can do everything. Others record what their calls have just done, so the roles exist, and the caller may
 -- change or grant them. The owner of a schema, or of the database, decides who reads what is in the schema. A policy's
@@ -23656,6 +24037,7 @@ BEGIN
              WHERE k.number <> 0 AND a.attrelid = k.relation
                AND CASE WHEN k.table_oid = k.relation::oid THEN a.attnum = k.number
                         ELSE a.attname = k.column_name AND NOT a.attisdropped END
+             LIMIT 1
            )::text, false
     FROM listed AS l
     JOIN rolecall_internal.withheld AS k
@@ -23679,6 +24061,8 @@ RETURNS TABLE (path text, code text, problem text, hint text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $membership_problems$
+DECLARE
+  v_roles jsonb := membership_problems.policy -> 'roles';
 BEGIN
   RETURN QUERY
     WITH RECURSIVE edge AS MATERIALIZED (
@@ -23704,7 +24088,7 @@ BEGIN
     FROM edge AS e JOIN edge AS o ON o.member = e.member AND o.role = e.role AND o.path <> e.path
     UNION ALL
     SELECT e.path, '22023', format('role "%s" is to be absent', e.role), NULL
-    FROM edge AS e WHERE membership_problems.policy -> 'roles' -> e.role ? 'state'
+    FROM edge AS e WHERE v_roles -> e.role ? 'state'
     UNION ALL
     SELECT e.path, '0A000', 'the INHERIT and SET options of a membership need PostgreSQL 16 or newer', NULL
     FROM edge AS e
@@ -23742,7 +24126,8 @@ BEGIN
       CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
       WHERE s.setrole = to_regrole(quote_ident(misdefinition.resource ->> 'role'))::oid
         AND s.setdatabase = CASE WHEN misdefinition.resource ? 'here' THEN (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         ) ELSE 0 END
         AND (
           starts_with(lower(e.entry), lower(v_name) || '=') AND CASE jsonb_typeof((misdefinition.resource -> 'value'))
@@ -23996,7 +24381,8 @@ DECLARE
     WHERE p.resource @> '{"made": true}'
       -- In a copy of the database, or a cluster that a dump was restored into, nothing is of our making.
       AND p.made_in = (
-        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
       ) AND p.roles[1] = to_regrole(quote_ident(p.key ->> 0))::oid
       AND NOT EXISTS (
         SELECT FROM rolecall_internal.policy_roles(no_longer_named.policy) AS r WHERE r.name = p.key ->> 0
@@ -24211,17 +24597,19 @@ DECLARE
 BEGIN
   RETURN CASE object_in_schema.kind
     WHEN 'type' THEN (
-      SELECT t.oid FROM pg_type AS t WHERE t.typnamespace = v_schema AND t.typname = v_parts[2]
+      SELECT t.oid FROM pg_type AS t WHERE t.typnamespace = v_schema AND t.typname = v_parts[2] LIMIT 1
     )
     WHEN 'function' THEN coalesce(rolecall_internal.found_by_server(object_in_schema.kind, object_in_schema.name), (
       SELECT o.oid FROM pg_proc AS o
       WHERE o.pronamespace = v_schema AND o.proname = v_parts[2]
         AND concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) = object_in_schema.name
+      LIMIT 1
     ))
     ELSE (
       SELECT c.oid FROM pg_class AS c
       WHERE c.relnamespace = v_schema AND c.relname = v_parts[2]
         AND (c.relkind = 'S') = (object_in_schema.kind = 'sequence')
+      LIMIT 1
     )
   END;
 END
@@ -24246,30 +24634,37 @@ BEGIN
     WHEN 'database' THEN (
       SELECT o.oid FROM pg_database AS o
       WHERE o.datname = object_oid.name AND true
+      LIMIT 1
     )
     WHEN 'schema' THEN (
       SELECT o.oid FROM pg_namespace AS o
       WHERE o.nspname = object_oid.name AND o.nspname !~ '^pg_(toast_)?temp_'
+      LIMIT 1
     )
     WHEN 'language' THEN (
       SELECT o.oid FROM pg_language AS o
       WHERE o.lanname = object_oid.name AND o.lanpltrusted
+      LIMIT 1
     )
     WHEN 'foreign_data_wrapper' THEN (
       SELECT o.oid FROM pg_foreign_data_wrapper AS o
       WHERE o.fdwname = object_oid.name AND true
+      LIMIT 1
     )
     WHEN 'foreign_server' THEN (
       SELECT o.oid FROM pg_foreign_server AS o
       WHERE o.srvname = object_oid.name AND true
+      LIMIT 1
     )
     WHEN 'tablespace' THEN (
       SELECT o.oid FROM pg_tablespace AS o
       WHERE o.spcname = object_oid.name AND true
+      LIMIT 1
     )
     WHEN 'large_object' THEN (
       SELECT o.oid FROM pg_largeobject_metadata AS o
       WHERE o.oid::text = object_oid.name AND true
+      LIMIT 1
     )
   END;
 END
@@ -24902,13 +25297,15 @@ BEGIN
         SELECT min(substr(e.entry, strpos(e.entry, '=') + 1))
         FROM pg_db_role_setting AS p CROSS JOIN unnest(p.setconfig) AS e(entry)
         WHERE p.setrole = o.member_oid AND p.setdatabase IN (0, (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         )) AND starts_with(e.entry, 'statement_timeout=')
       ) AS own, (
         SELECT min(substr(e.entry, strpos(e.entry, '=') + 1))
         FROM pg_db_role_setting AS p CROSS JOIN unnest(p.setconfig) AS e(entry)
         WHERE p.setrole = o.role_oid AND p.setdatabase IN (0, (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         )) AND starts_with(e.entry, 'statement_timeout=')
       ) AS former
     ) AS t
@@ -25546,7 +25943,8 @@ BEGIN
            NULL::text, ARRAY[r.role], NULL::text, NULL::text
     FROM jsonb_to_recordset(plan_mark_ends.resources) AS r(role text)
     JOIN pg_db_role_setting AS k ON k.setrole = to_regrole(quote_ident(r.role))::oid AND k.setdatabase = (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     )
     WHERE EXISTS (SELECT FROM unnest(k.setconfig) AS e(setting) WHERE starts_with(e.setting, 'rolecall.policy='))
       AND has_table_privilege(
@@ -25567,7 +25965,8 @@ SET search_path = pg_catalog, pg_temp
 AS $plan_marks$
 DECLARE
   v_here oid := (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
 BEGIN
   IF NOT has_table_privilege(
@@ -26356,7 +26755,9 @@ BEGIN
         v_resource ->> 'password', ARRAY[v_name], NULL, v_resource ->> 'note'
       )::rolecall_internal.change;
     END IF;
-    v_changes := v_changes || v_refusals;
+    FOREACH v_refused IN ARRAY v_refusals LOOP -- A list that is joined to another is copied as a whole.
+      v_changes := v_changes || v_refused;
+    END LOOP;
   END LOOP;
   RETURN v_changes;
 END
@@ -26370,7 +26771,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_settings$
 DECLARE
-  v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
+  v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1);
 BEGIN
   RETURN QUERY
     SELECT 'set_config', s.role, c.statement, NULL::text, ARRAY[s.role], CASE WHEN o.is_gone THEN '42704' END,
@@ -26564,7 +26965,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_watch$
 DECLARE
-  v_superuser boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user);
+  v_superuser boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1);
   v_untrusted text := rolecall_internal.untrusted_owners();
 BEGIN
   RETURN QUERY
@@ -26854,10 +27255,11 @@ DECLARE
   '{"USAGE":14}, "foreign_server": {"USAGE":14}, "tablespace": {"CREATE":14}, "large_object": '
   '{"SELECT":14, "UPDATE":14}, "column": {"SELECT":14, "INSERT":14, "UPDATE":14, "REFERENCES":14}, '
   '"parameter": {"SET":15, "ALTER SYSTEM":15}}'::jsonb;
+  v_roles jsonb := policy_privileges.policy -> 'roles';
 BEGIN
   RETURN QUERY
     SELECT t.path,
-           CASE WHEN r.name NOT IN ('PUBLIC', 'public') OR policy_privileges.policy -> 'roles' ? r.name THEN r.name END,
+           CASE WHEN r.name NOT IN ('PUBLIC', 'public') OR v_roles ? r.name THEN r.name END,
            k.kind, k.means, rolecall_internal.canonical_name(k.kind, k.means, o.name), c.name, p.privilege,
            g.what = 'grant' AND t.entry @> '{"with_grant_option": true}', g.what = 'revoke', s.scope
     FROM rolecall_internal.policy_targets(policy_privileges.policy) AS t
@@ -27043,18 +27445,20 @@ RETURNS TABLE (path text, name text, definition jsonb, described boolean)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $policy_roles$
+DECLARE
+  v_roles jsonb := coalesce(jsonb_path_query_first(
+    policy_roles.policy -> 'roles', 'strict $ ? (@.type() == "object")'
+  ), '{}');
 BEGIN
   RETURN QUERY
     SELECT '$.roles' || '.' || to_json(r.name), r.name, coalesce(jsonb_path_query_first(
       r.definition, 'strict $ ? (@.type() == "object")'
     ), '{}'), true
-    FROM jsonb_each(jsonb_path_query_first(
-      policy_roles.policy -> 'roles', 'strict $ ? (@.type() == "object")'
-    )) AS r(name, definition)
+    FROM jsonb_each(v_roles) AS r(name, definition)
     UNION ALL
     SELECT min(p.path), p.name, '{}'::jsonb, false
     FROM rolecall_internal.policy_profiles(policy_roles.policy) AS p
-    WHERE coalesce(policy_roles.policy -> 'roles' ? p.name, false) IS FALSE
+    WHERE NOT v_roles ? p.name
     GROUP BY p.name;
 END
 $policy_roles$;
@@ -27121,6 +27525,7 @@ SET search_path = pg_catalog, pg_temp
 AS $policy_state$
 DECLARE
   v_exact boolean := policy_state.mode <> 'additive';
+  v_roles jsonb := policy_state.policy -> 'roles';
   v_state jsonb;
 BEGIN
   v_state := jsonb_build_object(
@@ -27133,7 +27538,7 @@ BEGIN
     'passwords', rolecall_internal.policy_passwords(policy_state.policy, policy_state.passwords),
     'memberships', (
       SELECT jsonb_agg(
-               CASE WHEN v_exact AND NOT policy_state.policy -> 'roles' -> m.member ? 'exact' THEN '{"admin": false}'
+               CASE WHEN v_exact AND NOT v_roles -> m.member ? 'exact' THEN '{"admin": false}'
                     ELSE '{}' END::jsonb || m.options
                || jsonb_build_object('member', m.member, 'role', m.role)
                ORDER BY m.path
@@ -27412,7 +27817,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $privilege_differences$
 DECLARE
-  v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
+  v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1);
   v_own oid[] := ARRAY(
     SELECT n.oid FROM pg_namespace AS n
     WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch')
@@ -27655,6 +28060,7 @@ DECLARE
   '{"USAGE":14}, "foreign_server": {"USAGE":14}, "tablespace": {"CREATE":14}, "large_object": '
   '{"SELECT":14, "UPDATE":14}, "column": {"SELECT":14, "INSERT":14, "UPDATE":14, "REFERENCES":14}, '
   '"parameter": {"SET":15, "ALTER SYSTEM":15}}'::jsonb;
+  v_roles jsonb := privilege_problems.policy -> 'roles';
 BEGIN
   RETURN QUERY
     WITH said AS MATERIALIZED (
@@ -27688,7 +28094,7 @@ BEGIN
     FROM said AS s WHERE s.role IS NULL AND s.grantable
     UNION ALL
     SELECT s.path, '22023', format('role "%s" is to be absent', s.role), NULL
-    FROM said AS s WHERE privilege_problems.policy -> 'roles' -> s.role ? 'state';
+    FROM said AS s WHERE v_roles -> s.role ? 'state';
 END
 $privilege_problems$;
 
@@ -27943,6 +28349,52 @@ $read_mark$;
 COMMENT ON FUNCTION rolecall_internal.read_mark(text) IS 'What a mark says, by section and key; null where it is none';
 REVOKE ALL ON FUNCTION rolecall_internal.read_mark(text) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.read_secret(secret_key text, strict boolean) RETURNS bytea
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $read_secret$
+DECLARE
+  v_value bytea;
+  v_encrypted boolean;
+BEGIN
+  SELECT s.value, s.encrypted INTO v_value, v_encrypted
+  FROM rolecall_internal.secret AS s
+  WHERE s.key = read_secret.secret_key AND (s.made_in IS NULL OR s.made_in = (
+    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+  ));
+  IF v_encrypted IS NOT TRUE THEN
+    RETURN v_value;
+  ELSIF NOT rolecall_internal.is_encrypting() THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = format('secret "%s" is encrypted, and this session has no key', read_secret.secret_key),
+      HINT = 'Set rolecall.encryption_key to the key that it was encrypted with.';
+  END IF;
+  BEGIN
+    EXECUTE format(
+      'SELECT %I.pgp_sym_decrypt_bytea(s.value, current_setting(%L)) '
+      'FROM rolecall_internal.secret AS s WHERE s.key = %L',
+      rolecall_internal.pgcrypto_schema(), 'rolecall.encryption_key', read_secret.secret_key
+    ) INTO v_value;
+    RETURN v_value;
+  EXCEPTION
+    WHEN external_routine_invocation_exception THEN
+      IF read_secret.strict THEN
+        RAISE EXCEPTION USING
+          ERRCODE = 'invalid_parameter_value',
+          MESSAGE = format('secret "%s" was encrypted with another key', read_secret.secret_key),
+          HINT = 'Set rolecall.encryption_key to the key that it was encrypted with.';
+      END IF;
+      RETURN NULL;
+  END;
+END
+$read_secret$;
+
+COMMENT ON FUNCTION rolecall_internal.read_secret(text, boolean)
+  IS 'A secret; null where there is none or it belongs to the database that this one is a copy of, and unless strict '
+     'also where it was encrypted with another key';
+
 CREATE OR REPLACE FUNCTION rolecall_internal.readable_shards(places rolecall_internal.place[])
 RETURNS TABLE (number integer, role_oid oid, table_oid oid, shard oid)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -28068,7 +28520,8 @@ BEGIN
       SELECT n.key ->> 0 AS role FROM newest AS n
       WHERE n.section = 'read_access' AND n.resource IS NOT NULL AND (n.sqlstate IS NULL OR (CASE
         WHEN n.recorder_oid IS NOT NULL AND n.made_in = (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         )
           THEN pg_get_userbyid(n.recorder_oid)::text
         ELSE n.recorder END) = current_user)
@@ -28082,7 +28535,8 @@ BEGIN
              -- In the order of the calls; who may grant a role on, the caller before others, first becomes that.
              jsonb_agg(n.resource || w.warning || jsonb_build_object('recorded', (CASE
                WHEN n.recorder_oid IS NOT NULL AND n.made_in = (
-                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+                 -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
                )
                  THEN pg_get_userbyid(n.recorder_oid)::text
                ELSE n.recorder END))
@@ -28233,7 +28687,8 @@ BEGIN
   IF v_code IS NULL AND refusal.entry.sqlstate IS NOT NULL THEN
     IF refusal.entry.sqlstate <> '42501' OR (CASE
       WHEN refusal.entry.recorder_oid IS NOT NULL AND refusal.entry.made_in = (
-        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
       )
         THEN pg_get_userbyid(refusal.entry.recorder_oid)::text
       ELSE refusal.entry.recorder END) <> current_user THEN
@@ -28251,13 +28706,15 @@ BEGIN
     v_now := to_regrole(quote_ident(v_names[v_position]))::oid;
     CONTINUE WHEN v_now = v_was;
     EXIT WHEN refusal.entry.made_in <> (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     );
     v_target := v_names[v_position];
     IF v_now <> v_was AND NOT (
       refusal.entry.section = 'base_roles' AND (CASE
         WHEN refusal.entry.recorder_oid IS NOT NULL AND refusal.entry.made_in = (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         )
           THEN pg_get_userbyid(refusal.entry.recorder_oid)::text
         ELSE refusal.entry.recorder END) = current_user
@@ -28343,7 +28800,8 @@ BEGIN
         ) AS o
         WHERE o.resource IS NOT NULL AND (o.sqlstate IS NULL OR (CASE
           WHEN o.recorder_oid IS NOT NULL AND o.made_in = (
-            SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+            -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+            SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
           )
             THEN pg_get_userbyid(o.recorder_oid)::text
           ELSE o.recorder END) = current_user)
@@ -28576,7 +29034,8 @@ DECLARE
     SELECT ROW(
              p.section, k.key, k.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
              gen_random_uuid(), k.recorder, k.sqlstate, k.note, k.roles, (
-               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
              ), k.recorder_oid
            )::rolecall_internal.resource
     FROM (
@@ -28592,11 +29051,13 @@ DECLARE
     CROSS JOIN LATERAL (
       SELECT rolecall_internal.record_key(p.section, r.resource), r.resource, p.recorder, p.sqlstate, p.note,
              CASE p.made_in WHEN (
-               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
              ) THEN p.roles ELSE n.roles END,
              CASE p.made_in
                WHEN (
-                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+                 -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
                ) THEN p.recorder_oid
                ELSE to_regrole(quote_ident(p.recorder))::oid END
       -- Under another key the old record ends.
@@ -28607,7 +29068,8 @@ DECLARE
     WHERE p.resource IS NOT NULL AND p.sqlstate IS DISTINCT FROM '22023'
       AND r.resource <> p.resource
       AND NOT (p.made_in = (
-        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
       ) AND EXISTS (
         SELECT FROM unnest(p.roles, n.roles) AS o(was, is_now) WHERE o.was <> o.is_now
       ))
@@ -28725,11 +29187,13 @@ DECLARE
                   THEN p.resource ELSE p.resource - 'made' END,
              greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
              gen_random_uuid(), p.recorder, p.sqlstate, p.note, o.roles, (
-               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
              ),
              CASE p.made_in
                WHEN (
-                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+                 -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
                ) THEN p.recorder_oid
                ELSE to_regrole(quote_ident(p.recorder))::oid END
            )::rolecall_internal.resource
@@ -28784,6 +29248,49 @@ COMMENT ON FUNCTION rolecall_internal.reported(rolecall.step[], rolecall.step[])
   IS 'The steps of a round as the caller gets them; without those that have to be planned again, or were reported '
      'before';
 REVOKE ALL ON FUNCTION rolecall_internal.reported(rolecall.step[], rolecall.step[]) FROM PUBLIC;
+
+-- Making a verifier takes milliseconds, so one that was made before is used again. Where there is none the password
+-- has never been set, so it is set also where the record would be trusted.
+CREATE OR REPLACE FUNCTION rolecall_internal.reporting_passwords(secret bytea, role_names text[], realign boolean) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $reporting_passwords$
+DECLARE
+  v_passwords jsonb[] := '{}'::jsonb[];
+  v_name text;
+  v_salt bytea;
+  v_verifier text;
+  v_kept boolean;
+BEGIN
+  FOREACH v_name IN ARRAY reporting_passwords.role_names LOOP
+    SELECT convert_from(s.value, 'UTF8') INTO v_verifier
+    FROM rolecall_internal.secret AS s
+    WHERE s.key = 'rolecall.verifier.' || v_name AND s.made_in = (
+      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+    );
+    v_salt := rolecall_internal.derived_salt(reporting_passwords.secret, v_name);
+    v_kept := coalesce(split_part(split_part(v_verifier, '$', 2), ':', 2) = encode(v_salt, 'base64'), false);
+    IF NOT v_kept THEN
+      v_verifier := rolecall_internal.scram(
+        rolecall_internal.derived_password(reporting_passwords.secret, v_name), v_salt, 4096
+      );
+    END IF;
+    v_passwords := v_passwords || jsonb_build_object(
+      'role', v_name, 'password', v_verifier, 'realign', reporting_passwords.realign OR NOT v_kept,
+      -- It is to log in. An end that is yet to come is somebody's intention.
+      'valid_until', (
+        SELECT 'infinity' FROM pg_roles AS r
+        WHERE r.oid = to_regrole(quote_ident(v_name))::oid AND r.rolvaliduntil <= now()
+      )
+    );
+  END LOOP;
+  RETURN to_jsonb(v_passwords);
+END
+$reporting_passwords$;
+
+COMMENT ON FUNCTION rolecall_internal.reporting_passwords(bytea, text[], boolean)
+  IS 'Password resources of reporting roles: for each the verifier of its derived password';
 
 -- Reporting roles of other databases are left out, and the steps say so.
 CREATE OR REPLACE FUNCTION rolecall_internal.restore(dry_run boolean) RETURNS rolecall.step[]
@@ -28868,6 +29375,10 @@ SET search_path = pg_catalog, pg_temp
 AS $role_definitions$
 DECLARE
   v_usual jsonb := rolecall_internal.usual_attributes();
+  v_declared jsonb := (
+    SELECT coalesce(jsonb_object_agg(d ->> 'role', true), '{}')
+    FROM jsonb_array_elements(role_definitions.state -> 'declared') AS d
+  );
 BEGIN
   RETURN (
     WITH part AS (
@@ -28905,10 +29416,7 @@ BEGIN
       FROM part AS p GROUP BY p.role
     )
     SELECT jsonb_object_agg(r.role, CASE
-             WHEN coalesce(
-               role_definitions.state -> 'declared' @> jsonb_build_array(jsonb_build_object('role', r.role)), false
-             )
-               THEN r.definition
+             WHEN v_declared ? r.role THEN r.definition
              ELSE '{"exact": false}'::jsonb || r.definition END)
     FROM role AS r
     -- Said by base_roles, unless there is more.
@@ -28928,6 +29436,9 @@ RETURNS TABLE (path text, code text, problem text, hint text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $role_problems$
+DECLARE
+  v_roles jsonb := role_problems.policy -> 'roles';
+  v_profiles jsonb := coalesce(role_problems.policy -> 'profiles', '{}');
 BEGIN
   RETURN QUERY
     WITH about AS (
@@ -28969,11 +29480,11 @@ BEGIN
     UNION ALL
     SELECT p.path, '22023', format('role "%s" is to be absent', p.name), NULL
     FROM rolecall_internal.policy_profiles(role_problems.policy) AS p
-    WHERE role_problems.policy -> 'roles' -> p.name ? 'state'
+    WHERE v_roles -> p.name ? 'state'
     UNION ALL
     SELECT p.path, '22023', format('there is no profile "%s"', p.profile), NULL
     FROM rolecall_internal.policy_profiles(role_problems.policy) AS p
-    WHERE coalesce(role_problems.policy -> 'profiles' ? p.profile, false) IS FALSE
+    WHERE NOT v_profiles ? p.profile
     UNION ALL
     SELECT a.path || '.valid_until', '22023', 'not a time, such as 2027-01-01T00:00:00Z, or infinity', NULL
     FROM about AS a
@@ -29003,6 +29514,27 @@ $role_problems$;
 COMMENT ON FUNCTION rolecall_internal.role_problems(jsonb)
   IS 'Roles that are said twice, or that no call may change, and what does not go together about one';
 REVOKE ALL ON FUNCTION rolecall_internal.role_problems(jsonb) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.rotate_secret(dry_run boolean) RETURNS rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $rotate_secret$
+BEGIN
+  IF rotate_secret.dry_run IS NOT TRUE THEN
+    PERFORM rolecall_internal.write_secret('rolecall.reporting', rolecall_internal.random_bytes(), true);
+    -- Those that a copy has brought along stay: they tell whose the roles are.
+    DELETE FROM rolecall_internal.secret AS s
+    WHERE starts_with(s.key, 'rolecall.verifier.') AND s.made_in = (
+      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+    );
+  END IF;
+  RETURN ROW('rotate_secret', current_database(), 'SELECT * FROM rolecall.rotate_reporting_secret()',
+             CASE WHEN rotate_secret.dry_run THEN 'planned' ELSE 'applied' END, NULL, NULL)::rolecall.step;
+END
+$rotate_secret$;
+
+COMMENT ON FUNCTION rolecall_internal.rotate_secret(boolean) IS 'Makes a new reporting secret';
 
 -- What cannot be done because of another transaction is undone, with all locks, and started over.
 CREATE OR REPLACE FUNCTION rolecall_internal.run(document jsonb, dry_run boolean) RETURNS rolecall.step[]
@@ -30046,7 +30578,7 @@ BEGIN
                OR NOT e.edge ? 'set_option')
           AND NOT NOT (
                         m.admin_option
-                        OR (SELECT g.rolcanlogin FROM pg_roles AS g WHERE g.oid = m.roleid)
+                        OR (SELECT g.rolcanlogin FROM pg_roles AS g WHERE g.oid = m.roleid LIMIT 1)
                           AND rolecall_internal.newest_record(
                             'memberships', jsonb_build_array(r.rolname, pg_get_userbyid(m.roleid))
                           ) IS NULL
@@ -30563,7 +31095,7 @@ BEGIN
         FROM pg_depend AS d
         JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
         WHERE d.refobjid = f.table_oid AND (f.column_name IS NULL OR f.column_name = (
-          SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+          SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid LIMIT 1
         ))
           AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
       ) AS b
@@ -30583,6 +31115,46 @@ $withheld_tables$;
 COMMENT ON FUNCTION rolecall_internal.withheld_tables(jsonb)
   IS 'The tables and columns that each resource withholds, and what belongs to them, by each entry; named: the entry '
      'names it, or what it belongs to, as it is called now, else that was so once';
+
+-- One of our own belongs to this database. That of a database that this one is a copy of counts as absent.
+CREATE OR REPLACE FUNCTION rolecall_internal.write_secret(secret_key text, secret bytea, replace boolean) RETURNS boolean
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $write_secret$
+DECLARE
+  v_held text := encode(write_secret.secret, 'hex');
+BEGIN
+  PERFORM rolecall_internal.check_writable('A secret would be stored.');
+  v_held := set_config('rolecall.plain', v_held, true);
+  INSERT INTO rolecall_internal.secret AS s (key, value, encrypted, made_in)
+  VALUES (write_secret.secret_key, rolecall_internal.sealed(), rolecall_internal.is_encrypting(),
+          CASE WHEN starts_with(write_secret.secret_key, 'rolecall.') THEN (
+            -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+            SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+          ) END)
+  ON CONFLICT (key) DO UPDATE
+    SET value = excluded.value, encrypted = excluded.encrypted, made_at = excluded.made_at, made_in = excluded.made_in
+  WHERE write_secret.replace AND (excluded.encrypted OR NOT s.encrypted OR s.made_in <> excluded.made_in);
+  IF NOT FOUND AND write_secret.replace THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = format('secret "%s" is encrypted, and this session has no key', write_secret.secret_key),
+      HINT = 'Set rolecall.encryption_key, so that its new value is encrypted too.';
+  ELSIF FOUND AND NOT rolecall_internal.is_encrypting() AND NOT EXISTS (
+    SELECT FROM pg_depend AS d
+    WHERE d.classid = 'pg_class'::regclass AND d.objid = 'rolecall_internal.secret'::regclass AND d.deptype = 'e'
+  ) THEN
+    -- Only of an extension does a dump leave the rows out.
+    RAISE WARNING USING
+      MESSAGE = format('a dump of this database will have the secret "%s" in clear text', write_secret.secret_key),
+      HINT = 'Dump with --exclude-table-data=rolecall_internal.secret, or set rolecall.encryption_key.';
+  END IF;
+  RETURN FOUND;
+END
+$write_secret$;
+
+COMMENT ON FUNCTION rolecall_internal.write_secret(text, bytea, boolean)
+  IS 'Stores a secret; false where there is one that is not to be replaced';
 
 CREATE FUNCTION rolecall.apply(
   policy jsonb,

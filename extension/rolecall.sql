@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 345265e2b87ee96dd98eb5bea84c4a6e6c7e167ac9b6944a7daf38741f5f286c'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script d6c6a0582f6b690ccc43e31f4bd094c6aec7cdbbc0c6b78807bfe4dd7fe518f7'
     AND 407 <= (
       SELECT count(*)
       FROM (
@@ -1490,7 +1490,8 @@ BEGIN
       CROSS JOIN LATERAL (VALUES (0), (d.objsubid)) AS s(objsubid)
       WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = acl_entries.role_oid AND d.deptype = 'a'
         AND d.dbid IN (0, (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         ))
     ),
     object AS (
@@ -2053,7 +2054,7 @@ BEGIN
           SELECT i.inhparent AS parent, NULL::name AS column_name FROM pg_inherits AS i WHERE i.inhrelid = l.ancestor
           UNION ALL
           SELECT d.refobjid, (
-            SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+            SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid LIMIT 1
           )
           FROM pg_depend AS d
           JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
@@ -2087,6 +2088,7 @@ BEGIN
                  WHERE k.number <> 0 AND a.attrelid = k.relation
                    AND CASE WHEN k.table_oid = k.relation::oid THEN a.attnum = k.number
                             ELSE a.attname = k.column_name AND NOT a.attisdropped END
+                 LIMIT 1
                )
         FROM reader AS r
         CROSS JOIN LATERAL jsonb_to_recordset(r.known)
@@ -2106,7 +2108,7 @@ BEGIN
           FROM pg_depend AS d
           JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
           WHERE d.refobjid = w.table_oid AND (w.column_name IS NULL OR w.column_name = (
-            SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+            SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid LIMIT 1
           ))
             AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
           OFFSET 0
@@ -2950,7 +2952,8 @@ BEGIN
       -- What PUBLIC may do in other databases is said there.
       AND (g.kind <> 'DATABASE' OR p.role_oid <> 0
            OR g.oid = (
-             SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+             -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+             SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
            ));
   RETURN QUERY
     SELECT 'warning', p.path || ' -> default privileges', g.object,
@@ -3009,7 +3012,8 @@ BEGIN
         AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
     CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) AS i
     WHERE d.dbid IN (0, (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     ))
       AND coalesce(i.schema, '') !~ '^pg_(toast_)?temp'
       -- The sequence of a column goes with its table.
@@ -3035,7 +3039,8 @@ DECLARE
   v_elsewhere boolean;
 BEGIN
   SELECT bool_or(d.deptype = 'o'), bool_or(d.dbid NOT IN (0, (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   ))) INTO v_here, v_elsewhere
   FROM pg_shdepend AS d
   WHERE d.refclassid = 'pg_authid'::regclass AND d.deptype IN ('o', 'a')
@@ -3654,7 +3659,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_takers$
 DECLARE
-  v_user boolean := (SELECT r.rolcanlogin FROM pg_roles AS r WHERE r.oid = audit_takers.role_oid);
+  v_user boolean := (SELECT r.rolcanlogin FROM pg_roles AS r WHERE r.oid = audit_takers.role_oid LIMIT 1);
   v_all boolean := rolecall_internal.is_worth_taking(audit_takers.role_oid, audit_takers.definition);
 BEGIN
   IF NOT v_all
@@ -4438,7 +4443,7 @@ SET search_path = pg_catalog, pg_temp
 AS $check_removal_rights$
 DECLARE
   v_caller record;
-  v_is_superuser boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.oid = check_removal_rights.role_oid);
+  v_is_superuser boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.oid = check_removal_rights.role_oid LIMIT 1);
 BEGIN
   SELECT r.rolsuper, r.rolcreaterole INTO v_caller FROM pg_roles AS r WHERE r.rolname = current_user;
   IF v_caller.rolsuper THEN
@@ -4563,7 +4568,7 @@ AS $check_watch$
 BEGIN
   IF check_watch.enable IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'enable must not be null';
-  ELSIF NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user) THEN
+  ELSIF NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1) THEN
     RAISE EXCEPTION USING
       ERRCODE = 'insufficient_privilege',
       MESSAGE = 'only a superuser can have new tables watched',
@@ -4873,7 +4878,8 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $depending$
 DECLARE
   v_here oid := (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
 BEGIN
   RETURN QUERY
@@ -5328,7 +5334,9 @@ BEGIN
                  WHERE k.number <> 0 AND a.attrelid = k.relation
                    AND CASE WHEN k.table_oid = k.relation::oid THEN a.attnum = k.number
                             ELSE a.attname = k.column_name AND NOT a.attisdropped END
+                 LIMIT 1
                )
+               LIMIT 1
              ), 0), false
       FROM entry AS e JOIN rolecall_internal.withheld AS k ON k.role = 'public' AND k.name = e.name
     ),
@@ -5345,7 +5353,7 @@ BEGIN
         FROM pg_depend AS d
         JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
         WHERE d.refobjid = w.oid AND (p.attname IS NULL OR p.attname = (
-          SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+          SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid LIMIT 1
         ))
           AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
       ) AS b
@@ -5525,7 +5533,8 @@ AS $forget_earlier$
 DECLARE
   v_role oid := to_regrole(quote_ident(forget_earlier.name #>> '{}'))::oid;
   v_here oid := (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
   v_gone rolecall_internal.resource[] := ARRAY(
     SELECT ROW(
@@ -5560,7 +5569,8 @@ DECLARE
       ORDER BY p.section, p.key, p.recorded_at DESC
     ) AS p
     WHERE p.resource IS NOT NULL AND p.made_in = (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     )
       AND v_role <> p.roles[CASE WHEN p.key -> 0 = forget_earlier.name THEN 1 ELSE 2 END]
   );
@@ -5571,7 +5581,8 @@ BEGIN
     SELECT r.name FROM rolecall_internal.resource AS p
     CROSS JOIN LATERAL (SELECT pg_get_userbyid(p.roles[1])::text OFFSET 0) AS r(name)
     WHERE p.section = 'roles' AND p.key = jsonb_build_array(forget_earlier.name) AND p.made_in = (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     )
       AND p.roles[1] <> v_role AND to_regrole(quote_ident(r.name))::oid = p.roles[1]
   LOOP
@@ -6559,7 +6570,8 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $held_otherwise$
 DECLARE
   v_here oid := (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
 BEGIN
   RETURN QUERY
@@ -6900,7 +6912,7 @@ DECLARE
       WHERE n.nspname ~ '^pg_'
         OR n.nspname IN ('information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch')
     )),
-    ARRAY['database'], ARRAY[(SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())]
+    ARRAY['database'], ARRAY[(SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1)]
   );
 BEGIN
   RETURN QUERY
@@ -7017,7 +7029,7 @@ SET search_path = pg_catalog, pg_temp
 AS $inspected_state$
 DECLARE
   v_roles oid[] := rolecall_internal.inspected_roles(inspected_state.roles);
-  v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
+  v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1);
 BEGIN
   RETURN jsonb_strip_nulls(jsonb_build_object(
     'roles', (
@@ -7457,7 +7469,8 @@ BEGIN
   RETURN NOT EXISTS (
     SELECT FROM rolecall_internal.secret AS s
     WHERE s.key = 'rolecall.reporting' AND s.made_in = (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     )
       AND (is_rotation_due.rotate_after IS NULL OR s.made_at + is_rotation_due.rotate_after > clock_timestamp())
   );
@@ -7602,7 +7615,8 @@ DECLARE
   v_password jsonb;
   v_position bigint;
   v_here oid := (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
   v_kept text;
   v_role oid;
@@ -8174,6 +8188,7 @@ BEGIN
              WHERE k.number <> 0 AND a.attrelid = k.relation
                AND CASE WHEN k.table_oid = k.relation::oid THEN a.attnum = k.number
                         ELSE a.attname = k.column_name AND NOT a.attisdropped END
+             LIMIT 1
            )::text, false
     FROM listed AS l
     JOIN rolecall_internal.withheld AS k
@@ -8198,6 +8213,8 @@ RETURNS TABLE (path text, code text, problem text, hint text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $membership_problems$
+DECLARE
+  v_roles jsonb := membership_problems.policy -> 'roles';
 BEGIN
   RETURN QUERY
     WITH RECURSIVE edge AS MATERIALIZED (
@@ -8223,7 +8240,7 @@ BEGIN
     FROM edge AS e JOIN edge AS o ON o.member = e.member AND o.role = e.role AND o.path <> e.path
     UNION ALL
     SELECT e.path, '22023', format('role "%s" is to be absent', e.role), NULL
-    FROM edge AS e WHERE membership_problems.policy -> 'roles' -> e.role ? 'state'
+    FROM edge AS e WHERE v_roles -> e.role ? 'state'
     UNION ALL
     SELECT e.path, '0A000', 'the INHERIT and SET options of a membership need PostgreSQL 16 or newer', NULL
     FROM edge AS e
@@ -8289,7 +8306,8 @@ BEGIN
       CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
       WHERE s.setrole = to_regrole(quote_ident(misdefinition.resource ->> 'role'))::oid
         AND s.setdatabase = CASE WHEN misdefinition.resource ? 'here' THEN (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         ) ELSE 0 END
         AND (
           starts_with(lower(e.entry), lower(v_name) || '=') AND CASE jsonb_typeof((misdefinition.resource -> 'value'))
@@ -8725,7 +8743,8 @@ DECLARE
     WHERE p.resource @> '{"made": true}'
       -- In a copy of the database, or a cluster that a dump was restored into, nothing is of our making.
       AND p.made_in = (
-        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
       ) AND p.roles[1] = to_regrole(quote_ident(p.key ->> 0))::oid
       AND NOT EXISTS (
         SELECT FROM rolecall_internal.policy_roles(no_longer_named.policy) AS r WHERE r.name = p.key ->> 0
@@ -9016,17 +9035,19 @@ DECLARE
 BEGIN
   RETURN CASE object_in_schema.kind
     WHEN 'type' THEN (
-      SELECT t.oid FROM pg_type AS t WHERE t.typnamespace = v_schema AND t.typname = v_parts[2]
+      SELECT t.oid FROM pg_type AS t WHERE t.typnamespace = v_schema AND t.typname = v_parts[2] LIMIT 1
     )
     WHEN 'function' THEN coalesce(rolecall_internal.found_by_server(object_in_schema.kind, object_in_schema.name), (
       SELECT o.oid FROM pg_proc AS o
       WHERE o.pronamespace = v_schema AND o.proname = v_parts[2]
         AND concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) = object_in_schema.name
+      LIMIT 1
     ))
     ELSE (
       SELECT c.oid FROM pg_class AS c
       WHERE c.relnamespace = v_schema AND c.relname = v_parts[2]
         AND (c.relkind = 'S') = (object_in_schema.kind = 'sequence')
+      LIMIT 1
     )
   END;
 END
@@ -9051,30 +9072,37 @@ BEGIN
     WHEN 'database' THEN (
       SELECT o.oid FROM pg_database AS o
       WHERE o.datname = object_oid.name AND true
+      LIMIT 1
     )
     WHEN 'schema' THEN (
       SELECT o.oid FROM pg_namespace AS o
       WHERE o.nspname = object_oid.name AND o.nspname !~ '^pg_(toast_)?temp_'
+      LIMIT 1
     )
     WHEN 'language' THEN (
       SELECT o.oid FROM pg_language AS o
       WHERE o.lanname = object_oid.name AND o.lanpltrusted
+      LIMIT 1
     )
     WHEN 'foreign_data_wrapper' THEN (
       SELECT o.oid FROM pg_foreign_data_wrapper AS o
       WHERE o.fdwname = object_oid.name AND true
+      LIMIT 1
     )
     WHEN 'foreign_server' THEN (
       SELECT o.oid FROM pg_foreign_server AS o
       WHERE o.srvname = object_oid.name AND true
+      LIMIT 1
     )
     WHEN 'tablespace' THEN (
       SELECT o.oid FROM pg_tablespace AS o
       WHERE o.spcname = object_oid.name AND true
+      LIMIT 1
     )
     WHEN 'large_object' THEN (
       SELECT o.oid FROM pg_largeobject_metadata AS o
       WHERE o.oid::text = object_oid.name AND true
+      LIMIT 1
     )
   END;
 END
@@ -9892,13 +9920,15 @@ BEGIN
         SELECT min(substr(e.entry, strpos(e.entry, '=') + 1))
         FROM pg_db_role_setting AS p CROSS JOIN unnest(p.setconfig) AS e(entry)
         WHERE p.setrole = o.member_oid AND p.setdatabase IN (0, (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         )) AND starts_with(e.entry, 'statement_timeout=')
       ) AS own, (
         SELECT min(substr(e.entry, strpos(e.entry, '=') + 1))
         FROM pg_db_role_setting AS p CROSS JOIN unnest(p.setconfig) AS e(entry)
         WHERE p.setrole = o.role_oid AND p.setdatabase IN (0, (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         )) AND starts_with(e.entry, 'statement_timeout=')
       ) AS former
     ) AS t
@@ -10752,7 +10782,8 @@ BEGIN
            NULL::text, ARRAY[r.role], NULL::text, NULL::text
     FROM jsonb_to_recordset(plan_mark_ends.resources) AS r(role text)
     JOIN pg_db_role_setting AS k ON k.setrole = to_regrole(quote_ident(r.role))::oid AND k.setdatabase = (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     )
     WHERE EXISTS (SELECT FROM unnest(k.setconfig) AS e(setting) WHERE starts_with(e.setting, 'rolecall.policy='))
       AND has_table_privilege(
@@ -10773,7 +10804,8 @@ SET search_path = pg_catalog, pg_temp
 AS $plan_marks$
 DECLARE
   v_here oid := (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
 BEGIN
   IF NOT has_table_privilege(
@@ -11980,7 +12012,9 @@ BEGIN
         v_resource ->> 'password', ARRAY[v_name], NULL, v_resource ->> 'note'
       )::rolecall_internal.change;
     END IF;
-    v_changes := v_changes || v_refusals;
+    FOREACH v_refused IN ARRAY v_refusals LOOP -- A list that is joined to another is copied as a whole.
+      v_changes := v_changes || v_refused;
+    END LOOP;
   END LOOP;
   RETURN v_changes;
 END
@@ -12076,7 +12110,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_settings$
 DECLARE
-  v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
+  v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1);
 BEGIN
   RETURN QUERY
     SELECT 'set_config', s.role, c.statement, NULL::text, ARRAY[s.role], CASE WHEN o.is_gone THEN '42704' END,
@@ -12274,7 +12308,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_watch$
 DECLARE
-  v_superuser boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user);
+  v_superuser boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1);
   v_untrusted text := rolecall_internal.untrusted_owners();
 BEGIN
   RETURN QUERY
@@ -12593,10 +12627,11 @@ DECLARE
   '{"USAGE":14}, "foreign_server": {"USAGE":14}, "tablespace": {"CREATE":14}, "large_object": '
   '{"SELECT":14, "UPDATE":14}, "column": {"SELECT":14, "INSERT":14, "UPDATE":14, "REFERENCES":14}, '
   '"parameter": {"SET":15, "ALTER SYSTEM":15}}'::jsonb;
+  v_roles jsonb := policy_privileges.policy -> 'roles';
 BEGIN
   RETURN QUERY
     SELECT t.path,
-           CASE WHEN r.name NOT IN ('PUBLIC', 'public') OR policy_privileges.policy -> 'roles' ? r.name THEN r.name END,
+           CASE WHEN r.name NOT IN ('PUBLIC', 'public') OR v_roles ? r.name THEN r.name END,
            k.kind, k.means, rolecall_internal.canonical_name(k.kind, k.means, o.name), c.name, p.privilege,
            g.what = 'grant' AND t.entry @> '{"with_grant_option": true}', g.what = 'revoke', s.scope
     FROM rolecall_internal.policy_targets(policy_privileges.policy) AS t
@@ -12782,18 +12817,20 @@ RETURNS TABLE (path text, name text, definition jsonb, described boolean)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $policy_roles$
+DECLARE
+  v_roles jsonb := coalesce(jsonb_path_query_first(
+    policy_roles.policy -> 'roles', 'strict $ ? (@.type() == "object")'
+  ), '{}');
 BEGIN
   RETURN QUERY
     SELECT '$.roles' || '.' || to_json(r.name), r.name, coalesce(jsonb_path_query_first(
       r.definition, 'strict $ ? (@.type() == "object")'
     ), '{}'), true
-    FROM jsonb_each(jsonb_path_query_first(
-      policy_roles.policy -> 'roles', 'strict $ ? (@.type() == "object")'
-    )) AS r(name, definition)
+    FROM jsonb_each(v_roles) AS r(name, definition)
     UNION ALL
     SELECT min(p.path), p.name, '{}'::jsonb, false
     FROM rolecall_internal.policy_profiles(policy_roles.policy) AS p
-    WHERE coalesce(policy_roles.policy -> 'roles' ? p.name, false) IS FALSE
+    WHERE NOT v_roles ? p.name
     GROUP BY p.name;
 END
 $policy_roles$;
@@ -12860,6 +12897,7 @@ SET search_path = pg_catalog, pg_temp
 AS $policy_state$
 DECLARE
   v_exact boolean := policy_state.mode <> 'additive';
+  v_roles jsonb := policy_state.policy -> 'roles';
   v_state jsonb;
 BEGIN
   v_state := jsonb_build_object(
@@ -12872,7 +12910,7 @@ BEGIN
     'passwords', rolecall_internal.policy_passwords(policy_state.policy, policy_state.passwords),
     'memberships', (
       SELECT jsonb_agg(
-               CASE WHEN v_exact AND NOT policy_state.policy -> 'roles' -> m.member ? 'exact' THEN '{"admin": false}'
+               CASE WHEN v_exact AND NOT v_roles -> m.member ? 'exact' THEN '{"admin": false}'
                     ELSE '{}' END::jsonb || m.options
                || jsonb_build_object('member', m.member, 'role', m.role)
                ORDER BY m.path
@@ -13152,7 +13190,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $privilege_differences$
 DECLARE
-  v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
+  v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1);
   v_own oid[] := ARRAY(
     SELECT n.oid FROM pg_namespace AS n
     WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch')
@@ -13395,6 +13433,7 @@ DECLARE
   '{"USAGE":14}, "foreign_server": {"USAGE":14}, "tablespace": {"CREATE":14}, "large_object": '
   '{"SELECT":14, "UPDATE":14}, "column": {"SELECT":14, "INSERT":14, "UPDATE":14, "REFERENCES":14}, '
   '"parameter": {"SET":15, "ALTER SYSTEM":15}}'::jsonb;
+  v_roles jsonb := privilege_problems.policy -> 'roles';
 BEGIN
   RETURN QUERY
     WITH said AS MATERIALIZED (
@@ -13428,7 +13467,7 @@ BEGIN
     FROM said AS s WHERE s.role IS NULL AND s.grantable
     UNION ALL
     SELECT s.path, '22023', format('role "%s" is to be absent', s.role), NULL
-    FROM said AS s WHERE privilege_problems.policy -> 'roles' -> s.role ? 'state';
+    FROM said AS s WHERE v_roles -> s.role ? 'state';
 END
 $privilege_problems$;
 
@@ -13710,7 +13749,8 @@ BEGIN
   SELECT s.value, s.encrypted INTO v_value, v_encrypted
   FROM rolecall_internal.secret AS s
   WHERE s.key = read_secret.secret_key AND (s.made_in IS NULL OR s.made_in = (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   ));
   IF v_encrypted IS NOT TRUE THEN
     RETURN v_value;
@@ -13874,7 +13914,8 @@ BEGIN
       SELECT n.key ->> 0 AS role FROM newest AS n
       WHERE n.section = 'read_access' AND n.resource IS NOT NULL AND (n.sqlstate IS NULL OR (CASE
         WHEN n.recorder_oid IS NOT NULL AND n.made_in = (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         )
           THEN pg_get_userbyid(n.recorder_oid)::text
         ELSE n.recorder END) = current_user)
@@ -13888,7 +13929,8 @@ BEGIN
              -- In the order of the calls; who may grant a role on, the caller before others, first becomes that.
              jsonb_agg(n.resource || w.warning || jsonb_build_object('recorded', (CASE
                WHEN n.recorder_oid IS NOT NULL AND n.made_in = (
-                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+                 -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
                )
                  THEN pg_get_userbyid(n.recorder_oid)::text
                ELSE n.recorder END))
@@ -14095,7 +14137,8 @@ BEGIN
   IF v_code IS NULL AND refusal.entry.sqlstate IS NOT NULL THEN
     IF refusal.entry.sqlstate <> '42501' OR (CASE
       WHEN refusal.entry.recorder_oid IS NOT NULL AND refusal.entry.made_in = (
-        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
       )
         THEN pg_get_userbyid(refusal.entry.recorder_oid)::text
       ELSE refusal.entry.recorder END) <> current_user THEN
@@ -14113,13 +14156,15 @@ BEGIN
     v_now := to_regrole(quote_ident(v_names[v_position]))::oid;
     CONTINUE WHEN v_now = v_was;
     EXIT WHEN refusal.entry.made_in <> (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     );
     v_target := v_names[v_position];
     IF v_now <> v_was AND NOT (
       refusal.entry.section = 'base_roles' AND (CASE
         WHEN refusal.entry.recorder_oid IS NOT NULL AND refusal.entry.made_in = (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         )
           THEN pg_get_userbyid(refusal.entry.recorder_oid)::text
         ELSE refusal.entry.recorder END) = current_user
@@ -14279,7 +14324,8 @@ BEGIN
         ) AS o
         WHERE o.resource IS NOT NULL AND (o.sqlstate IS NULL OR (CASE
           WHEN o.recorder_oid IS NOT NULL AND o.made_in = (
-            SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+            -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+            SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
           )
             THEN pg_get_userbyid(o.recorder_oid)::text
           ELSE o.recorder END) = current_user)
@@ -14555,7 +14601,8 @@ DECLARE
     SELECT ROW(
              p.section, k.key, k.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
              gen_random_uuid(), k.recorder, k.sqlstate, k.note, k.roles, (
-               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
              ), k.recorder_oid
            )::rolecall_internal.resource
     FROM (
@@ -14571,11 +14618,13 @@ DECLARE
     CROSS JOIN LATERAL (
       SELECT rolecall_internal.record_key(p.section, r.resource), r.resource, p.recorder, p.sqlstate, p.note,
              CASE p.made_in WHEN (
-               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
              ) THEN p.roles ELSE n.roles END,
              CASE p.made_in
                WHEN (
-                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+                 -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
                ) THEN p.recorder_oid
                ELSE to_regrole(quote_ident(p.recorder))::oid END
       -- Under another key the old record ends.
@@ -14586,7 +14635,8 @@ DECLARE
     WHERE p.resource IS NOT NULL AND p.sqlstate IS DISTINCT FROM '22023'
       AND r.resource <> p.resource
       AND NOT (p.made_in = (
-        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
       ) AND EXISTS (
         SELECT FROM unnest(p.roles, n.roles) AS o(was, is_now) WHERE o.was <> o.is_now
       ))
@@ -14704,11 +14754,13 @@ DECLARE
                   THEN p.resource ELSE p.resource - 'made' END,
              greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
              gen_random_uuid(), p.recorder, p.sqlstate, p.note, o.roles, (
-               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
              ),
              CASE p.made_in
                WHEN (
-                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+                 -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
                ) THEN p.recorder_oid
                ELSE to_regrole(quote_ident(p.recorder))::oid END
            )::rolecall_internal.resource
@@ -14781,7 +14833,8 @@ BEGIN
     SELECT convert_from(s.value, 'UTF8') INTO v_verifier
     FROM rolecall_internal.secret AS s
     WHERE s.key = 'rolecall.verifier.' || v_name AND s.made_in = (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     );
     v_salt := rolecall_internal.derived_salt(reporting_passwords.secret, v_name);
     v_kept := coalesce(split_part(split_part(v_verifier, '$', 2), ':', 2) = encode(v_salt, 'base64'), false);
@@ -14962,6 +15015,10 @@ SET search_path = pg_catalog, pg_temp
 AS $role_definitions$
 DECLARE
   v_usual jsonb := rolecall_internal.usual_attributes();
+  v_declared jsonb := (
+    SELECT coalesce(jsonb_object_agg(d ->> 'role', true), '{}')
+    FROM jsonb_array_elements(role_definitions.state -> 'declared') AS d
+  );
 BEGIN
   RETURN (
     WITH part AS (
@@ -14999,10 +15056,7 @@ BEGIN
       FROM part AS p GROUP BY p.role
     )
     SELECT jsonb_object_agg(r.role, CASE
-             WHEN coalesce(
-               role_definitions.state -> 'declared' @> jsonb_build_array(jsonb_build_object('role', r.role)), false
-             )
-               THEN r.definition
+             WHEN v_declared ? r.role THEN r.definition
              ELSE '{"exact": false}'::jsonb || r.definition END)
     FROM role AS r
     -- Said by base_roles, unless there is more.
@@ -15060,6 +15114,9 @@ RETURNS TABLE (path text, code text, problem text, hint text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $role_problems$
+DECLARE
+  v_roles jsonb := role_problems.policy -> 'roles';
+  v_profiles jsonb := coalesce(role_problems.policy -> 'profiles', '{}');
 BEGIN
   RETURN QUERY
     WITH about AS (
@@ -15101,11 +15158,11 @@ BEGIN
     UNION ALL
     SELECT p.path, '22023', format('role "%s" is to be absent', p.name), NULL
     FROM rolecall_internal.policy_profiles(role_problems.policy) AS p
-    WHERE role_problems.policy -> 'roles' -> p.name ? 'state'
+    WHERE v_roles -> p.name ? 'state'
     UNION ALL
     SELECT p.path, '22023', format('there is no profile "%s"', p.profile), NULL
     FROM rolecall_internal.policy_profiles(role_problems.policy) AS p
-    WHERE coalesce(role_problems.policy -> 'profiles' ? p.profile, false) IS FALSE
+    WHERE NOT v_profiles ? p.profile
     UNION ALL
     SELECT a.path || '.valid_until', '22023', 'not a time, such as 2027-01-01T00:00:00Z, or infinity', NULL
     FROM about AS a
@@ -15146,7 +15203,8 @@ BEGIN
     -- Those that a copy has brought along stay: they tell whose the roles are.
     DELETE FROM rolecall_internal.secret AS s
     WHERE starts_with(s.key, 'rolecall.verifier.') AND s.made_in = (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     );
   END IF;
   RETURN ROW('rotate_secret', current_database(), 'SELECT * FROM rolecall.rotate_reporting_secret()',
@@ -16803,7 +16861,7 @@ BEGIN
                OR NOT e.edge ? 'set_option')
           AND NOT NOT (
                         m.admin_option
-                        OR (SELECT g.rolcanlogin FROM pg_roles AS g WHERE g.oid = m.roleid)
+                        OR (SELECT g.rolcanlogin FROM pg_roles AS g WHERE g.oid = m.roleid LIMIT 1)
                           AND rolecall_internal.newest_record(
                             'memberships', jsonb_build_array(r.rolname, pg_get_userbyid(m.roleid))
                           ) IS NULL
@@ -17366,7 +17424,7 @@ BEGIN
         FROM pg_depend AS d
         JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
         WHERE d.refobjid = f.table_oid AND (f.column_name IS NULL OR f.column_name = (
-          SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+          SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid LIMIT 1
         ))
           AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
       ) AS b
@@ -17467,7 +17525,8 @@ BEGIN
   INSERT INTO rolecall_internal.secret AS s (key, value, encrypted, made_in)
   VALUES (write_secret.secret_key, rolecall_internal.sealed(), rolecall_internal.is_encrypting(),
           CASE WHEN starts_with(write_secret.secret_key, 'rolecall.') THEN (
-            SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+            -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+            SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
           ) END)
   ON CONFLICT (key) DO UPDATE
     SET value = excluded.value, encrypted = excluded.encrypted, made_at = excluded.made_at, made_in = excluded.made_in
@@ -19623,7 +19682,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 345265e2b87ee96dd98eb5bea84c4a6e6c7e167ac9b6944a7daf38741f5f286c';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script d6c6a0582f6b690ccc43e31f4bd094c6aec7cdbbc0c6b78807bfe4dd7fe518f7';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

@@ -366,12 +366,15 @@ export const scenarios: readonly Scenario[] = [
     },
     call: (round, index) => {
       const { prefix, arena } = round;
+      const database = String(arena.databases[index % arena.databases.length]);
       const usage = { to: `${prefix}user`, on: { schema: prefix }, grant: ['USAGE'] };
       const policy = {
         roles: { [`${prefix}user`]: { login: true, member_of: [`${prefix}group`] } },
         privileges: [
           usage,
           { to: `${prefix}user`, on: { tables_in: prefix, except: `${prefix}.secret` }, grant: ['SELECT'] },
+          // Of the database others are the owners.
+          ...(arena.caller === 'superuser' ? [{ to: `${prefix}user`, on: { database }, grant: ['CREATE'] }] : []),
         ],
       };
       const overlapping = {

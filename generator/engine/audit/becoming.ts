@@ -33,7 +33,7 @@ export function is_worth_taking(role_oid: Oid, definition: Jsonb): Returns<Bool>
 export function audit_takers(role_name: Text, role_oid: Oid, definition: Jsonb): SetOf<FindingRow> {
   return sql`
     DECLARE
-      v_user boolean := (SELECT r.rolcanlogin FROM pg_roles AS r WHERE r.oid = ${role_oid});
+      v_user boolean := (SELECT r.rolcanlogin FROM pg_roles AS r WHERE r.oid = ${role_oid} LIMIT 1);
       v_all boolean := rolecall_internal.is_worth_taking(${role_oid}, ${definition});
     BEGIN
       IF NOT v_all

@@ -9,7 +9,8 @@ export const serverVersion = sql`current_setting('server_version_num')::integer 
 
 /** The oid of this database, which ALTER DATABASE ... RENAME and pg_upgrade keep, and a copy of it does not have. */
 export const thisDatabase = sql`(
-  SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+  -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+  SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
 )`;
 
 /** The setting by which the policy of a database says to others what it says of a role: see plan/elsewhere.ts. */

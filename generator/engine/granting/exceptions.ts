@@ -68,6 +68,7 @@ export function exceptions(
                    WHERE a.attrelid = k.relation AND NOT a.attisdropped AND a.attname = (
                      ${rememberedColumn(sql`k`)}
                    )
+                   LIMIT 1
                  ), 0), false
           FROM entry AS e JOIN rolecall_internal.withheld AS k ON k.role = ${ofExceptions} AND k.name = e.name
         ),

@@ -90,7 +90,7 @@ export function objects_of(groups: AclGroups, numbers: Oids): Table<{ number: Oi
 export function privilege_differences(wanted: WantedPrivileges, groups: AclGroups, exact: Oids): Returns<Differences> {
   return sql`
     DECLARE
-      v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
+      v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1);
       v_own oid[] := ${ownSchemas};
     BEGIN
       RETURN ARRAY(

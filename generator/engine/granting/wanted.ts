@@ -94,17 +94,19 @@ export function object_in_schema(kind: Text, name: Text): Returns<Oid> {
     BEGIN
       RETURN CASE ${kind}
         WHEN 'type' THEN (
-          SELECT t.oid FROM pg_type AS t WHERE t.typnamespace = v_schema AND t.typname = v_parts[2]
+          SELECT t.oid FROM pg_type AS t WHERE t.typnamespace = v_schema AND t.typname = v_parts[2] LIMIT 1
         )
         WHEN 'function' THEN coalesce(rolecall_internal.found_by_server(${kind}, ${name}), (
           SELECT o.oid FROM pg_proc AS o
           WHERE o.pronamespace = v_schema AND o.proname = v_parts[2]
             AND ${raw(kinds.function.name)} = ${name}
+          LIMIT 1
         ))
         ELSE (
           SELECT c.oid FROM pg_class AS c
           WHERE c.relnamespace = v_schema AND c.relname = v_parts[2]
             AND (c.relkind = 'S') = (${kind} = 'sequence')
+          LIMIT 1
         )
       END;
     END
@@ -134,6 +136,7 @@ export function object_oid(kind: Text, means: Text, name: Text): Returns<Oid> {
               WHEN ${text(kind)} THEN (
                 SELECT ${raw(oid)} FROM ${raw(from)}
                 WHERE ${raw(shown.replace(/^quote_ident\((.*)\)$/, '$1'))} = object_oid.name AND ${raw(where ?? 'true')}
+                LIMIT 1
               )
             `,
         )}

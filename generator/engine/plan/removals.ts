@@ -172,7 +172,7 @@ export function check_removal_rights(role_oid: Oid, first: Change, last: Change)
   return sql`
     DECLARE
       v_caller record;
-      v_is_superuser boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.oid = ${role_oid});
+      v_is_superuser boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.oid = ${role_oid} LIMIT 1);
     BEGIN
       SELECT r.rolsuper, r.rolcreaterole INTO v_caller FROM pg_roles AS r WHERE r.rolname = current_user;
       IF v_caller.rolsuper THEN

@@ -18,6 +18,7 @@ import { isProtected } from '../document/names.ts';
  * Roles that are missing, and attributes that differ
  * @volatility stable
  * @probes
+ * @long what each role lacks, one after the other
  */
 export function plan_roles(document: Jsonb): Returns<Changes> {
   return sql`
@@ -90,7 +91,9 @@ export function plan_roles(document: Jsonb): Returns<Changes> {
             v_resource ->> 'password', ARRAY[v_name], NULL, v_resource ->> 'note'
           )::rolecall_internal.change;
         END IF;
-        v_changes := v_changes || v_refusals;
+        FOREACH v_refused IN ARRAY v_refusals LOOP -- A list that is joined to another is copied as a whole.
+          v_changes := v_changes || v_refused;
+        END LOOP;
       END LOOP;
       RETURN v_changes;
     END

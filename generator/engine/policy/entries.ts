@@ -17,14 +17,16 @@ export const targetData = jsonLiteral(targets);
  */
 export function policy_roles(policy: Jsonb): Table<{ path: Text; name: Text; definition: Jsonb; described: Bool }> {
   return sql`
+    DECLARE
+      v_roles jsonb := coalesce(${object(sql`${policy} -> 'roles'`)}, '{}');
     BEGIN
       RETURN QUERY
         SELECT '$.roles' || ${step(sql`r.name`)}, r.name, coalesce(${object(sql`r.definition`)}, '{}'), true
-        FROM jsonb_each(${object(sql`${policy} -> 'roles'`)}) AS r(name, definition)
+        FROM jsonb_each(v_roles) AS r(name, definition)
         UNION ALL
         SELECT min(p.path), p.name, '{}'::jsonb, false
         FROM rolecall_internal.policy_profiles(${policy}) AS p
-        WHERE coalesce(${policy} -> 'roles' ? p.name, false) IS FALSE
+        WHERE NOT v_roles ? p.name
         GROUP BY p.name;
     END
   `;
@@ -114,10 +116,11 @@ export function policy_privileges(policy: Jsonb): Table<{
     DECLARE
       v_targets jsonb := ${targetData};
       v_kinds jsonb := ${privilegesOfKinds};
+      v_roles jsonb := ${policy} -> 'roles';
     BEGIN
       RETURN QUERY
         SELECT t.path,
-               CASE WHEN r.name NOT IN ('PUBLIC', 'public') OR ${policy} -> 'roles' ? r.name THEN r.name END,
+               CASE WHEN r.name NOT IN ('PUBLIC', 'public') OR v_roles ? r.name THEN r.name END,
                k.kind, k.means, rolecall_internal.canonical_name(k.kind, k.means, o.name), c.name, p.privilege,
                g.what = 'grant' AND t.entry @> '{"with_grant_option": true}', g.what = 'revoke', s.scope
         FROM rolecall_internal.policy_targets(${policy}) AS t

@@ -90,6 +90,9 @@ export function name_problems(policy: Jsonb): Table<{ path: Text; code: Text; pr
  */
 export function role_problems(policy: Jsonb): Table<{ path: Text; code: Text; problem: Text; hint: Text }> {
   return sql`
+    DECLARE
+      v_roles jsonb := ${policy} -> 'roles';
+      v_profiles jsonb := coalesce(${policy} -> 'profiles', '{}');
     BEGIN
       RETURN QUERY
         WITH about AS (
@@ -125,11 +128,11 @@ export function role_problems(policy: Jsonb): Table<{ path: Text; code: Text; pr
         UNION ALL
         SELECT p.path, ${invalid}, format('role "%s" is to be absent', p.name), NULL
         FROM rolecall_internal.policy_profiles(${policy}) AS p
-        WHERE ${policy} -> 'roles' -> p.name ? 'state'
+        WHERE v_roles -> p.name ? 'state'
         UNION ALL
         SELECT p.path, ${invalid}, format('there is no profile "%s"', p.profile), NULL
         FROM rolecall_internal.policy_profiles(${policy}) AS p
-        WHERE coalesce(${policy} -> 'profiles' ? p.profile, false) IS FALSE
+        WHERE NOT v_profiles ? p.profile
         UNION ALL
         SELECT a.path || '.valid_until', ${invalid}, 'not a time, such as 2027-01-01T00:00:00Z, or infinity', NULL
         FROM about AS a
@@ -187,6 +190,8 @@ export function is_moment(value: Text): Returns<Bool> {
  */
 export function membership_problems(policy: Jsonb): Table<{ path: Text; code: Text; problem: Text; hint: Text }> {
   return sql`
+    DECLARE
+      v_roles jsonb := ${policy} -> 'roles';
     BEGIN
       RETURN QUERY
         WITH RECURSIVE edge AS MATERIALIZED (
@@ -212,7 +217,7 @@ export function membership_problems(policy: Jsonb): Table<{ path: Text; code: Te
         FROM edge AS e JOIN edge AS o ON o.member = e.member AND o.role = e.role AND o.path <> e.path
         UNION ALL
         SELECT e.path, ${invalid}, format('role "%s" is to be absent', e.role), NULL
-        FROM edge AS e WHERE ${policy} -> 'roles' -> e.role ? 'state'
+        FROM edge AS e WHERE v_roles -> e.role ? 'state'
         UNION ALL
         SELECT e.path, ${unsupported}, 'the INHERIT and SET options of a membership need PostgreSQL 16 or newer', NULL
         FROM edge AS e
@@ -295,6 +300,7 @@ export function privilege_problems(policy: Jsonb): Table<{ path: Text; code: Tex
   return sql`
     DECLARE
       v_kinds jsonb := ${privilegesOfKinds};
+      v_roles jsonb := ${policy} -> 'roles';
     BEGIN
       RETURN QUERY
         WITH said AS MATERIALIZED (
@@ -328,7 +334,7 @@ export function privilege_problems(policy: Jsonb): Table<{ path: Text; code: Tex
         FROM said AS s WHERE s.role IS NULL AND s.grantable
         UNION ALL
         SELECT s.path, ${invalid}, format('role "%s" is to be absent', s.role), NULL
-        FROM said AS s WHERE ${policy} -> 'roles' -> s.role ? 'state';
+        FROM said AS s WHERE v_roles -> s.role ? 'state';
     END
   `;
 }

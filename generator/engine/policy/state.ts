@@ -19,6 +19,7 @@ export function policy_state(policy: Jsonb, mode: Text, passwords: Jsonb): Retur
   return sql`
     DECLARE
       v_exact boolean := ${mode} <> 'additive';
+      v_roles jsonb := ${policy} -> 'roles';
       v_state jsonb;
     BEGIN
       v_state := jsonb_build_object(
@@ -31,7 +32,7 @@ export function policy_state(policy: Jsonb, mode: Text, passwords: Jsonb): Retur
         'passwords', rolecall_internal.policy_passwords(${policy}, ${passwords}),
         'memberships', (
           SELECT jsonb_agg(
-                   CASE WHEN v_exact AND NOT ${policy} -> 'roles' -> m.member ? 'exact' THEN '{"admin": false}'
+                   CASE WHEN v_exact AND NOT v_roles -> m.member ? 'exact' THEN '{"admin": false}'
                         ELSE '{}' END::jsonb || m.options
                    || jsonb_build_object('member', m.member, 'role', m.role)
                    ORDER BY m.path

@@ -593,7 +593,7 @@ export function apply_to_new_tables(): EventTrigger {
 export function plan_watch(resources: Jsonb): SetOf<ChangeRow> {
   return sql`
     DECLARE
-      v_superuser boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user);
+      v_superuser boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1);
       v_untrusted text := rolecall_internal.untrusted_owners();
     BEGIN
       RETURN QUERY
@@ -718,7 +718,7 @@ export function check_watch(enable: Bool, dry_run: Bool): Nothing {
     BEGIN
       IF ${enable} IS NULL THEN
         ${raiseNull('enable')}
-      ELSIF NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user) THEN
+      ELSIF NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1) THEN
         RAISE EXCEPTION USING
           ERRCODE = 'insufficient_privilege',
           MESSAGE = 'only a superuser can have new tables watched',

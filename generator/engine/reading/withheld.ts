@@ -34,6 +34,7 @@ export const rememberedColumn = (known: Sql) => sql`
   WHERE ${known}.number <> 0 AND a.attrelid = ${known}.relation
     AND CASE WHEN ${known}.table_oid = ${known}.relation::oid THEN a.attnum = ${known}.number
              ELSE a.attname = ${known}.column_name AND NOT a.attisdropped END
+  LIMIT 1
 `;
 
 /** Whether an entry is the one by which something is remembered, with or without a schema, however it is written. */
@@ -61,7 +62,7 @@ export const belongings = (table: Sql, column: Sql) => sql`
   FROM pg_depend AS d
   JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
   WHERE d.refobjid = ${table} AND (${column} IS NULL OR ${column} = (
-    SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+    SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid LIMIT 1
   ))
     AND ${byOwnership(sql`d`)}
 `;
@@ -71,7 +72,7 @@ export const belongsTo = (table: Sql) => sql`
   SELECT i.inhparent AS parent, NULL::name AS column_name FROM pg_inherits AS i WHERE i.inhrelid = ${table}
   UNION ALL
   SELECT d.refobjid, (
-    SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+    SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid LIMIT 1
   )
   FROM pg_depend AS d
   JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'

@@ -80,7 +80,7 @@ export function warn_about_adopted(document: Jsonb, steps: Steps): Nothing {
             sql`o.oid`,
             () => sql`NOT (
               m.admin_option
-              OR (SELECT g.rolcanlogin FROM pg_roles AS g WHERE g.oid = m.roleid)
+              OR (SELECT g.rolcanlogin FROM pg_roles AS g WHERE g.oid = m.roleid LIMIT 1)
                 AND rolecall_internal.newest_record(
                   'memberships', jsonb_build_array(r.rolname, pg_get_userbyid(m.roleid))
                 ) IS NULL

@@ -60,7 +60,8 @@ BEGIN
       -- What PUBLIC may do in other databases is said there.
       AND (g.kind <> 'DATABASE' OR p.role_oid <> 0
            OR g.oid = (
-             SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+             -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+             SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
            ));
   RETURN QUERY
     SELECT 'warning', p.path || ' -> default privileges', g.object,

@@ -7,7 +7,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_takers$
 DECLARE
-  v_user boolean := (SELECT r.rolcanlogin FROM pg_roles AS r WHERE r.oid = audit_takers.role_oid);
+  v_user boolean := (SELECT r.rolcanlogin FROM pg_roles AS r WHERE r.oid = audit_takers.role_oid LIMIT 1);
   v_all boolean := rolecall_internal.is_worth_taking(audit_takers.role_oid, audit_takers.definition);
 BEGIN
   IF NOT v_all

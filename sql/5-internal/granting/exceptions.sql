@@ -40,7 +40,9 @@ BEGIN
                  WHERE k.number <> 0 AND a.attrelid = k.relation
                    AND CASE WHEN k.table_oid = k.relation::oid THEN a.attnum = k.number
                             ELSE a.attname = k.column_name AND NOT a.attisdropped END
+                 LIMIT 1
                )
+               LIMIT 1
              ), 0), false
       FROM entry AS e JOIN rolecall_internal.withheld AS k ON k.role = 'public' AND k.name = e.name
     ),
@@ -57,7 +59,7 @@ BEGIN
         FROM pg_depend AS d
         JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
         WHERE d.refobjid = w.oid AND (p.attname IS NULL OR p.attname = (
-          SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+          SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid LIMIT 1
         ))
           AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
       ) AS b

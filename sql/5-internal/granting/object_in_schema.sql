@@ -15,17 +15,19 @@ DECLARE
 BEGIN
   RETURN CASE object_in_schema.kind
     WHEN 'type' THEN (
-      SELECT t.oid FROM pg_type AS t WHERE t.typnamespace = v_schema AND t.typname = v_parts[2]
+      SELECT t.oid FROM pg_type AS t WHERE t.typnamespace = v_schema AND t.typname = v_parts[2] LIMIT 1
     )
     WHEN 'function' THEN coalesce(rolecall_internal.found_by_server(object_in_schema.kind, object_in_schema.name), (
       SELECT o.oid FROM pg_proc AS o
       WHERE o.pronamespace = v_schema AND o.proname = v_parts[2]
         AND concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) = object_in_schema.name
+      LIMIT 1
     ))
     ELSE (
       SELECT c.oid FROM pg_class AS c
       WHERE c.relnamespace = v_schema AND c.relname = v_parts[2]
         AND (c.relkind = 'S') = (object_in_schema.kind = 'sequence')
+      LIMIT 1
     )
   END;
 END

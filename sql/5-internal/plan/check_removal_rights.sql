@@ -11,7 +11,7 @@ SET search_path = pg_catalog, pg_temp
 AS $check_removal_rights$
 DECLARE
   v_caller record;
-  v_is_superuser boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.oid = check_removal_rights.role_oid);
+  v_is_superuser boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.oid = check_removal_rights.role_oid LIMIT 1);
 BEGIN
   SELECT r.rolsuper, r.rolcreaterole INTO v_caller FROM pg_roles AS r WHERE r.rolname = current_user;
   IF v_caller.rolsuper THEN

@@ -80,7 +80,9 @@ BEGIN
         v_resource ->> 'password', ARRAY[v_name], NULL, v_resource ->> 'note'
       )::rolecall_internal.change;
     END IF;
-    v_changes := v_changes || v_refusals;
+    FOREACH v_refused IN ARRAY v_refusals LOOP -- A list that is joined to another is copied as a whole.
+      v_changes := v_changes || v_refused;
+    END LOOP;
   END LOOP;
   RETURN v_changes;
 END

@@ -11,7 +11,7 @@ DECLARE
       WHERE n.nspname ~ '^pg_'
         OR n.nspname IN ('information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch')
     )),
-    ARRAY['database'], ARRAY[(SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())]
+    ARRAY['database'], ARRAY[(SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1)]
   );
 BEGIN
   RETURN QUERY

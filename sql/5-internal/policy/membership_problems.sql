@@ -5,6 +5,8 @@ RETURNS TABLE (path text, code text, problem text, hint text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $membership_problems$
+DECLARE
+  v_roles jsonb := membership_problems.policy -> 'roles';
 BEGIN
   RETURN QUERY
     WITH RECURSIVE edge AS MATERIALIZED (
@@ -30,7 +32,7 @@ BEGIN
     FROM edge AS e JOIN edge AS o ON o.member = e.member AND o.role = e.role AND o.path <> e.path
     UNION ALL
     SELECT e.path, '22023', format('role "%s" is to be absent', e.role), NULL
-    FROM edge AS e WHERE membership_problems.policy -> 'roles' -> e.role ? 'state'
+    FROM edge AS e WHERE v_roles -> e.role ? 'state'
     UNION ALL
     SELECT e.path, '0A000', 'the INHERIT and SET options of a membership need PostgreSQL 16 or newer', NULL
     FROM edge AS e

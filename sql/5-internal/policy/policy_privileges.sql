@@ -38,10 +38,11 @@ DECLARE
   '{"USAGE":14}, "foreign_server": {"USAGE":14}, "tablespace": {"CREATE":14}, "large_object": '
   '{"SELECT":14, "UPDATE":14}, "column": {"SELECT":14, "INSERT":14, "UPDATE":14, "REFERENCES":14}, '
   '"parameter": {"SET":15, "ALTER SYSTEM":15}}'::jsonb;
+  v_roles jsonb := policy_privileges.policy -> 'roles';
 BEGIN
   RETURN QUERY
     SELECT t.path,
-           CASE WHEN r.name NOT IN ('PUBLIC', 'public') OR policy_privileges.policy -> 'roles' ? r.name THEN r.name END,
+           CASE WHEN r.name NOT IN ('PUBLIC', 'public') OR v_roles ? r.name THEN r.name END,
            k.kind, k.means, rolecall_internal.canonical_name(k.kind, k.means, o.name), c.name, p.privilege,
            g.what = 'grant' AND t.entry @> '{"with_grant_option": true}', g.what = 'revoke', s.scope
     FROM rolecall_internal.policy_targets(policy_privileges.policy) AS t

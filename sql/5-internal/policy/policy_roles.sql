@@ -5,18 +5,20 @@ RETURNS TABLE (path text, name text, definition jsonb, described boolean)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $policy_roles$
+DECLARE
+  v_roles jsonb := coalesce(jsonb_path_query_first(
+    policy_roles.policy -> 'roles', 'strict $ ? (@.type() == "object")'
+  ), '{}');
 BEGIN
   RETURN QUERY
     SELECT '$.roles' || '.' || to_json(r.name), r.name, coalesce(jsonb_path_query_first(
       r.definition, 'strict $ ? (@.type() == "object")'
     ), '{}'), true
-    FROM jsonb_each(jsonb_path_query_first(
-      policy_roles.policy -> 'roles', 'strict $ ? (@.type() == "object")'
-    )) AS r(name, definition)
+    FROM jsonb_each(v_roles) AS r(name, definition)
     UNION ALL
     SELECT min(p.path), p.name, '{}'::jsonb, false
     FROM rolecall_internal.policy_profiles(policy_roles.policy) AS p
-    WHERE coalesce(policy_roles.policy -> 'roles' ? p.name, false) IS FALSE
+    WHERE NOT v_roles ? p.name
     GROUP BY p.name;
 END
 $policy_roles$;

@@ -7,6 +7,7 @@ SET search_path = pg_catalog, pg_temp
 AS $policy_state$
 DECLARE
   v_exact boolean := policy_state.mode <> 'additive';
+  v_roles jsonb := policy_state.policy -> 'roles';
   v_state jsonb;
 BEGIN
   v_state := jsonb_build_object(
@@ -19,7 +20,7 @@ BEGIN
     'passwords', rolecall_internal.policy_passwords(policy_state.policy, policy_state.passwords),
     'memberships', (
       SELECT jsonb_agg(
-               CASE WHEN v_exact AND NOT policy_state.policy -> 'roles' -> m.member ? 'exact' THEN '{"admin": false}'
+               CASE WHEN v_exact AND NOT v_roles -> m.member ? 'exact' THEN '{"admin": false}'
                     ELSE '{}' END::jsonb || m.options
                || jsonb_build_object('member', m.member, 'role', m.role)
                ORDER BY m.path

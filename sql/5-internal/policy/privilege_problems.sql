@@ -13,6 +13,7 @@ DECLARE
   '{"USAGE":14}, "foreign_server": {"USAGE":14}, "tablespace": {"CREATE":14}, "large_object": '
   '{"SELECT":14, "UPDATE":14}, "column": {"SELECT":14, "INSERT":14, "UPDATE":14, "REFERENCES":14}, '
   '"parameter": {"SET":15, "ALTER SYSTEM":15}}'::jsonb;
+  v_roles jsonb := privilege_problems.policy -> 'roles';
 BEGIN
   RETURN QUERY
     WITH said AS MATERIALIZED (
@@ -46,7 +47,7 @@ BEGIN
     FROM said AS s WHERE s.role IS NULL AND s.grantable
     UNION ALL
     SELECT s.path, '22023', format('role "%s" is to be absent', s.role), NULL
-    FROM said AS s WHERE privilege_problems.policy -> 'roles' -> s.role ? 'state';
+    FROM said AS s WHERE v_roles -> s.role ? 'state';
 END
 $privilege_problems$;
 

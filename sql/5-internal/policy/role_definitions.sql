@@ -6,6 +6,10 @@ SET search_path = pg_catalog, pg_temp
 AS $role_definitions$
 DECLARE
   v_usual jsonb := rolecall_internal.usual_attributes();
+  v_declared jsonb := (
+    SELECT coalesce(jsonb_object_agg(d ->> 'role', true), '{}')
+    FROM jsonb_array_elements(role_definitions.state -> 'declared') AS d
+  );
 BEGIN
   RETURN (
     WITH part AS (
@@ -43,10 +47,7 @@ BEGIN
       FROM part AS p GROUP BY p.role
     )
     SELECT jsonb_object_agg(r.role, CASE
-             WHEN coalesce(
-               role_definitions.state -> 'declared' @> jsonb_build_array(jsonb_build_object('role', r.role)), false
-             )
-               THEN r.definition
+             WHEN v_declared ? r.role THEN r.definition
              ELSE '{"exact": false}'::jsonb || r.definition END)
     FROM role AS r
     -- Said by base_roles, unless there is more.

@@ -5,6 +5,9 @@ RETURNS TABLE (path text, code text, problem text, hint text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $role_problems$
+DECLARE
+  v_roles jsonb := role_problems.policy -> 'roles';
+  v_profiles jsonb := coalesce(role_problems.policy -> 'profiles', '{}');
 BEGIN
   RETURN QUERY
     WITH about AS (
@@ -46,11 +49,11 @@ BEGIN
     UNION ALL
     SELECT p.path, '22023', format('role "%s" is to be absent', p.name), NULL
     FROM rolecall_internal.policy_profiles(role_problems.policy) AS p
-    WHERE role_problems.policy -> 'roles' -> p.name ? 'state'
+    WHERE v_roles -> p.name ? 'state'
     UNION ALL
     SELECT p.path, '22023', format('there is no profile "%s"', p.profile), NULL
     FROM rolecall_internal.policy_profiles(role_problems.policy) AS p
-    WHERE coalesce(role_problems.policy -> 'profiles' ? p.profile, false) IS FALSE
+    WHERE NOT v_profiles ? p.profile
     UNION ALL
     SELECT a.path || '.valid_until', '22023', 'not a time, such as 2027-01-01T00:00:00Z, or infinity', NULL
     FROM about AS a

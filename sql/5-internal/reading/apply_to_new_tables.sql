@@ -157,7 +157,7 @@ BEGIN
           SELECT i.inhparent AS parent, NULL::name AS column_name FROM pg_inherits AS i WHERE i.inhrelid = l.ancestor
           UNION ALL
           SELECT d.refobjid, (
-            SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+            SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid LIMIT 1
           )
           FROM pg_depend AS d
           JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
@@ -191,6 +191,7 @@ BEGIN
                  WHERE k.number <> 0 AND a.attrelid = k.relation
                    AND CASE WHEN k.table_oid = k.relation::oid THEN a.attnum = k.number
                             ELSE a.attname = k.column_name AND NOT a.attisdropped END
+                 LIMIT 1
                )
         FROM reader AS r
         CROSS JOIN LATERAL jsonb_to_recordset(r.known)
@@ -210,7 +211,7 @@ BEGIN
           FROM pg_depend AS d
           JOIN pg_class AS s ON s.oid = d.objid AND s.relkind = 'S'
           WHERE d.refobjid = w.table_oid AND (w.column_name IS NULL OR w.column_name = (
-            SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+            SELECT a.attname FROM pg_attribute AS a WHERE a.attrelid = d.refobjid AND a.attnum = d.refobjsubid LIMIT 1
           ))
             AND d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
           OFFSET 0

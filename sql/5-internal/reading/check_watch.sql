@@ -9,7 +9,7 @@ AS $check_watch$
 BEGIN
   IF check_watch.enable IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'enable must not be null';
-  ELSIF NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user) THEN
+  ELSIF NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1) THEN
     RAISE EXCEPTION USING
       ERRCODE = 'insufficient_privilege',
       MESSAGE = 'only a superuser can have new tables watched',

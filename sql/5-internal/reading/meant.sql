@@ -35,6 +35,7 @@ BEGIN
              WHERE k.number <> 0 AND a.attrelid = k.relation
                AND CASE WHEN k.table_oid = k.relation::oid THEN a.attnum = k.number
                         ELSE a.attname = k.column_name AND NOT a.attisdropped END
+             LIMIT 1
            )::text, false
     FROM listed AS l
     JOIN rolecall_internal.withheld AS k

@@ -7,7 +7,8 @@ AS $forget_earlier$
 DECLARE
   v_role oid := to_regrole(quote_ident(forget_earlier.name #>> '{}'))::oid;
   v_here oid := (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
   v_gone rolecall_internal.resource[] := ARRAY(
     SELECT ROW(
@@ -42,7 +43,8 @@ DECLARE
       ORDER BY p.section, p.key, p.recorded_at DESC
     ) AS p
     WHERE p.resource IS NOT NULL AND p.made_in = (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     )
       AND v_role <> p.roles[CASE WHEN p.key -> 0 = forget_earlier.name THEN 1 ELSE 2 END]
   );
@@ -53,7 +55,8 @@ BEGIN
     SELECT r.name FROM rolecall_internal.resource AS p
     CROSS JOIN LATERAL (SELECT pg_get_userbyid(p.roles[1])::text OFFSET 0) AS r(name)
     WHERE p.section = 'roles' AND p.key = jsonb_build_array(forget_earlier.name) AND p.made_in = (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     )
       AND p.roles[1] <> v_role AND to_regrole(quote_ident(r.name))::oid = p.roles[1]
   LOOP

@@ -19,7 +19,8 @@ BEGIN
       SELECT n.key ->> 0 AS role FROM newest AS n
       WHERE n.section = 'read_access' AND n.resource IS NOT NULL AND (n.sqlstate IS NULL OR (CASE
         WHEN n.recorder_oid IS NOT NULL AND n.made_in = (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         )
           THEN pg_get_userbyid(n.recorder_oid)::text
         ELSE n.recorder END) = current_user)
@@ -33,7 +34,8 @@ BEGIN
              -- In the order of the calls; who may grant a role on, the caller before others, first becomes that.
              jsonb_agg(n.resource || w.warning || jsonb_build_object('recorded', (CASE
                WHEN n.recorder_oid IS NOT NULL AND n.made_in = (
-                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+                 -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
                )
                  THEN pg_get_userbyid(n.recorder_oid)::text
                ELSE n.recorder END))

@@ -17,11 +17,13 @@ DECLARE
                   THEN p.resource ELSE p.resource - 'made' END,
              greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
              gen_random_uuid(), p.recorder, p.sqlstate, p.note, o.roles, (
-               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
              ),
              CASE p.made_in
                WHEN (
-                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+                 -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
                ) THEN p.recorder_oid
                ELSE to_regrole(quote_ident(p.recorder))::oid END
            )::rolecall_internal.resource

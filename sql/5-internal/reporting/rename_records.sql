@@ -11,7 +11,8 @@ DECLARE
     SELECT ROW(
              p.section, k.key, k.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
              gen_random_uuid(), k.recorder, k.sqlstate, k.note, k.roles, (
-               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
              ), k.recorder_oid
            )::rolecall_internal.resource
     FROM (
@@ -27,11 +28,13 @@ DECLARE
     CROSS JOIN LATERAL (
       SELECT rolecall_internal.record_key(p.section, r.resource), r.resource, p.recorder, p.sqlstate, p.note,
              CASE p.made_in WHEN (
-               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
              ) THEN p.roles ELSE n.roles END,
              CASE p.made_in
                WHEN (
-                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+                 -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
                ) THEN p.recorder_oid
                ELSE to_regrole(quote_ident(p.recorder))::oid END
       -- Under another key the old record ends.
@@ -42,7 +45,8 @@ DECLARE
     WHERE p.resource IS NOT NULL AND p.sqlstate IS DISTINCT FROM '22023'
       AND r.resource <> p.resource
       AND NOT (p.made_in = (
-        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
       ) AND EXISTS (
         SELECT FROM unnest(p.roles, n.roles) AS o(was, is_now) WHERE o.was <> o.is_now
       ))

@@ -33,7 +33,7 @@ BEGIN
                OR NOT e.edge ? 'set_option')
           AND NOT NOT (
                         m.admin_option
-                        OR (SELECT g.rolcanlogin FROM pg_roles AS g WHERE g.oid = m.roleid)
+                        OR (SELECT g.rolcanlogin FROM pg_roles AS g WHERE g.oid = m.roleid LIMIT 1)
                           AND rolecall_internal.newest_record(
                             'memberships', jsonb_build_array(r.rolname, pg_get_userbyid(m.roleid))
                           ) IS NULL

@@ -10,7 +10,8 @@ BEGIN
     -- Those that a copy has brought along stay: they tell whose the roles are.
     DELETE FROM rolecall_internal.secret AS s
     WHERE starts_with(s.key, 'rolecall.verifier.') AND s.made_in = (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()
+      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     );
   END IF;
   RETURN ROW('rotate_secret', current_database(), 'SELECT * FROM rolecall.rotate_reporting_secret()',
