@@ -1,9 +1,9 @@
 /**
  * What the specs of public functions are made of.
  */
-import { desired, type DesiredState } from '../model/resources.ts';
+import { desired, type DesiredState, mask } from '../model/resources.ts';
 import type { Bool, Text } from '../model/types.ts';
-import { raw, Sql, sql, text } from '../sql/template.ts';
+import { join, raw, Sql, sql, text } from '../sql/template.ts';
 
 /** Returns the name of a base role in this database, as role_name() does. */
 export function baseRole(key: 'anonymous' | 'authenticated' | 'administrator'): Sql {
@@ -31,12 +31,72 @@ export function establish(state: DesiredState, dryRun: Bool, ...first: readonly 
   `;
 }
 
-/** The statements that return the steps of establishing a state. */
+/** The statements that return the steps of establishing a state; of one that can be there by a short way. */
 export function established(state: DesiredState, dryRun: Bool): Sql {
+  const passwords = passwordsOf(state);
+  if (!isSimple(state))
+    return sql`
+      ${refusingReporting(state)}
+      ${rows(sql`rolecall_internal.run_masked(${desired(masked(state))}, ${passwords}, ${dryRun})`)}
+    `;
   return sql`
-    ${refusingReporting(state)}
-    ${rows(sql`rolecall_internal.run(${desired(state)}, ${dryRun})`)}
+    DECLARE
+      v_document jsonb := ${desired(masked(state))};
+      v_passwords jsonb := ${passwords};
+    BEGIN
+      ${unlessEstablished(raw('v_document'))}
+      ${refusingReporting(state)}
+      ${rows(sql`
+        rolecall_internal.run_masked(
+          v_document, v_passwords, ${dryRun}
+        )
+      `)}
+    END;
   `;
+}
+
+/** The statements that end a call where all it asks for is there: a document of what `isSimple()` allows. */
+export const unlessEstablished = (document: Sql): Sql => sql`
+  IF rolecall_internal.is_established(${document}) THEN
+    RETURN;
+  END IF;
+`;
+
+/** Whether is_established() knows all that a state is made of. */
+function isSimple({ roles = [], memberships = [], base_roles = [], ...others }: DesiredState): boolean {
+  const fields = ['name', 'initial', 'attributes', 'protected', 'password', 'note', 'role', 'member', 'key'];
+  const resources = [...roles, ...(memberships instanceof Sql ? [] : memberships), ...base_roles];
+  return Object.keys(others).length === 0 && resources.flatMap(Object.keys).every((field) => fields.includes(field));
+}
+
+/** A state with the mask in place of each password. */
+function masked(state: DesiredState): DesiredState {
+  const hide = <T extends object>(resource: T): T =>
+    'password' in resource
+      ? { ...resource, password: sql`CASE WHEN ${resource.password as Sql} IS NOT NULL THEN ${mask} END` }
+      : resource;
+  const { roles, passwords } = state;
+  return {
+    ...state,
+    ...(roles === undefined ? {} : { roles: roles.map(hide) }),
+    ...(passwords === undefined ? {} : { passwords: passwords.map(hide) }),
+  };
+}
+
+/** The passwords of a state, by the names of the roles: of two for one role the first counts. */
+function passwordsOf({ roles = [], passwords = [] }: DesiredState): Sql {
+  const found = [
+    ...roles.flatMap((role) => ('password' in role ? [{ role: role.name, password: role.password }] : [])),
+    ...passwords,
+  ];
+  const objects = found.map(
+    ({ role, password }) => sql`
+      rolecall_internal.password_of(
+        ${role as Sql}, ${password as Sql}
+      )
+    `,
+  );
+  return objects.length === 0 ? sql`'{}'` : join(objects.reverse(), '\n|| ');
 }
 
 /** The statements that refuse a state which gives something to a reporting role that provisioning would take away. */

@@ -1,7 +1,7 @@
 import { desired, type DesiredState } from '../model/resources.ts';
 import type { Bool, SetOf, StepRow, Text } from '../model/types.ts';
 import { raw, type Sql, sql, text } from '../sql/template.ts';
-import { groupRole, refusingReporting, rows } from './_shared.ts';
+import { groupRole, refusingReporting, rows, unlessEstablished } from './_shared.ts';
 
 /**
  * Creates the three group roles anonymous, authenticated and administrator, and remembers their names for this database
@@ -78,9 +78,10 @@ export function create_base_roles(
         PERFORM rolecall_internal.check_role_name(${default_role});
         PERFORM rolecall_internal.check_protected(${default_role});
       END IF;
+      ${unlessEstablished(raw('v_state'))}
       ${refusingReporting(state)}
       PERFORM rolecall_internal.note_default_role(v_state);
-      ${rows(sql`rolecall_internal.run(v_state, ${dry_run})`)}
+      ${rows(sql`rolecall_internal.run_masked(v_state, '{}', ${dry_run})`)}
     END
   `;
 }

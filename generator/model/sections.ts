@@ -223,11 +223,12 @@ export function planning(changes: Sql, input: Input): readonly Sql[] {
   ];
 }
 
-/** The key of a resource; null where its section is not remembered. */
-export function keyOf(section: Sql, resource: Sql): Sql {
+/** The key of a resource; null where its section is not remembered, or not one of those given. */
+export function keyOf(section: Sql, resource: Sql, among?: readonly SectionName[]): Sql {
   const sectionsOf = new Map<string, string[]>();
   for (const [name, { key }] of entries)
-    if (key !== undefined) sectionsOf.set(key.join(), [...(sectionsOf.get(key.join()) ?? []), name]);
+    if (key !== undefined && (among?.includes(name as SectionName) ?? true))
+      sectionsOf.set(key.join(), [...(sectionsOf.get(key.join()) ?? []), name]);
   const cases = [...sectionsOf].map(([joined, names]) => {
     const key = joined.split(',');
     const fields = key.filter((field) => !isOptional(field)).map((field) => sql`${resource} -> ${text(field)}`);

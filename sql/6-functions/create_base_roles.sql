@@ -66,11 +66,14 @@ BEGIN
       PERFORM rolecall_internal.check_role_name(create_base_roles.default_role);
       PERFORM rolecall_internal.check_protected(create_base_roles.default_role);
     END IF;
+    IF rolecall_internal.is_established(v_state) THEN
+      RETURN;
+    END IF;
     PERFORM rolecall_internal.check_not_reporting(v_anonymous);
     PERFORM rolecall_internal.check_not_reporting(v_authenticated);
     PERFORM rolecall_internal.check_not_reporting(v_administrator);
     PERFORM rolecall_internal.note_default_role(v_state);
-    FOREACH v_step IN ARRAY rolecall_internal.run(v_state, create_base_roles.dry_run) LOOP
+    FOREACH v_step IN ARRAY rolecall_internal.run_masked(v_state, '{}', create_base_roles.dry_run) LOOP
       RETURN NEXT v_step;
     END LOOP;
   END;

@@ -27,46 +27,61 @@ BEGIN
         MESSAGE = 'the user and the administrator must have two different names';
     END IF;
     RAISE WARNING 'test users are for local development only: their default passwords are public';
-    PERFORM rolecall_internal.check_not_reporting(v_user);
-    PERFORM rolecall_internal.check_not_reporting(v_admin);
-    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-      'roles', jsonb_build_array(
-        jsonb_build_object(
-          'name', v_user,
-          'initial', '{"login":true}'::jsonb,
-          'password', create_test_users.app_password
+    DECLARE
+      v_document jsonb := jsonb_build_object(
+        'roles', jsonb_build_array(
+          jsonb_build_object(
+            'name', v_user,
+            'initial', '{"login":true}'::jsonb,
+            'password', CASE WHEN create_test_users.app_password IS NOT NULL THEN '********' END
+          ),
+          jsonb_build_object(
+            'name', v_admin,
+            'initial', '{"login":true}'::jsonb,
+            'password', CASE WHEN create_test_users.admin_password IS NOT NULL THEN '********' END
+          )
         ),
-        jsonb_build_object(
-          'name', v_admin,
-          'initial', '{"login":true}'::jsonb,
-          'password', create_test_users.admin_password
+        'memberships', jsonb_build_array(
+          jsonb_build_object(
+            'role', coalesce(rolecall_internal.recorded_name('anonymous', false), 'anonymous'),
+            'member', v_user
+          ),
+          jsonb_build_object(
+            'role', coalesce(rolecall_internal.recorded_name('authenticated', false), 'authenticated'),
+            'member', v_user
+          ),
+          jsonb_build_object(
+            'role', coalesce(rolecall_internal.recorded_name('anonymous', false), 'anonymous'),
+            'member', v_admin
+          ),
+          jsonb_build_object(
+            'role', coalesce(rolecall_internal.recorded_name('authenticated', false), 'authenticated'),
+            'member', v_admin
+          ),
+          jsonb_build_object(
+            'role', coalesce(rolecall_internal.recorded_name('administrator', false), 'administrator'),
+            'member', v_admin
+          )
         )
-      ),
-      'memberships', jsonb_build_array(
-        jsonb_build_object(
-          'role', coalesce(rolecall_internal.recorded_name('anonymous', false), 'anonymous'),
-          'member', v_user
-        ),
-        jsonb_build_object(
-          'role', coalesce(rolecall_internal.recorded_name('authenticated', false), 'authenticated'),
-          'member', v_user
-        ),
-        jsonb_build_object(
-          'role', coalesce(rolecall_internal.recorded_name('anonymous', false), 'anonymous'),
-          'member', v_admin
-        ),
-        jsonb_build_object(
-          'role', coalesce(rolecall_internal.recorded_name('authenticated', false), 'authenticated'),
-          'member', v_admin
-        ),
-        jsonb_build_object(
-          'role', coalesce(rolecall_internal.recorded_name('administrator', false), 'administrator'),
-          'member', v_admin
-        )
+      );
+      v_passwords jsonb := rolecall_internal.password_of(
+        v_admin, create_test_users.admin_password
       )
-    ), create_test_users.dry_run) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
+      || rolecall_internal.password_of(
+        v_user, create_test_users.app_password
+      );
+    BEGIN
+      IF rolecall_internal.is_established(v_document) THEN
+        RETURN;
+      END IF;
+      PERFORM rolecall_internal.check_not_reporting(v_user);
+      PERFORM rolecall_internal.check_not_reporting(v_admin);
+      FOREACH v_step IN ARRAY rolecall_internal.run_masked(
+        v_document, v_passwords, create_test_users.dry_run
+      ) LOOP
+        RETURN NEXT v_step;
+      END LOOP;
+    END;
   END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.

@@ -19,28 +19,40 @@ BEGIN
   IF create_user.use_locks THEN
     PERFORM pg_advisory_xact_lock(42, hashtext(create_user.username));
   END IF;
-  PERFORM rolecall_internal.check_not_reporting(create_user.username);
-  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-    'roles', jsonb_build_array(
-      jsonb_build_object(
-        'name', create_user.username,
-        'initial', '{"login":true}'::jsonb,
-        'password', create_user.password
-      )
-    ),
-    'memberships', jsonb_build_array(
-      jsonb_build_object(
-        'role', coalesce(rolecall_internal.recorded_name('anonymous', false), 'anonymous'),
-        'member', create_user.username
+  DECLARE
+    v_document jsonb := jsonb_build_object(
+      'roles', jsonb_build_array(
+        jsonb_build_object(
+          'name', create_user.username,
+          'initial', '{"login":true}'::jsonb,
+          'password', CASE WHEN create_user.password IS NOT NULL THEN '********' END
+        )
       ),
-      jsonb_build_object(
-        'role', coalesce(rolecall_internal.recorded_name('authenticated', false), 'authenticated'),
-        'member', create_user.username
+      'memberships', jsonb_build_array(
+        jsonb_build_object(
+          'role', coalesce(rolecall_internal.recorded_name('anonymous', false), 'anonymous'),
+          'member', create_user.username
+        ),
+        jsonb_build_object(
+          'role', coalesce(rolecall_internal.recorded_name('authenticated', false), 'authenticated'),
+          'member', create_user.username
+        )
       )
-    )
-  ), create_user.dry_run) LOOP
-    RETURN NEXT v_step;
-  END LOOP;
+    );
+    v_passwords jsonb := rolecall_internal.password_of(
+      create_user.username, create_user.password
+    );
+  BEGIN
+    IF rolecall_internal.is_established(v_document) THEN
+      RETURN;
+    END IF;
+    PERFORM rolecall_internal.check_not_reporting(create_user.username);
+    FOREACH v_step IN ARRAY rolecall_internal.run_masked(
+      v_document, v_passwords, create_user.dry_run
+    ) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
+  END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'

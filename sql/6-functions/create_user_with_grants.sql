@@ -34,19 +34,31 @@ BEGIN
     IF create_user_with_grants.use_locks THEN
       PERFORM pg_advisory_xact_lock(42, hashtext(create_user_with_grants.username));
     END IF;
-    PERFORM rolecall_internal.check_not_reporting(create_user_with_grants.username);
-    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-      'roles', jsonb_build_array(
-        jsonb_build_object(
-          'name', create_user_with_grants.username,
-          'initial', '{"login":true}'::jsonb,
-          'password', create_user_with_grants.password
-        )
-      ),
-      'memberships', v_memberships
-    ), create_user_with_grants.dry_run) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
+    DECLARE
+      v_document jsonb := jsonb_build_object(
+        'roles', jsonb_build_array(
+          jsonb_build_object(
+            'name', create_user_with_grants.username,
+            'initial', '{"login":true}'::jsonb,
+            'password', CASE WHEN create_user_with_grants.password IS NOT NULL THEN '********' END
+          )
+        ),
+        'memberships', v_memberships
+      );
+      v_passwords jsonb := rolecall_internal.password_of(
+        create_user_with_grants.username, create_user_with_grants.password
+      );
+    BEGIN
+      IF rolecall_internal.is_established(v_document) THEN
+        RETURN;
+      END IF;
+      PERFORM rolecall_internal.check_not_reporting(create_user_with_grants.username);
+      FOREACH v_step IN ARRAY rolecall_internal.run_masked(
+        v_document, v_passwords, create_user_with_grants.dry_run
+      ) LOOP
+        RETURN NEXT v_step;
+      END LOOP;
+    END;
   END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.

@@ -19,7 +19,7 @@ DECLARE
   v_hint text;
 BEGIN
   PERFORM rolecall_internal.check_not_reporting(grant_role.username);
-  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+  FOREACH v_step IN ARRAY rolecall_internal.run_masked(jsonb_build_object(
     'memberships', jsonb_build_array(
       jsonb_build_object(
         'role', grant_role.role_name,
@@ -29,7 +29,7 @@ BEGIN
         'set', grant_role.set_option
       )
     )
-  ), grant_role.dry_run) LOOP
+  ), '{}', grant_role.dry_run) LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION

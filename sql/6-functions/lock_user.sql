@@ -16,7 +16,7 @@ DECLARE
   v_hint text;
 BEGIN
   PERFORM rolecall_internal.check_user(lock_user.username);
-  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+  FOREACH v_step IN ARRAY rolecall_internal.run_masked(jsonb_build_object(
     'roles', jsonb_build_array(
       jsonb_build_object(
         'name', lock_user.username,
@@ -32,7 +32,7 @@ BEGIN
         'state', CASE WHEN lock_user.terminate_sessions THEN 'absent' END
       )
     )
-  ), lock_user.dry_run) LOOP
+  ), '{}', lock_user.dry_run) LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION

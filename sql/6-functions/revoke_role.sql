@@ -11,7 +11,7 @@ DECLARE
   v_detail text;
   v_hint text;
 BEGIN
-  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+  FOREACH v_step IN ARRAY rolecall_internal.run_masked(jsonb_build_object(
     'memberships', jsonb_build_array(
       jsonb_build_object(
         'role', revoke_role.role_name,
@@ -19,7 +19,7 @@ BEGIN
         'state', 'absent'
       )
     )
-  ), revoke_role.dry_run) LOOP
+  ), '{}', revoke_role.dry_run) LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION

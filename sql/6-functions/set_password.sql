@@ -19,15 +19,17 @@ BEGIN
   IF set_password.password IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'password must not be null';
   END IF;
-  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+  FOREACH v_step IN ARRAY rolecall_internal.run_masked(jsonb_build_object(
     'roles', jsonb_build_array(jsonb_build_object('name', set_password.username, 'state', 'existing')),
     'passwords', jsonb_build_array(
       jsonb_build_object(
         'role', set_password.username,
-        'password', set_password.password,
+        'password', CASE WHEN set_password.password IS NOT NULL THEN '********' END,
         'valid_until', set_password.valid_until
       )
     )
+  ), rolecall_internal.password_of(
+    set_password.username, set_password.password
   ), set_password.dry_run) LOOP
     RETURN NEXT v_step;
   END LOOP;

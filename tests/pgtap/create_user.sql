@@ -1,6 +1,6 @@
 -- create_user: a role that logs in, in the anonymous and authenticated roles. Logging in is tested in security/.
 BEGIN;
-SELECT plan(90);
+SELECT plan(102);
 
 -- Without the base roles the user is made, and the rows say what is missing.
 
@@ -149,6 +149,43 @@ SELECT is(
   (SELECT target FROM rolecall.create_user(n.name, 'secret') WHERE operation = 'create_role'), n.name, 'the name ' || quote_literal(n.name)
 ) FROM odd_name AS n;
 SELECT is_empty('SELECT name FROM odd_name EXCEPT SELECT rolname::text FROM pg_roles', 'makes a role of that name');
+
+-- The look by which a call ends that has nothing to do. Whatever is not as asked for, or recorded otherwise, is for the plan.
+
+CREATE FUNCTION pg_temp.established_after(change text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+  EXECUTE change;
+  RAISE EXCEPTION USING ERRCODE = 'T0001', MESSAGE = rolecall_internal.is_established('{
+    "roles": [{"name": "t alice", "initial": {"login": true}, "password": "********"},
+              {"name": "t_anon", "attributes": {"login": false, "createrole": false}, "protected": true}],
+    "memberships": [{"role": "t_anon", "member": "t alice", "admin": null}],
+    "base_roles": [{"key": "anonymous", "name": "t_anon"}]
+  }');
+EXCEPTION WHEN SQLSTATE 'T0001' THEN
+  RETURN SQLERRM::boolean; -- and the change is undone
+END
+$$;
+SELECT ok(pg_temp.established_after('SELECT'), 'all is as asked for');
+SELECT ok(NOT pg_temp.established_after(c.change), 'it is not, with ' || c.what) FROM (VALUES
+  ('a membership that has ended', 'REVOKE t_anon FROM "t alice"'),
+  ('an attribute that differs', 'ALTER ROLE t_anon LOGIN'),
+  ('another role of that name', 'ALTER ROLE "t alice" RENAME TO t_before; CREATE ROLE "t alice"; GRANT t_anon TO "t alice"'),
+  ('no record', $$DELETE FROM rolecall_internal.resource WHERE section = 'roles' AND key = '["t alice"]'$$),
+  ('one that is no longer asked for', $$SELECT rolecall.forget('t alice')$$),
+  ('one that is not acted on', $$ALTER TABLE rolecall_internal.resource DISABLE TRIGGER ALL;
+    UPDATE rolecall_internal.resource SET sqlstate = '42501' WHERE key = '["t alice", "t_anon"]'$$),
+  ('another base role', $$INSERT INTO rolecall_internal.resource (section, key, resource)
+    VALUES ('base_roles', '["anonymous"]', '{"key": "anonymous", "name": "t_auth"}')$$),
+  ('a reporting role', $$INSERT INTO rolecall_internal.resource (section, key) VALUES ('read_access', '["t alice"]')$$),
+  ('a client role', $$SELECT rolecall.create_client_role('t_anon')$$)
+) AS c(what, change);
+SELECT CASE WHEN current_setting('server_version_num')::integer >= 160000
+  THEN ok(NOT pg_temp.established_after('REVOKE INHERIT OPTION FOR t_anon FROM "t alice"; REVOKE SET OPTION FOR t_anon FROM "t alice"'),
+          'nor with a membership that gives nothing')
+  ELSE pass('before 16 every membership gives all') END;
+SELECT CASE WHEN current_setting('is_superuser')::boolean
+  THEN ok(NOT pg_temp.established_after('ALTER ROLE t_anon SUPERUSER'), 'nor with a superuser')
+  ELSE pass('only superusers make superusers') END;
 
 -- Plain callers. From 16 they take ADMIN OPTION on the two roles.
 

@@ -4,6 +4,7 @@
 import { accepted } from '../../model/record.ts';
 import type { Bool, Jsonb, Returns, Text } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
+import { isUndisputed } from './refused.ts';
 
 /**
  * The newest record of a resource; null where there is none, or it is not acted on
@@ -31,12 +32,17 @@ export function recorded_name(key: Text, strict: Bool): Returns<Text> {
   return sql`
     DECLARE
       v_entry rolecall_internal.resource;
+      v_role oid;
       v_refused rolecall.step;
     BEGIN
       FOR v_entry IN
         SELECT r.* FROM rolecall_internal.resource AS r
         WHERE r.section = 'base_roles' AND r.key = jsonb_build_array(${key}) ORDER BY r.recorded_at DESC
       LOOP
+        v_role := to_regrole(quote_ident(v_entry.resource ->> 'name'))::oid;
+        IF ${isUndisputed(sql`v_entry`, sql`ARRAY[v_role]`, sql`v_role`)} THEN
+          RETURN v_entry.resource ->> 'name';
+        END IF;
         v_refused := rolecall_internal.refusal(v_entry);
         IF v_refused.note IS NULL THEN
           RETURN v_entry.resource ->> 'name';

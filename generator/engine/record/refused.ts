@@ -332,6 +332,15 @@ export function refusal(entry: Recorded): Returns<StepRow | null> {
 }
 
 /**
+ * Whether refusal() has nothing to say about a record of one or two roles, given by their oids: most are so, and this takes
+ * a fraction of the time. No superuser may be the last of them.
+ */
+export const isUndisputed = (entry: Sql, oids: Sql, last: Sql) => sql`(
+  ${entry}.sqlstate IS NULL AND (${entry}.roles IS NULL OR ${entry}.roles = ${oids})
+  AND ${isSuperuser(last)} IS NOT TRUE
+)`;
+
+/**
  * Whether a record is about the administrator of this database and its BYPASSRLS, which another caller can ask for again
  * @volatility stable
  * @probes

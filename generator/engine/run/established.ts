@@ -1,85 +1,70 @@
 /**
  * A short way for calls that have nothing to do: most of those that users and base roles get, when an application starts.
  */
-import { recordedMark } from '../../model/sections.ts';
+import { keyOf } from '../../model/sections.ts';
 import type { Bool, Jsonb, Returns } from '../../model/types.ts';
-import { type Sql, sql, text } from '../../sql/template.ts';
+import { sql } from '../../sql/template.ts';
 import { isProtected } from '../document/names.ts';
 import { presentAttributes } from '../plan/roles.ts';
 import { isClientRole } from '../plan/settings.ts';
+import { isUndisputed } from '../record/refused.ts';
 
 /**
- * Whether all that a call asks for is there and recorded, found out role by role without a plan; false tells nothing
+ * Whether all that a call asks for is there and recorded, found out by one query and without a plan; false tells nothing
  *
- * It knows roles, base roles, and memberships without options, and only what is simple about them: a record that is not acted on,
- * say, is for the plan.
+ * It knows roles, base roles, and memberships without options, and only what is simple about them: a record that is not
+ * acted on, or a reporting role, say, is for what comes after it. Which functions begin with it, `established()` says.
  * @volatility stable
  * @probes
  */
 export function is_established(document: Jsonb): Returns<Bool> {
   return sql`
-    DECLARE
-      v_section text;
-      v_list jsonb;
-      v_resource jsonb;
-      v_role oid;
-      v_member oid;
-      v_key jsonb;
-      v_entry rolecall_internal.resource;
     BEGIN
-      IF ${document} - '{roles,memberships,base_roles}'::text[] <> '{}' THEN
-        RETURN false;
-      END IF;
-      FOREACH v_section IN ARRAY '{roles,memberships,base_roles}'::text[] LOOP
-        v_list := coalesce(${document} -> v_section, '[]');
-        FOR v_position IN 0 .. jsonb_array_length(v_list) - 1 LOOP
-          v_resource := jsonb_strip_nulls(v_list -> v_position);
-          v_role := to_regrole(quote_ident(coalesce(v_resource ->> 'role', v_resource ->> 'name')))::oid;
-          IF v_role IS NULL OR v_resource ?| ${text(`{state,admin,inherit,set,${recordedMark}}`)} THEN
-            RETURN false;
-          END IF;
-          IF v_section = 'memberships' THEN
-            v_member := to_regrole(quote_ident(v_resource ->> 'member'))::oid;
-            IF NOT EXISTS (
-              SELECT FROM pg_auth_members AS m WHERE m.member = v_member AND m.roleid = v_role AND ${givesSomething}
-            ) OR ${isClientRole(sql`(v_resource -> 'role')`)} THEN
-              RETURN false;
-            END IF;
-          ELSIF v_resource ? 'attributes' THEN
-            IF ${isProtected(sql`(v_resource ->> 'name')`, sql`v_role`)} OR v_resource @> '{"attributes": {"login": true}}' THEN
-              RETURN false;
-            END IF;
-            IF NOT EXISTS (
-              SELECT FROM pg_roles AS a WHERE a.oid = v_role AND jsonb_build_object(
+      RETURN NOT EXISTS (
+        SELECT
+        FROM jsonb_each(${document}) AS s(section, resources)
+        CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS e(given)
+        CROSS JOIN LATERAL (
+          SELECT jsonb_strip_nulls(e.given) - '{password,note,says}'::text[],
+                 to_regrole(quote_ident(coalesce(e.given ->> 'role', e.given ->> 'name')))::oid,
+                 to_regrole(quote_ident(e.given ->> 'member'))::oid
+          OFFSET 0 -- Each is worked out once, not wherever it is used.
+        ) AS r(resource, role, member)
+        WHERE NOT coalesce(
+          r.role IS NOT NULL AND CASE
+            WHEN s.section = 'memberships' THEN EXISTS (
+              SELECT FROM pg_auth_members AS m WHERE m.member = r.member AND m.roleid = r.role AND ${givesSomething}
+            ) AND NOT ${isClientRole(sql`(r.resource -> 'role')`)}
+            WHEN r.resource ? 'attributes' THEN EXISTS (
+              SELECT FROM pg_roles AS a WHERE a.oid = r.role AND jsonb_build_object(
                 ${presentAttributes}
-              ) @> (v_resource -> 'attributes')
-            ) THEN
-              RETURN false;
-            END IF;
-          END IF;
-          v_key := rolecall_internal.record_key(v_section, v_resource);
-          SELECT p.* INTO v_entry FROM rolecall_internal.resource AS p
-          WHERE p.section = v_section AND p.key = v_key ORDER BY p.recorded_at DESC LIMIT 1;
-          IF NOT coalesce(v_entry.sqlstate IS NULL AND ${isRecorded(sql`v_entry.resource`)}, false)
-            OR rolecall_internal.refusal(v_entry) IS NOT NULL
-          THEN
-            RETURN false;
-          END IF;
-        END LOOP;
-      END LOOP;
-      RETURN true;
+              ) @> (r.resource -> 'attributes')
+            ) AND NOT ${isProtected(sql`(r.resource ->> 'name')`, sql`r.role`)}
+            ELSE true
+          END AND EXISTS (
+            SELECT
+            FROM (
+              SELECT p.sqlstate, p.resource, p.roles FROM rolecall_internal.resource AS p
+              WHERE p.section = s.section AND p.key = ${keyOf(sql`s.section`, sql`r.resource`, simple)}
+              ORDER BY p.recorded_at DESC LIMIT 1
+            ) AS p
+            WHERE p.resource @> r.resource AND (s.section <> 'base_roles' OR p.resource = r.resource)
+              AND ${isUndisputed(sql`p`, sql`array_remove(ARRAY[r.member, r.role], NULL)`, sql`r.role`)}
+          ) AND NOT EXISTS (
+            SELECT FROM rolecall_internal.resource AS p
+            WHERE p.section = 'read_access'
+              AND p.key = jsonb_build_array(coalesce(r.resource -> 'member', r.resource -> 'name'))
+          ), false)
+      );
     END
   `;
 }
+
+/** The sections that it knows. */
+const simple = ['roles', 'memberships', 'base_roles'] as const;
 
 /** Whether a membership, m, gives something: from 16 on it can have ADMIN alone. */
 const givesSomething = sql`(
   NOT to_jsonb(m) ? 'set_option'
   OR to_jsonb(m) @> '{"inherit_option": true}' OR to_jsonb(m) @> '{"set_option": true}'
-)`;
-
-/** Whether a record says what the resource asks for: what it says besides, calls before have asked for. */
-const isRecorded = (recorded: Sql) => sql`(
-  ${recorded} @> (v_resource - '{password,note,says}'::text[])
-  AND (v_section <> 'base_roles' OR ${recorded} = v_resource)
 )`;

@@ -4,9 +4,10 @@
  * They are only ever part of simple expressions: as a parameter of a query they would be shown by auto_explain.
  */
 import { mask } from '../../model/resources.ts';
-import type { Jsonb, Returns } from '../../model/types.ts';
+import type { Jsonb, Returns, Text } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
 import { isHash } from '../passwords/verifiers.ts';
+import { noPassword, raiseEmpty } from '../../sql/raise.ts';
 
 /**
  * The plain passwords and verifiers of a document, by the name of the role; of two for one role the first counts
@@ -38,6 +39,26 @@ export function passwords_of(document: Jsonb): Returns<Jsonb> {
         PERFORM rolecall_internal.refuse_hash();
       END IF;
       RETURN jsonb_object(v_names, v_values);
+    END
+  `;
+}
+
+/**
+ * One password, by the name of the role, to stand beside a document; where it is null, nothing
+ * @volatility stable
+ */
+export function password_of(role_name: Text, password: Text): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      IF ${password} = '' OR ${isHash(password)} THEN
+        PERFORM rolecall_internal.check_role_name(${role_name}); -- It comes first where both are wrong.
+        IF ${password} = '' THEN
+          ${raiseEmpty('password', noPassword)}
+        END IF;
+        PERFORM rolecall_internal.refuse_hash();
+      END IF;
+      RETURN CASE WHEN ${password} IS NULL THEN '{}'
+                  ELSE jsonb_build_object(coalesce(${role_name}, ''), ${password}) END;
     END
   `;
 }

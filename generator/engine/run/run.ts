@@ -15,15 +15,27 @@ const starts = 10;
 const repeats = 20;
 
 /**
- * Establishes the desired state and returns the steps, as an array: it is called without a query
- *
- * What cannot be done because of another transaction is undone, with all locks, and started over.
+ * Establishes a desired state that can have passwords anywhere
  */
 export function run(document: Jsonb, dry_run: Bool): Returns<Steps> {
   return sql`
+    BEGIN
+      RETURN rolecall_internal.run_masked(
+        rolecall_internal.masked(${document}), rolecall_internal.passwords_of(${document}), ${dry_run}
+      );
+    END
+  `;
+}
+
+/**
+ * Establishes the desired state and returns the steps, as an array: it is called without a query
+ *
+ * The document has the mask where there is a password; the passwords are beside it, by the name of the role. What cannot be
+ * done because of another transaction is undone, with all locks, and started over.
+ */
+export function run_masked(document: Jsonb, passwords: Jsonb, dry_run: Bool): Returns<Steps> {
+  return sql`
     DECLARE
-      v_document jsonb := rolecall_internal.masked(${document});
-      v_passwords jsonb;
       v_known text[] := '{}'::text[];
       v_steps rolecall.step[];
       v_failures integer := 0;
@@ -31,18 +43,14 @@ export function run(document: Jsonb, dry_run: Bool): Returns<Steps> {
       v_detail text;
       v_hint text;
     BEGIN
-      PERFORM rolecall_internal.check_document(v_document);
-      v_passwords := rolecall_internal.passwords_of(${document});
-      IF rolecall_internal.is_established(v_document) THEN
-        RETURN '{}'::rolecall.step[];
-      END IF;
+      PERFORM rolecall_internal.check_document(${document});
       LOOP
         v_seen := pg_current_snapshot()::text;
         BEGIN
           IF ${dry_run} THEN
-            RETURN rolecall_internal.planned_steps(rolecall_internal.plan(v_document, v_passwords));
+            RETURN rolecall_internal.planned_steps(rolecall_internal.plan(${document}, ${passwords}));
           END IF;
-          v_steps := rolecall_internal.attempt(v_document, v_passwords, v_known);
+          v_steps := rolecall_internal.attempt(${document}, ${passwords}, v_known);
           PERFORM rolecall_internal.note_no_connect(v_steps);
           RETURN v_steps;
         EXCEPTION
