@@ -194,32 +194,42 @@ export const derivedSections: Sql = named(({ derived }) => derived === true);
 /** The names of sections that are remembered. */
 export const rememberedSections: Sql = named(({ key }) => key !== undefined);
 
-/** Statements that append the differences of each section to `changes`. */
+/** The sections that most calls have. */
+const usual: readonly string[] = ['roles', 'memberships'];
+
+/**
+ * Statements that append the differences of each section to `changes`. What few calls have is asked for together: every
+ * condition that is come to has to be analysed in each session.
+ */
 export function planning(changes: Sql, input: Input): readonly Sql[] {
-  const append = (differences: Sql) => sql`${changes} := ${changes} || ${differences};`;
+  const append = (condition: Sql, differences: Sql) => sql`
+    IF ${condition} THEN
+      ${changes} := ${changes} || ${differences};
+    END IF;
+  `;
+  const groups: { names: string[]; statements: Sql[] }[] = [];
+  for (const [name, { plan }] of entries) {
+    if (plan === undefined) continue;
+    if (groups.length === 0 || usual.includes(name) || usual.includes(groups.at(-1)?.names[0] ?? ''))
+      groups.push({ names: [], statements: [] });
+    groups.at(-1)?.names.push(name);
+    groups.at(-1)?.statements.push(append(sql`${input.document} ? ${text(name)}`, plan(input)));
+  }
+  const absent = entries.flatMap(([name, { planAbsent }]) =>
+    planAbsent === undefined
+      ? []
+      : [append(sql`${input.document} @? ${text(`$.${name}[*] ? (@.state == "absent")`)}`, planAbsent(input))],
+  );
+  const guarded = (condition: Sql, statements: readonly Sql[]) => sql`
+    IF ${condition} THEN
+      ${statements}
+    END IF;
+  `;
   return [
-    ...entries.flatMap(([name, { plan }]) =>
-      plan === undefined
-        ? []
-        : [
-            sql`
-        IF ${input.document} ? ${text(name)} THEN
-          ${append(plan(input))}
-        END IF;
-      `,
-          ],
+    ...groups.flatMap(({ names, statements }) =>
+      names.length === 1 ? statements : [guarded(sql`${input.document} ?| ${text(`{${names.join()}}`)}`, statements)],
     ),
-    ...entries.flatMap(([name, { planAbsent }]) =>
-      planAbsent === undefined
-        ? []
-        : [
-            sql`
-        IF ${input.document} @? ${text(`$.${name}[*] ? (@.state == "absent")`)} THEN
-          ${append(planAbsent(input))}
-        END IF;
-      `,
-          ],
-    ),
+    guarded(sql`${input.document} @? '$.*[*] ? (@.state == "absent")'`, absent),
   ];
 }
 
@@ -298,26 +308,33 @@ const holds: Readonly<Record<FieldKind, (field: string) => string>> = {
       && !(${field}."scope".*[*].type() != "string")`,
 };
 
-/** Whether a resource is an object with the fields of its section, which hold what they can hold. */
-export function hasShape(section: Sql, resource: Sql): Sql {
-  const cases = entries.flatMap(([name, { key, fields = {} }]) => {
-    if (key === undefined) return [];
-    const conditions = Object.entries(fields).map(([field, kind]) => {
-      const path = `@."${bare(field)}"`;
-      return isOptional(field) ? `(!exists(${path}) || ${holds[kind](path)})` : `(${holds[kind](path)})`;
-    });
-    return [
-      sql`
-        WHEN ${text(name)}
-          THEN ${resource} - ${text(`{${Object.keys(fields).map(bare).join()}}`)}::text[] = '{}'
-               AND ${resource} @? ${raw(wrapped(`$ ? (${conditions.join(' && ')})`, 80))}
+/**
+ * Statements that return whether a resource is an object with the fields of its section, which hold what they can hold;
+ * one for each section, of which a session has those analysed that it comes to.
+ */
+export function returningShape(section: Sql, resource: Sql): Sql {
+  const first = (name: string) => (usual.includes(name) ? 0 : 1);
+  const cases = entries
+    .toSorted(([a], [b]) => first(a) - first(b))
+    .flatMap(([name, { key, fields = {} }]) => {
+      if (key === undefined) return [];
+      const conditions = Object.entries(fields).map(([field, kind]) => {
+        const path = `@."${bare(field)}"`;
+        return isOptional(field) ? `(!exists(${path}) || ${holds[kind](path)})` : `(${holds[kind](path)})`;
+      });
+      return [
+        sql`
+        IF ${section} = ${text(name)} THEN
+          RETURN jsonb_typeof(${resource}) = 'object'
+            AND ${resource} - ${text(`{${Object.keys(fields).map(bare).join()}}`)}::text[] = '{}'
+            AND ${resource} @? ${raw(wrapped(`$ ? (${conditions.join(' && ')})`, 80))};
+        END IF;
       `,
-    ];
-  });
+      ];
+    });
   return sql`
-    jsonb_typeof(${resource}) = 'object' AND CASE ${section}
-      ${cases}
-      ELSE false END
+    ${cases}
+    RETURN false;
   `;
 }
 

@@ -29,10 +29,9 @@ export function check_document(document: Jsonb): Nothing {
       v_grantable jsonb := ${namesIn(document, true)};
     BEGIN
       PERFORM rolecall_internal.check_role_name(n.name)
-      FROM jsonb_array_elements_text(v_names) AS n(name) WHERE ${isImpossible(sql`n.name`)};
-      PERFORM rolecall_internal.check_role_name(n.name)
-      FROM jsonb_array_elements_text(v_grantable) AS n(name)
-      WHERE ${isImpossible(sql`n.name`)} AND NOT coalesce(${isPredefined(sql`n.name`)}, false);
+      FROM jsonb_array_elements_text(v_names || v_grantable) WITH ORDINALITY AS n(name, position)
+      WHERE ${isImpossible(sql`n.name`)}
+        AND NOT (n.position > jsonb_array_length(v_names) AND coalesce(${isPredefined(sql`n.name`)}, false));
       IF ${document} @? '$.*[*] ? (@.password == "")' THEN
         ${raiseEmpty('password', noPassword)}
       END IF;

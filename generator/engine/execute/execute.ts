@@ -358,12 +358,10 @@ function execute(): FunctionSpec {
 export function statement_of(change: Change): Returns<Text> {
   return sql`
     BEGIN
-      IF ${change}.password IS NULL THEN
-        RETURN ${change}.statement;
-      END IF;
       -- The mask ends the statement, so a role whose name looks like the mask does no harm.
-      RETURN format('%s%L', left(${change}.statement, -length(quote_literal(${mask}))),
-                    ${change}.password);
+      RETURN CASE WHEN ${change}.password IS NULL THEN ${change}.statement
+        ELSE format('%s%L', left(${change}.statement, -length(quote_literal(${mask}))),
+                    ${change}.password) END;
     END
   `;
 }

@@ -78,7 +78,9 @@ export function plan_client_timeouts(document: Jsonb): SetOf<ChangeRow> {
       v_made jsonb := ${document} -> 'roles';
     BEGIN
       IF NOT coalesce(${document} -> 'settings' @> '[{"name": "statement_timeout"}]', false) THEN
-        IF NOT ${namesClientRole(sql`${document} -> 'memberships'`)} THEN
+        IF NOT EXISTS (SELECT FROM rolecall_internal.resource AS p WHERE p.section = 'settings') THEN
+          RETURN;
+        ELSIF NOT ${namesClientRole(sql`${document} -> 'memberships'`)} THEN
           RETURN;
         END IF;
       END IF;

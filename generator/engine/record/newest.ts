@@ -1,7 +1,6 @@
 /**
  * The newest record of a resource, which is the one that counts.
  */
-import { accepted } from '../../model/record.ts';
 import type { Bool, Jsonb, Returns, Text } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
 import { isUndisputed } from './refused.ts';
@@ -13,10 +12,15 @@ import { isUndisputed } from './refused.ts';
  */
 export function newest_record(section: Text, key: Jsonb): Returns<Jsonb> {
   return sql`
+    DECLARE
+      v_entry rolecall_internal.resource;
     BEGIN
-      RETURN (
-        SELECT p.resource FROM ${accepted(sql`r.section = newest_record.section AND r.key = newest_record.key`)} AS p
-      );
+      SELECT r.* INTO v_entry FROM rolecall_internal.resource AS r
+      WHERE r.section = newest_record.section AND r.key = newest_record.key ORDER BY r.recorded_at DESC LIMIT 1;
+      IF v_entry.resource IS NOT NULL AND rolecall_internal.refusal(v_entry) IS NULL THEN
+        RETURN v_entry.resource;
+      END IF;
+      RETURN NULL;
     END
   `;
 }

@@ -4,7 +4,7 @@
  * name another role has by now. sign_record() looks at the row when it is written, refusal() whenever it is used.
  */
 import { newest, recorderOf } from '../../model/record.ts';
-import { derivedSections, hasShape, keyOf, namedIn } from '../../model/sections.ts';
+import { derivedSections, returningShape, keyOf, namedIn } from '../../model/sections.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, Jsonb, Oids, Recorded, Returns, StepRow, Steps, Text, Texts } from '../../model/types.ts';
 import { wrapped } from '../../sql/quote.ts';
@@ -93,7 +93,7 @@ export function has_recorded_shape(section: Text, resource: Jsonb): Returns<Bool
     DECLARE
       r jsonb := ${resource};
     BEGIN
-      RETURN ${hasShape(section as Sql, sql`r`)};
+      ${returningShape(section as Sql, sql`r`)}
     END
   `;
 }

@@ -3,7 +3,7 @@
  */
 import { newest, recorderOid } from '../../model/record.ts';
 import { forgottenFields, isPrecondition, mergedWith, recordedMark, sectionsOfRole } from '../../model/sections.ts';
-import type { Jsonb, Nothing, Records, Returns, Steps } from '../../model/types.ts';
+import type { Jsonb, Nothing, Oid, Records, Returns, Steps } from '../../model/types.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
 import { join, type Sql, sql, text } from '../../sql/template.ts';
 import { thisDatabase } from '../catalogs/server.ts';
@@ -11,6 +11,7 @@ import { verifierPrefix } from '../secrets/reporting.ts';
 
 /**
  * Records the desired state, resource by resource, where it differs from what is recorded
+ * @long one query, each part of which builds on those before
  * @probes
  */
 export function remember(document: Jsonb, steps: Steps): Nothing {
@@ -41,12 +42,16 @@ export function remember(document: Jsonb, steps: Steps): Nothing {
         LEFT JOIN LATERAL ${newest(sql`r.section = s.section AND r.key = a.key`)} AS p ON true
         CROSS JOIN LATERAL (
           -- What is not acted on is not added to.
-          SELECT f.sqlstate, CASE WHEN f.note IS NULL THEN p.resource END
-          FROM rolecall_internal.refusal(p::rolecall_internal.resource) AS f
+          SELECT (f.step).sqlstate, CASE WHEN (f.step).note IS NULL THEN p.resource END
+          FROM (
+            SELECT CASE WHEN p.resource IS NOT NULL THEN rolecall_internal.refusal(p::rolecall_internal.resource) END
+            OFFSET 0
+          ) AS f(step)
           OFFSET 0
         ) AS q(refused, resource)
         CROSS JOIN LATERAL (
-          SELECT CASE WHEN s.section = 'roles' AND q.resource IS NULL THEN rolecall_internal.restricted(a.resource)
+          SELECT CASE WHEN s.section = 'roles' AND q.resource IS NULL AND NOT ${isNewAsSaid(sql`a.resource`, steps)}
+                        THEN rolecall_internal.restricted(a.resource)
                       ELSE a.resource END
           OFFSET 0
         ) AS n(resource)
@@ -105,12 +110,19 @@ export function with_made(document: Jsonb, steps: Steps): Returns<Jsonb> {
 }
 
 /** Whether this call has created the role that a resource is about. */
-const isMade = (resource: Sql, steps: Steps) => sql`
-  ${resource} ->> 'role' IN (
+const isMade = (resource: Sql, steps: Steps, field = 'role') => sql`
+  ${resource} ->> ${text(field)} IN (
     SELECT c.target FROM unnest(${steps}) AS c
     WHERE c.operation = 'create_role' AND c.status = 'applied'
   )
 `;
+
+/** Whether this call has created a role with all that restricted() would find out about it. */
+const isNewAsSaid = (resource: Sql, steps: Steps) => sql`(
+  ${resource} @? '$.*.login' AND NOT ${resource} ?| '{connection_limit,valid_until}'
+  AND NOT v_document ? 'passwords'
+  AND ${isMade(resource, steps, 'name')}
+)`;
 
 /**
  * Where converge() has created roles anew, writes their new oids into the records about them
@@ -149,12 +161,35 @@ export function renew_records(document: Jsonb, steps: Steps): Nothing {
 
 /**
  * Forgets what was asked for about an earlier role of that name, which is gone or has another name by now
+ *
+ * Mostly there was none, and one look tells.
  * @probes
  */
 export function forget_earlier(name: Jsonb): Nothing {
   return sql`
     DECLARE
       v_role oid := to_regrole(quote_ident(${name} #>> '{}'))::oid;
+    BEGIN
+      IF EXISTS (
+        SELECT
+        FROM (
+          ${recordsAbout(name, 'with its definition')}
+        ) AS p
+        WHERE ${isOfAnother(name, sql`v_role`)}
+      ) THEN
+        PERFORM rolecall_internal.forget_others(${name}, v_role);
+      END IF;
+    END
+  `;
+}
+
+/**
+ * Forgets what was asked for about other roles of a name than the one that has it now
+ * @probes
+ */
+export function forget_others(name: Jsonb, role_oid: Oid): Nothing {
+  return sql`
+    DECLARE
       v_here oid := ${thisDatabase};
       v_gone rolecall_internal.resource[] := ARRAY(
         SELECT ROW(
@@ -168,8 +203,8 @@ export function forget_earlier(name: Jsonb): Nothing {
           ) AS p
           ORDER BY p.section, p.key, p.recorded_at DESC
         ) AS p
-        WHERE p.resource IS NOT NULL AND p.made_in = ${thisDatabase}
-          AND v_role <> p.roles[CASE WHEN p.key -> 0 = ${name} THEN 1 ELSE 2 END]
+        WHERE p.resource IS NOT NULL AND p.made_in = v_here
+          AND ${isOfAnother(name, role_oid)}
       );
       v_renamed text;
     BEGIN
@@ -177,8 +212,8 @@ export function forget_earlier(name: Jsonb): Nothing {
         -- By its name of today, which an older snapshot does not show: the HINT removes that role.
         SELECT r.name FROM rolecall_internal.resource AS p
         CROSS JOIN LATERAL (SELECT pg_get_userbyid(p.roles[1])::text OFFSET 0) AS r(name)
-        WHERE p.section = 'roles' AND p.key = jsonb_build_array(${name}) AND p.made_in = ${thisDatabase}
-          AND p.roles[1] <> v_role AND to_regrole(quote_ident(r.name))::oid = p.roles[1]
+        WHERE p.section = 'roles' AND p.key = jsonb_build_array(${name}) AND p.made_in = v_here
+          AND p.roles[1] <> ${role_oid} AND to_regrole(quote_ident(r.name))::oid = p.roles[1]
       LOOP
         RAISE WARNING USING
           MESSAGE = format('the earlier role "%s" is now called "%s", and what was recorded about it is forgotten',
@@ -193,6 +228,9 @@ export function forget_earlier(name: Jsonb): Nothing {
     END
   `;
 }
+
+/** Whether a row, p, is about another role of the name than this one. */
+const isOfAnother = (name: Sql, role: Sql) => sql`${role} <> p.roles[CASE WHEN p.key -> 0 = ${name} THEN 1 ELSE 2 END]`;
 
 /**
  * Removes what records supersede: older ones of the same key, and of reporting roles that are gone the verifiers and the
@@ -267,8 +305,8 @@ export function restricted(resource: Jsonb): Returns<Jsonb> {
   `;
 }
 
-/** Rows of the table that name a role, given as jsonb, in their key; its own definition is not among them. */
-const recordsAbout = (name: Sql): Sql => sql`
+/** Rows of the table that name a role, given as jsonb, in their key; its own definition is not among them, unless asked for. */
+const recordsAbout = (name: Sql, definition?: 'with its definition'): Sql => sql`
   -- The role comes first in a key. Of the values in jsonb null is less than every string, and true is greater;
   -- of arrays a longer one is greater than a shorter one.
   SELECT p.*
@@ -283,7 +321,7 @@ const recordsAbout = (name: Sql): Sql => sql`
     WHERE p.key BETWEEN k.least AND k.greatest
       AND p.section IN (
         ${sectionsOfRole(0)}
-      ) AND p.section <> 'roles'
+      )${definition === undefined ? sql` AND p.section <> 'roles'` : sql``}
     OFFSET 0 -- By the index, which would else be read as a whole.
   ) AS p
   WHERE jsonb_typeof(p.resource) = 'object'

@@ -20,6 +20,10 @@ import { isUndisputed } from '../record/refused.ts';
 export function is_established(document: Jsonb): Returns<Bool> {
   return sql`
     BEGIN
+      -- A new user is told without the query, which would have to be planned.
+      IF to_regrole(quote_ident(${document} #>> '{roles,0,name}')) IS NULL THEN
+        RETURN false;
+      END IF;
       RETURN NOT EXISTS (
         SELECT
         FROM jsonb_each(${document}) AS s(section, resources)

@@ -24,23 +24,17 @@ DECLARE
   v_grantable jsonb := jsonb_path_query_array(check_document.document, '$.memberships[*].role');
 BEGIN
   PERFORM rolecall_internal.check_role_name(n.name)
-  FROM jsonb_array_elements_text(v_names) AS n(name) WHERE (
-    n.name IS NULL
-    OR octet_length(n.name) NOT BETWEEN 1 AND 63
-    OR n.name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
-    OR starts_with(n.name, 'pg_')
-  );
-  PERFORM rolecall_internal.check_role_name(n.name)
-  FROM jsonb_array_elements_text(v_grantable) AS n(name)
+  FROM jsonb_array_elements_text(v_names || v_grantable) WITH ORDINALITY AS n(name, position)
   WHERE (
     n.name IS NULL
     OR octet_length(n.name) NOT BETWEEN 1 AND 63
     OR n.name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
     OR starts_with(n.name, 'pg_')
-  ) AND NOT coalesce((
-    starts_with(n.name, 'pg_') AND octet_length(n.name) <= 63
-    AND to_regrole(quote_ident(n.name)) IS NOT NULL
-  ), false);
+  )
+    AND NOT (n.position > jsonb_array_length(v_names) AND coalesce((
+      starts_with(n.name, 'pg_') AND octet_length(n.name) <= 63
+      AND to_regrole(quote_ident(n.name)) IS NOT NULL
+    ), false));
   IF check_document.document @? '$.*[*] ? (@.password == "")' THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',

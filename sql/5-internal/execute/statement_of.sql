@@ -5,12 +5,10 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $statement_of$
 BEGIN
-  IF statement_of.change.password IS NULL THEN
-    RETURN statement_of.change.statement;
-  END IF;
   -- The mask ends the statement, so a role whose name looks like the mask does no harm.
-  RETURN format('%s%L', left(statement_of.change.statement, -length(quote_literal('********'))),
-                statement_of.change.password);
+  RETURN CASE WHEN statement_of.change.password IS NULL THEN statement_of.change.statement
+    ELSE format('%s%L', left(statement_of.change.statement, -length(quote_literal('********'))),
+                statement_of.change.password) END;
 END
 $statement_of$;
 

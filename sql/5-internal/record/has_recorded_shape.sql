@@ -7,96 +7,117 @@ AS $has_recorded_shape$
 DECLARE
   r jsonb := has_recorded_shape.resource;
 BEGIN
-  RETURN jsonb_typeof(r) = 'object' AND CASE has_recorded_shape.section
-    WHEN 'base_roles'
-      THEN r - '{key,name}'::text[] = '{}'
-           AND r @? '$ ? ((@."key".type() == "string") && (!exists(@."name") || @."name".type() == '
-           '"string"))'
-    WHEN 'roles'
-      THEN r - '{name,attributes,initial,connection_limit,valid_until,protected}'::text[] = '{}'
-           AND r @? '$ ? ((@."name".type() == "string") && (!exists(@."attributes") || '
-           '@."attributes".type() == "object" && '
-           '!(@."attributes"."connection_limit".type() != "number")
-                 && '
-           '!exists(@."attributes"."connection_limit" ? (!(@.type() == "number" && @ >= -1 '
-           '&& @ < 2147483648 && @.floor() == @)))
-                 && '
-           '!(@."attributes"."valid_until".type() != "string")
-                 && '
-           '!exists(@."attributes".keyvalue() ? (@."value".type() != "boolean"
-                   && '
-           '@.key != "connection_limit" && @.key != "valid_until"))) && '
-           '(!exists(@."initial") || @."initial".type() == "object" && '
-           '!(@."initial"."connection_limit".type() != "number")
-                 && '
-           '!exists(@."initial"."connection_limit" ? (!(@.type() == "number" && @ >= -1 && '
-           '@ < 2147483648 && @.floor() == @)))
-                 && '
-           '!(@."initial"."valid_until".type() != "string")
-                 && '
-           '!exists(@."initial".keyvalue() ? (@."value".type() != "boolean"
-                   && '
-           '@.key != "connection_limit" && @.key != "valid_until"))) && '
-           '(!exists(@."connection_limit") || @."connection_limit".type() == "number" && '
-           '@."connection_limit" >= -1 && @."connection_limit" < 2147483648 && '
-           '@."connection_limit".floor() == @."connection_limit") && '
-           '(!exists(@."valid_until") || @."valid_until".type() == "string") && '
-           '(!exists(@."protected") || @."protected".type() == "boolean"))'
-    WHEN 'comments'
-      THEN r - '{role,comment}'::text[] = '{}'
-           AND r @? '$ ? ((@."role".type() == "string") && (@."comment".type() == "string"))'
-    WHEN 'memberships'
-      THEN r - '{member,role,admin,inherit,set}'::text[] = '{}'
-           AND r @? '$ ? ((@."member".type() == "string") && (@."role".type() == "string") && '
-           '(!exists(@."admin") || @."admin".type() == "boolean") && (!exists(@."inherit") '
-           '|| @."inherit".type() == "boolean") && (!exists(@."set") || @."set".type() == '
-           '"boolean"))'
-    WHEN 'settings'
-      THEN r - '{role,name,value,here,alone}'::text[] = '{}'
-           AND r @? '$ ? ((@."role".type() == "string") && (@."name".type() == "string") && '
-           '(@."value".type() == "string" || @."value".type() == "array" && '
-           '!(@."value"[*].type() != "string")) && (!exists(@."here") || @."here".type() '
-           '== "boolean") && (!exists(@."alone") || @."alone".type() == "boolean"))'
-    WHEN 'declared'
-      THEN r - '{role,exact,made}'::text[] = '{}'
-           AND r @? '$ ? ((@."role".type() == "string") && (!exists(@."exact") || @."exact".type() '
-           '== "boolean") && (!exists(@."made") || @."made".type() == "boolean"))'
-    WHEN 'schemas'
-      THEN r - '{name,owner}'::text[] = '{}'
-           AND r @? '$ ? ((@."name".type() == "string") && (!exists(@."owner") || @."owner".type() '
-           '== "string"))'
-    WHEN 'privileges'
-      THEN r - '{role,privilege,target,grantable,revoked,caller}'::text[] = '{}'
-           AND r @? '$ ? ((!exists(@."role") || @."role".type() == "string") && '
-           '(@."privilege".type() == "string") && (@."target".type() == "object" && '
-           '@."target"."kind".type() == "string" && @."target"."means".type() == "string"
-            '
-           '     && !exists(@."target".keyvalue() ? (@.key != "scope" && @."value".type() '
-           '!= "string"))
-                 && !(@."target"."scope".type() != "object") && '
-           '!(@."target"."scope".*.type() != "array")
-                 && '
-           '!(@."target"."scope".*[*].type() != "string")) && (!exists(@."grantable") || '
-           '@."grantable".type() == "boolean") && (!exists(@."revoked") || '
-           '@."revoked".type() == "boolean") && (!exists(@."caller") || @."caller".type() '
-           '== "string"))'
-    WHEN 'read_access'
-      THEN r - '{role,schemas,withheld,owners,caller,search_path}'::text[] = '{}'
-           AND r @? '$ ? ((@."role".type() == "string") && (@."schemas".type() == "array" && '
-           '!(@."schemas"[*].type() != "string")) && (@."withheld".type() == "array" && '
-           '!(@."withheld"[*].type() != "string")) && (!exists(@."owners") || '
-           '@."owners".type() == "array" && !(@."owners"[*].type() != "string")) && '
-           '(!exists(@."caller") || @."caller".type() == "string") && '
-           '(!exists(@."search_path") || @."search_path".type() == "array" && '
-           '!(@."search_path"[*].type() != "string")))'
-    WHEN 'watch'
-      THEN r - '{key,state}'::text[] = '{}'
-           AND r @? '$ ? ((@."key".type() == "string") && (!exists(@."state") || @."state".type() '
-           '== "string"))'
-    WHEN 'operators'
-      THEN r - '{role}'::text[] = '{}'
-           AND r @? '$ ? ((@."role".type() == "string"))'
-    ELSE false END;
+  IF has_recorded_shape.section = 'roles' THEN
+    RETURN jsonb_typeof(r) = 'object'
+      AND r - '{name,attributes,initial,connection_limit,valid_until,protected}'::text[] = '{}'
+      AND r @? '$ ? ((@."name".type() == "string") && (!exists(@."attributes") || '
+      '@."attributes".type() == "object" && '
+      '!(@."attributes"."connection_limit".type() != "number")
+            && '
+      '!exists(@."attributes"."connection_limit" ? (!(@.type() == "number" && @ >= -1 '
+      '&& @ < 2147483648 && @.floor() == @)))
+            && '
+      '!(@."attributes"."valid_until".type() != "string")
+            && '
+      '!exists(@."attributes".keyvalue() ? (@."value".type() != "boolean"
+              && '
+      '@.key != "connection_limit" && @.key != "valid_until"))) && '
+      '(!exists(@."initial") || @."initial".type() == "object" && '
+      '!(@."initial"."connection_limit".type() != "number")
+            && '
+      '!exists(@."initial"."connection_limit" ? (!(@.type() == "number" && @ >= -1 && '
+      '@ < 2147483648 && @.floor() == @)))
+            && '
+      '!(@."initial"."valid_until".type() != "string")
+            && '
+      '!exists(@."initial".keyvalue() ? (@."value".type() != "boolean"
+              && '
+      '@.key != "connection_limit" && @.key != "valid_until"))) && '
+      '(!exists(@."connection_limit") || @."connection_limit".type() == "number" && '
+      '@."connection_limit" >= -1 && @."connection_limit" < 2147483648 && '
+      '@."connection_limit".floor() == @."connection_limit") && '
+      '(!exists(@."valid_until") || @."valid_until".type() == "string") && '
+      '(!exists(@."protected") || @."protected".type() == "boolean"))';
+  END IF;
+  IF has_recorded_shape.section = 'memberships' THEN
+    RETURN jsonb_typeof(r) = 'object'
+      AND r - '{member,role,admin,inherit,set}'::text[] = '{}'
+      AND r @? '$ ? ((@."member".type() == "string") && (@."role".type() == "string") && '
+      '(!exists(@."admin") || @."admin".type() == "boolean") && (!exists(@."inherit") '
+      '|| @."inherit".type() == "boolean") && (!exists(@."set") || @."set".type() == '
+      '"boolean"))';
+  END IF;
+  IF has_recorded_shape.section = 'base_roles' THEN
+    RETURN jsonb_typeof(r) = 'object'
+      AND r - '{key,name}'::text[] = '{}'
+      AND r @? '$ ? ((@."key".type() == "string") && (!exists(@."name") || @."name".type() == '
+      '"string"))';
+  END IF;
+  IF has_recorded_shape.section = 'comments' THEN
+    RETURN jsonb_typeof(r) = 'object'
+      AND r - '{role,comment}'::text[] = '{}'
+      AND r @? '$ ? ((@."role".type() == "string") && (@."comment".type() == "string"))';
+  END IF;
+  IF has_recorded_shape.section = 'settings' THEN
+    RETURN jsonb_typeof(r) = 'object'
+      AND r - '{role,name,value,here,alone}'::text[] = '{}'
+      AND r @? '$ ? ((@."role".type() == "string") && (@."name".type() == "string") && '
+      '(@."value".type() == "string" || @."value".type() == "array" && '
+      '!(@."value"[*].type() != "string")) && (!exists(@."here") || @."here".type() '
+      '== "boolean") && (!exists(@."alone") || @."alone".type() == "boolean"))';
+  END IF;
+  IF has_recorded_shape.section = 'declared' THEN
+    RETURN jsonb_typeof(r) = 'object'
+      AND r - '{role,exact,made}'::text[] = '{}'
+      AND r @? '$ ? ((@."role".type() == "string") && (!exists(@."exact") || @."exact".type() '
+      '== "boolean") && (!exists(@."made") || @."made".type() == "boolean"))';
+  END IF;
+  IF has_recorded_shape.section = 'schemas' THEN
+    RETURN jsonb_typeof(r) = 'object'
+      AND r - '{name,owner}'::text[] = '{}'
+      AND r @? '$ ? ((@."name".type() == "string") && (!exists(@."owner") || @."owner".type() '
+      '== "string"))';
+  END IF;
+  IF has_recorded_shape.section = 'privileges' THEN
+    RETURN jsonb_typeof(r) = 'object'
+      AND r - '{role,privilege,target,grantable,revoked,caller}'::text[] = '{}'
+      AND r @? '$ ? ((!exists(@."role") || @."role".type() == "string") && '
+      '(@."privilege".type() == "string") && (@."target".type() == "object" && '
+      '@."target"."kind".type() == "string" && @."target"."means".type() == "string"
+       '
+      '     && !exists(@."target".keyvalue() ? (@.key != "scope" && @."value".type() '
+      '!= "string"))
+            && !(@."target"."scope".type() != "object") && '
+      '!(@."target"."scope".*.type() != "array")
+            && '
+      '!(@."target"."scope".*[*].type() != "string")) && (!exists(@."grantable") || '
+      '@."grantable".type() == "boolean") && (!exists(@."revoked") || '
+      '@."revoked".type() == "boolean") && (!exists(@."caller") || @."caller".type() '
+      '== "string"))';
+  END IF;
+  IF has_recorded_shape.section = 'read_access' THEN
+    RETURN jsonb_typeof(r) = 'object'
+      AND r - '{role,schemas,withheld,owners,caller,search_path}'::text[] = '{}'
+      AND r @? '$ ? ((@."role".type() == "string") && (@."schemas".type() == "array" && '
+      '!(@."schemas"[*].type() != "string")) && (@."withheld".type() == "array" && '
+      '!(@."withheld"[*].type() != "string")) && (!exists(@."owners") || '
+      '@."owners".type() == "array" && !(@."owners"[*].type() != "string")) && '
+      '(!exists(@."caller") || @."caller".type() == "string") && '
+      '(!exists(@."search_path") || @."search_path".type() == "array" && '
+      '!(@."search_path"[*].type() != "string")))';
+  END IF;
+  IF has_recorded_shape.section = 'watch' THEN
+    RETURN jsonb_typeof(r) = 'object'
+      AND r - '{key,state}'::text[] = '{}'
+      AND r @? '$ ? ((@."key".type() == "string") && (!exists(@."state") || @."state".type() '
+      '== "string"))';
+  END IF;
+  IF has_recorded_shape.section = 'operators' THEN
+    RETURN jsonb_typeof(r) = 'object'
+      AND r - '{role}'::text[] = '{}'
+      AND r @? '$ ? ((@."role".type() == "string"))';
+  END IF;
+  RETURN false;
 END
 $has_recorded_shape$;
 

@@ -4,18 +4,15 @@ CREATE FUNCTION rolecall_internal.newest_record(section text, key jsonb) RETURNS
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $newest_record$
+DECLARE
+  v_entry rolecall_internal.resource;
 BEGIN
-  RETURN (
-    SELECT p.resource FROM (
-      SELECT p.* FROM (
-        SELECT DISTINCT ON (r.section, r.key) r.*
-        FROM rolecall_internal.resource AS r
-        WHERE r.section = newest_record.section AND r.key = newest_record.key
-        ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
-      ) AS p
-      WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
-    ) AS p
-  );
+  SELECT r.* INTO v_entry FROM rolecall_internal.resource AS r
+  WHERE r.section = newest_record.section AND r.key = newest_record.key ORDER BY r.recorded_at DESC LIMIT 1;
+  IF v_entry.resource IS NOT NULL AND rolecall_internal.refusal(v_entry) IS NULL THEN
+    RETURN v_entry.resource;
+  END IF;
+  RETURN NULL;
 END
 $newest_record$;
 

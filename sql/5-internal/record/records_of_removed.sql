@@ -29,7 +29,7 @@ BEGIN
             WHERE p.key BETWEEN k.least AND k.greatest
               AND p.section IN (
                 'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
-              ) AND p.section <> 'roles'
+              )AND p.section <> 'roles'
             OFFSET 0 -- By the index, which would else be read as a whole.
           ) AS p
           WHERE jsonb_typeof(p.resource) = 'object'

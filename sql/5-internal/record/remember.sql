@@ -36,12 +36,23 @@ BEGIN
     ) AS p ON true
     CROSS JOIN LATERAL (
       -- What is not acted on is not added to.
-      SELECT f.sqlstate, CASE WHEN f.note IS NULL THEN p.resource END
-      FROM rolecall_internal.refusal(p::rolecall_internal.resource) AS f
+      SELECT (f.step).sqlstate, CASE WHEN (f.step).note IS NULL THEN p.resource END
+      FROM (
+        SELECT CASE WHEN p.resource IS NOT NULL THEN rolecall_internal.refusal(p::rolecall_internal.resource) END
+        OFFSET 0
+      ) AS f(step)
       OFFSET 0
     ) AS q(refused, resource)
     CROSS JOIN LATERAL (
-      SELECT CASE WHEN s.section = 'roles' AND q.resource IS NULL THEN rolecall_internal.restricted(a.resource)
+      SELECT CASE WHEN s.section = 'roles' AND q.resource IS NULL AND NOT (
+        a.resource @? '$.*.login' AND NOT a.resource ?| '{connection_limit,valid_until}'
+        AND NOT v_document ? 'passwords'
+        AND a.resource ->> 'name' IN (
+          SELECT c.target FROM unnest(remember.steps) AS c
+          WHERE c.operation = 'create_role' AND c.status = 'applied'
+        )
+      )
+                    THEN rolecall_internal.restricted(a.resource)
                   ELSE a.resource END
       OFFSET 0
     ) AS n(resource)

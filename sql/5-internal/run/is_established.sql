@@ -8,6 +8,10 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $is_established$
 BEGIN
+  -- A new user is told without the query, which would have to be planned.
+  IF to_regrole(quote_ident(is_established.document #>> '{roles,0,name}')) IS NULL THEN
+    RETURN false;
+  END IF;
   RETURN NOT EXISTS (
     SELECT
     FROM jsonb_each(is_established.document) AS s(section, resources)
