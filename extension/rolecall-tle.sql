@@ -852,7 +852,10 @@ BEGIN
   PERFORM rolecall_internal.note_unmatched_exceptions(v_state -> 'privileges');
   PERFORM rolecall_internal.note_default_role(v_state);
   IF v_reports IS NULL THEN
-    v_steps := rolecall_internal.run(v_state, apply_policy.dry_run);
+    v_steps := rolecall_internal.run(
+      rolecall_internal.masked(v_state),
+      rolecall_internal.passwords_of(v_state), apply_policy.dry_run
+    );
   ELSE
     PERFORM rolecall_internal.check_read_access(v_reports);
     PERFORM rolecall_internal.warn_about_readers(v_reports);
@@ -867,7 +870,10 @@ BEGIN
       PERFORM rolecall_internal.lock_reporting_secret(rolecall_internal.is_rotation_due(v_rotate_after));
     END IF;
     -- Owners of what the reporting roles read can be roles of the policy.
-    v_steps := rolecall_internal.run(v_state, apply_policy.dry_run)
+    v_steps := rolecall_internal.run(
+      rolecall_internal.masked(v_state),
+      rolecall_internal.passwords_of(v_state), apply_policy.dry_run
+    )
       || rolecall_internal.run_reporting(v_reports, '{}', v_rotate_after, false, apply_policy.dry_run);
   END IF;
   IF apply_policy.dry_run IS NOT TRUE THEN
@@ -3164,23 +3170,17 @@ DECLARE
   v_grantable jsonb := jsonb_path_query_array(check_document.document, '$.memberships[*].role');
 BEGIN
   PERFORM rolecall_internal.check_role_name(n.name)
-  FROM jsonb_array_elements_text(v_names) AS n(name) WHERE (
-    n.name IS NULL
-    OR octet_length(n.name) NOT BETWEEN 1 AND 63
-    OR n.name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
-    OR starts_with(n.name, 'pg_')
-  );
-  PERFORM rolecall_internal.check_role_name(n.name)
-  FROM jsonb_array_elements_text(v_grantable) AS n(name)
+  FROM jsonb_array_elements_text(v_names || v_grantable) WITH ORDINALITY AS n(name, position)
   WHERE (
     n.name IS NULL
     OR octet_length(n.name) NOT BETWEEN 1 AND 63
     OR n.name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
     OR starts_with(n.name, 'pg_')
-  ) AND NOT coalesce((
-    starts_with(n.name, 'pg_') AND octet_length(n.name) <= 63
-    AND to_regrole(quote_ident(n.name)) IS NOT NULL
-  ), false);
+  )
+    AND NOT (n.position > jsonb_array_length(v_names) AND coalesce((
+      starts_with(n.name, 'pg_') AND octet_length(n.name) <= 63
+      AND to_regrole(quote_ident(n.name)) IS NOT NULL
+    ), false));
   IF check_document.document @? '$.*[*] ? (@.password == "")' THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
@@ -4584,12 +4584,56 @@ COMMENT ON FUNCTION rolecall_internal.fitted_name(text, text)
 REVOKE ALL ON FUNCTION rolecall_internal.fitted_name(text, text) FROM PUBLIC;
 
 -- sql/5-internal/record/forget_earlier.sql
+-- Mostly there was none, and one look tells.
 CREATE FUNCTION rolecall_internal.forget_earlier(name jsonb) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $forget_earlier$
 DECLARE
   v_role oid := to_regrole(quote_ident(forget_earlier.name #>> '{}'))::oid;
+BEGIN
+  IF EXISTS (
+    SELECT
+    FROM (
+      -- The role comes first in a key. Of the values in jsonb null is less than every string, and true is greater;
+      -- of arrays a longer one is greater than a shorter one.
+      SELECT p.*
+      FROM (
+        VALUES (jsonb_build_array(forget_earlier.name), jsonb_build_array(forget_earlier.name)),
+               (jsonb_build_array(forget_earlier.name, NULL), jsonb_build_array(forget_earlier.name, true)),
+               (jsonb_build_array(forget_earlier.name, NULL, NULL),
+                jsonb_build_array(forget_earlier.name, true, true))
+      ) AS k(least, greatest)
+      CROSS JOIN LATERAL (
+        SELECT p.* FROM rolecall_internal.resource AS p
+        WHERE p.key BETWEEN k.least AND k.greatest
+          AND p.section IN (
+            'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
+          )
+        OFFSET 0 -- By the index, which would else be read as a whole.
+      ) AS p
+      WHERE jsonb_typeof(p.resource) = 'object'
+      UNION ALL
+      SELECT p.* FROM rolecall_internal.resource AS p
+      WHERE p.section = 'memberships' AND p.key -> 1 = forget_earlier.name AND jsonb_typeof(p.resource) = 'object'
+    ) AS p
+    WHERE v_role <> p.roles[CASE WHEN p.key -> 0 = forget_earlier.name THEN 1 ELSE 2 END]
+  ) THEN
+    PERFORM rolecall_internal.forget_others(forget_earlier.name, v_role);
+  END IF;
+END
+$forget_earlier$;
+
+COMMENT ON FUNCTION rolecall_internal.forget_earlier(jsonb)
+  IS 'Forgets what was asked for about an earlier role of that name, which is gone or has another name by now';
+REVOKE ALL ON FUNCTION rolecall_internal.forget_earlier(jsonb) FROM PUBLIC;
+
+-- sql/5-internal/record/forget_others.sql
+CREATE FUNCTION rolecall_internal.forget_others(name jsonb, role_oid oid) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $forget_others$
+DECLARE
   v_here oid := (
     -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
@@ -4606,31 +4650,28 @@ DECLARE
         -- of arrays a longer one is greater than a shorter one.
         SELECT p.*
         FROM (
-          VALUES (jsonb_build_array(forget_earlier.name), jsonb_build_array(forget_earlier.name)),
-                 (jsonb_build_array(forget_earlier.name, NULL), jsonb_build_array(forget_earlier.name, true)),
-                 (jsonb_build_array(forget_earlier.name, NULL, NULL),
-                  jsonb_build_array(forget_earlier.name, true, true))
+          VALUES (jsonb_build_array(forget_others.name), jsonb_build_array(forget_others.name)),
+                 (jsonb_build_array(forget_others.name, NULL), jsonb_build_array(forget_others.name, true)),
+                 (jsonb_build_array(forget_others.name, NULL, NULL),
+                  jsonb_build_array(forget_others.name, true, true))
         ) AS k(least, greatest)
         CROSS JOIN LATERAL (
           SELECT p.* FROM rolecall_internal.resource AS p
           WHERE p.key BETWEEN k.least AND k.greatest
             AND p.section IN (
               'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
-            ) AND p.section <> 'roles'
+            )AND p.section <> 'roles'
           OFFSET 0 -- By the index, which would else be read as a whole.
         ) AS p
         WHERE jsonb_typeof(p.resource) = 'object'
         UNION ALL
         SELECT p.* FROM rolecall_internal.resource AS p
-        WHERE p.section = 'memberships' AND p.key -> 1 = forget_earlier.name AND jsonb_typeof(p.resource) = 'object'
+        WHERE p.section = 'memberships' AND p.key -> 1 = forget_others.name AND jsonb_typeof(p.resource) = 'object'
       ) AS p
       ORDER BY p.section, p.key, p.recorded_at DESC
     ) AS p
-    WHERE p.resource IS NOT NULL AND p.made_in = (
-      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-    )
-      AND v_role <> p.roles[CASE WHEN p.key -> 0 = forget_earlier.name THEN 1 ELSE 2 END]
+    WHERE p.resource IS NOT NULL AND p.made_in = v_here
+      AND forget_others.role_oid <> p.roles[CASE WHEN p.key -> 0 = forget_others.name THEN 1 ELSE 2 END]
   );
   v_renamed text;
 BEGIN
@@ -4638,15 +4679,12 @@ BEGIN
     -- By its name of today, which an older snapshot does not show: the HINT removes that role.
     SELECT r.name FROM rolecall_internal.resource AS p
     CROSS JOIN LATERAL (SELECT pg_get_userbyid(p.roles[1])::text OFFSET 0) AS r(name)
-    WHERE p.section = 'roles' AND p.key = jsonb_build_array(forget_earlier.name) AND p.made_in = (
-      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-    )
-      AND p.roles[1] <> v_role AND to_regrole(quote_ident(r.name))::oid = p.roles[1]
+    WHERE p.section = 'roles' AND p.key = jsonb_build_array(forget_others.name) AND p.made_in = v_here
+      AND p.roles[1] <> forget_others.role_oid AND to_regrole(quote_ident(r.name))::oid = p.roles[1]
   LOOP
     RAISE WARNING USING
       MESSAGE = format('the earlier role "%s" is now called "%s", and what was recorded about it is forgotten',
-                       forget_earlier.name #>> '{}', v_renamed),
+                       forget_others.name #>> '{}', v_renamed),
       DETAIL = 'It keeps its password and its privileges.',
       HINT = format('If it is not wanted: SELECT * FROM rolecall.remove_user(%L, drop_owned => true)', v_renamed);
   END LOOP;
@@ -4655,11 +4693,11 @@ BEGIN
     PERFORM rolecall_internal.remove_superseded(v_gone);
   END IF;
 END
-$forget_earlier$;
+$forget_others$;
 
-COMMENT ON FUNCTION rolecall_internal.forget_earlier(jsonb)
-  IS 'Forgets what was asked for about an earlier role of that name, which is gone or has another name by now';
-REVOKE ALL ON FUNCTION rolecall_internal.forget_earlier(jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.forget_others(jsonb, oid)
+  IS 'Forgets what was asked for about other roles of a name than the one that has it now';
+REVOKE ALL ON FUNCTION rolecall_internal.forget_others(jsonb, oid) FROM PUBLIC;
 
 -- sql/5-internal/record/forget_role.sql
 CREATE FUNCTION rolecall_internal.forget_role(role_name text, dry_run boolean) RETURNS rolecall.step[]
@@ -5415,96 +5453,117 @@ AS $has_recorded_shape$
 DECLARE
   r jsonb := has_recorded_shape.resource;
 BEGIN
-  RETURN jsonb_typeof(r) = 'object' AND CASE has_recorded_shape.section
-    WHEN 'base_roles'
-      THEN r - '{key,name}'::text[] = '{}'
-           AND r @? '$ ? ((@."key".type() == "string") && (!exists(@."name") || @."name".type() == '
-           '"string"))'
-    WHEN 'roles'
-      THEN r - '{name,attributes,initial,connection_limit,valid_until,protected}'::text[] = '{}'
-           AND r @? '$ ? ((@."name".type() == "string") && (!exists(@."attributes") || '
-           '@."attributes".type() == "object" && '
-           '!(@."attributes"."connection_limit".type() != "number")
-                 && '
-           '!exists(@."attributes"."connection_limit" ? (!(@.type() == "number" && @ >= -1 '
-           '&& @ < 2147483648 && @.floor() == @)))
-                 && '
-           '!(@."attributes"."valid_until".type() != "string")
-                 && '
-           '!exists(@."attributes".keyvalue() ? (@."value".type() != "boolean"
-                   && '
-           '@.key != "connection_limit" && @.key != "valid_until"))) && '
-           '(!exists(@."initial") || @."initial".type() == "object" && '
-           '!(@."initial"."connection_limit".type() != "number")
-                 && '
-           '!exists(@."initial"."connection_limit" ? (!(@.type() == "number" && @ >= -1 && '
-           '@ < 2147483648 && @.floor() == @)))
-                 && '
-           '!(@."initial"."valid_until".type() != "string")
-                 && '
-           '!exists(@."initial".keyvalue() ? (@."value".type() != "boolean"
-                   && '
-           '@.key != "connection_limit" && @.key != "valid_until"))) && '
-           '(!exists(@."connection_limit") || @."connection_limit".type() == "number" && '
-           '@."connection_limit" >= -1 && @."connection_limit" < 2147483648 && '
-           '@."connection_limit".floor() == @."connection_limit") && '
-           '(!exists(@."valid_until") || @."valid_until".type() == "string") && '
-           '(!exists(@."protected") || @."protected".type() == "boolean"))'
-    WHEN 'comments'
-      THEN r - '{role,comment}'::text[] = '{}'
-           AND r @? '$ ? ((@."role".type() == "string") && (@."comment".type() == "string"))'
-    WHEN 'memberships'
-      THEN r - '{member,role,admin,inherit,set}'::text[] = '{}'
-           AND r @? '$ ? ((@."member".type() == "string") && (@."role".type() == "string") && '
-           '(!exists(@."admin") || @."admin".type() == "boolean") && (!exists(@."inherit") '
-           '|| @."inherit".type() == "boolean") && (!exists(@."set") || @."set".type() == '
-           '"boolean"))'
-    WHEN 'settings'
-      THEN r - '{role,name,value,here,alone}'::text[] = '{}'
-           AND r @? '$ ? ((@."role".type() == "string") && (@."name".type() == "string") && '
-           '(@."value".type() == "string" || @."value".type() == "array" && '
-           '!(@."value"[*].type() != "string")) && (!exists(@."here") || @."here".type() '
-           '== "boolean") && (!exists(@."alone") || @."alone".type() == "boolean"))'
-    WHEN 'declared'
-      THEN r - '{role,exact,made}'::text[] = '{}'
-           AND r @? '$ ? ((@."role".type() == "string") && (!exists(@."exact") || @."exact".type() '
-           '== "boolean") && (!exists(@."made") || @."made".type() == "boolean"))'
-    WHEN 'schemas'
-      THEN r - '{name,owner}'::text[] = '{}'
-           AND r @? '$ ? ((@."name".type() == "string") && (!exists(@."owner") || @."owner".type() '
-           '== "string"))'
-    WHEN 'privileges'
-      THEN r - '{role,privilege,target,grantable,revoked,caller}'::text[] = '{}'
-           AND r @? '$ ? ((!exists(@."role") || @."role".type() == "string") && '
-           '(@."privilege".type() == "string") && (@."target".type() == "object" && '
-           '@."target"."kind".type() == "string" && @."target"."means".type() == "string"
-            '
-           '     && !exists(@."target".keyvalue() ? (@.key != "scope" && @."value".type() '
-           '!= "string"))
-                 && !(@."target"."scope".type() != "object") && '
-           '!(@."target"."scope".*.type() != "array")
-                 && '
-           '!(@."target"."scope".*[*].type() != "string")) && (!exists(@."grantable") || '
-           '@."grantable".type() == "boolean") && (!exists(@."revoked") || '
-           '@."revoked".type() == "boolean") && (!exists(@."caller") || @."caller".type() '
-           '== "string"))'
-    WHEN 'read_access'
-      THEN r - '{role,schemas,withheld,owners,caller,search_path}'::text[] = '{}'
-           AND r @? '$ ? ((@."role".type() == "string") && (@."schemas".type() == "array" && '
-           '!(@."schemas"[*].type() != "string")) && (@."withheld".type() == "array" && '
-           '!(@."withheld"[*].type() != "string")) && (!exists(@."owners") || '
-           '@."owners".type() == "array" && !(@."owners"[*].type() != "string")) && '
-           '(!exists(@."caller") || @."caller".type() == "string") && '
-           '(!exists(@."search_path") || @."search_path".type() == "array" && '
-           '!(@."search_path"[*].type() != "string")))'
-    WHEN 'watch'
-      THEN r - '{key,state}'::text[] = '{}'
-           AND r @? '$ ? ((@."key".type() == "string") && (!exists(@."state") || @."state".type() '
-           '== "string"))'
-    WHEN 'operators'
-      THEN r - '{role}'::text[] = '{}'
-           AND r @? '$ ? ((@."role".type() == "string"))'
-    ELSE false END;
+  IF has_recorded_shape.section = 'roles' THEN
+    RETURN jsonb_typeof(r) = 'object'
+      AND r - '{name,attributes,initial,connection_limit,valid_until,protected}'::text[] = '{}'
+      AND r @? '$ ? ((@."name".type() == "string") && (!exists(@."attributes") || '
+      '@."attributes".type() == "object" && '
+      '!(@."attributes"."connection_limit".type() != "number")
+            && '
+      '!exists(@."attributes"."connection_limit" ? (!(@.type() == "number" && @ >= -1 '
+      '&& @ < 2147483648 && @.floor() == @)))
+            && '
+      '!(@."attributes"."valid_until".type() != "string")
+            && '
+      '!exists(@."attributes".keyvalue() ? (@."value".type() != "boolean"
+              && '
+      '@.key != "connection_limit" && @.key != "valid_until"))) && '
+      '(!exists(@."initial") || @."initial".type() == "object" && '
+      '!(@."initial"."connection_limit".type() != "number")
+            && '
+      '!exists(@."initial"."connection_limit" ? (!(@.type() == "number" && @ >= -1 && '
+      '@ < 2147483648 && @.floor() == @)))
+            && '
+      '!(@."initial"."valid_until".type() != "string")
+            && '
+      '!exists(@."initial".keyvalue() ? (@."value".type() != "boolean"
+              && '
+      '@.key != "connection_limit" && @.key != "valid_until"))) && '
+      '(!exists(@."connection_limit") || @."connection_limit".type() == "number" && '
+      '@."connection_limit" >= -1 && @."connection_limit" < 2147483648 && '
+      '@."connection_limit".floor() == @."connection_limit") && '
+      '(!exists(@."valid_until") || @."valid_until".type() == "string") && '
+      '(!exists(@."protected") || @."protected".type() == "boolean"))';
+  END IF;
+  IF has_recorded_shape.section = 'memberships' THEN
+    RETURN jsonb_typeof(r) = 'object'
+      AND r - '{member,role,admin,inherit,set}'::text[] = '{}'
+      AND r @? '$ ? ((@."member".type() == "string") && (@."role".type() == "string") && '
+      '(!exists(@."admin") || @."admin".type() == "boolean") && (!exists(@."inherit") '
+      '|| @."inherit".type() == "boolean") && (!exists(@."set") || @."set".type() == '
+      '"boolean"))';
+  END IF;
+  IF has_recorded_shape.section = 'base_roles' THEN
+    RETURN jsonb_typeof(r) = 'object'
+      AND r - '{key,name}'::text[] = '{}'
+      AND r @? '$ ? ((@."key".type() == "string") && (!exists(@."name") || @."name".type() == '
+      '"string"))';
+  END IF;
+  IF has_recorded_shape.section = 'comments' THEN
+    RETURN jsonb_typeof(r) = 'object'
+      AND r - '{role,comment}'::text[] = '{}'
+      AND r @? '$ ? ((@."role".type() == "string") && (@."comment".type() == "string"))';
+  END IF;
+  IF has_recorded_shape.section = 'settings' THEN
+    RETURN jsonb_typeof(r) = 'object'
+      AND r - '{role,name,value,here,alone}'::text[] = '{}'
+      AND r @? '$ ? ((@."role".type() == "string") && (@."name".type() == "string") && '
+      '(@."value".type() == "string" || @."value".type() == "array" && '
+      '!(@."value"[*].type() != "string")) && (!exists(@."here") || @."here".type() '
+      '== "boolean") && (!exists(@."alone") || @."alone".type() == "boolean"))';
+  END IF;
+  IF has_recorded_shape.section = 'declared' THEN
+    RETURN jsonb_typeof(r) = 'object'
+      AND r - '{role,exact,made}'::text[] = '{}'
+      AND r @? '$ ? ((@."role".type() == "string") && (!exists(@."exact") || @."exact".type() '
+      '== "boolean") && (!exists(@."made") || @."made".type() == "boolean"))';
+  END IF;
+  IF has_recorded_shape.section = 'schemas' THEN
+    RETURN jsonb_typeof(r) = 'object'
+      AND r - '{name,owner}'::text[] = '{}'
+      AND r @? '$ ? ((@."name".type() == "string") && (!exists(@."owner") || @."owner".type() '
+      '== "string"))';
+  END IF;
+  IF has_recorded_shape.section = 'privileges' THEN
+    RETURN jsonb_typeof(r) = 'object'
+      AND r - '{role,privilege,target,grantable,revoked,caller}'::text[] = '{}'
+      AND r @? '$ ? ((!exists(@."role") || @."role".type() == "string") && '
+      '(@."privilege".type() == "string") && (@."target".type() == "object" && '
+      '@."target"."kind".type() == "string" && @."target"."means".type() == "string"
+       '
+      '     && !exists(@."target".keyvalue() ? (@.key != "scope" && @."value".type() '
+      '!= "string"))
+            && !(@."target"."scope".type() != "object") && '
+      '!(@."target"."scope".*.type() != "array")
+            && '
+      '!(@."target"."scope".*[*].type() != "string")) && (!exists(@."grantable") || '
+      '@."grantable".type() == "boolean") && (!exists(@."revoked") || '
+      '@."revoked".type() == "boolean") && (!exists(@."caller") || @."caller".type() '
+      '== "string"))';
+  END IF;
+  IF has_recorded_shape.section = 'read_access' THEN
+    RETURN jsonb_typeof(r) = 'object'
+      AND r - '{role,schemas,withheld,owners,caller,search_path}'::text[] = '{}'
+      AND r @? '$ ? ((@."role".type() == "string") && (@."schemas".type() == "array" && '
+      '!(@."schemas"[*].type() != "string")) && (@."withheld".type() == "array" && '
+      '!(@."withheld"[*].type() != "string")) && (!exists(@."owners") || '
+      '@."owners".type() == "array" && !(@."owners"[*].type() != "string")) && '
+      '(!exists(@."caller") || @."caller".type() == "string") && '
+      '(!exists(@."search_path") || @."search_path".type() == "array" && '
+      '!(@."search_path"[*].type() != "string")))';
+  END IF;
+  IF has_recorded_shape.section = 'watch' THEN
+    RETURN jsonb_typeof(r) = 'object'
+      AND r - '{key,state}'::text[] = '{}'
+      AND r @? '$ ? ((@."key".type() == "string") && (!exists(@."state") || @."state".type() '
+      '== "string"))';
+  END IF;
+  IF has_recorded_shape.section = 'operators' THEN
+    RETURN jsonb_typeof(r) = 'object'
+      AND r - '{role}'::text[] = '{}'
+      AND r @? '$ ? ((@."role".type() == "string"))';
+  END IF;
+  RETURN false;
 END
 $has_recorded_shape$;
 
@@ -6312,79 +6371,80 @@ REVOKE ALL ON FUNCTION rolecall_internal.is_encrypting() FROM PUBLIC;
 
 -- sql/5-internal/run/is_established.sql
 -- It knows roles, base roles, and memberships without options, and only what is simple about them: a record that is
--- not acted on, say, is for the plan.
+-- not acted on, or a reporting role, say, is for what comes after it. Which functions begin with it, `established()`
+-- says.
 CREATE FUNCTION rolecall_internal.is_established(document jsonb) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $is_established$
-DECLARE
-  v_section text;
-  v_list jsonb;
-  v_resource jsonb;
-  v_role oid;
-  v_member oid;
-  v_key jsonb;
-  v_entry rolecall_internal.resource;
 BEGIN
-  IF is_established.document - '{roles,memberships,base_roles}'::text[] <> '{}' THEN
+  -- A new user is told without the query, which would have to be planned.
+  IF to_regrole(quote_ident(is_established.document #>> '{roles,0,name}')) IS NULL THEN
     RETURN false;
   END IF;
-  FOREACH v_section IN ARRAY '{roles,memberships,base_roles}'::text[] LOOP
-    v_list := coalesce(is_established.document -> v_section, '[]');
-    FOR v_position IN 0 .. jsonb_array_length(v_list) - 1 LOOP
-      v_resource := jsonb_strip_nulls(v_list -> v_position);
-      v_role := to_regrole(quote_ident(coalesce(v_resource ->> 'role', v_resource ->> 'name')))::oid;
-      IF v_role IS NULL OR v_resource ?| '{state,admin,inherit,set,recorded}' THEN
-        RETURN false;
-      END IF;
-      IF v_section = 'memberships' THEN
-        v_member := to_regrole(quote_ident(v_resource ->> 'member'))::oid;
-        IF NOT EXISTS (
-          SELECT FROM pg_auth_members AS m WHERE m.member = v_member AND m.roleid = v_role AND (
+  RETURN NOT EXISTS (
+    SELECT
+    FROM jsonb_each(is_established.document) AS s(section, resources)
+    CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS e(given)
+    CROSS JOIN LATERAL (
+      SELECT jsonb_strip_nulls(e.given) - '{password,note,says}'::text[],
+             to_regrole(quote_ident(coalesce(e.given ->> 'role', e.given ->> 'name')))::oid,
+             to_regrole(quote_ident(e.given ->> 'member'))::oid
+      OFFSET 0 -- Each is worked out once, not wherever it is used.
+    ) AS r(resource, role, member)
+    WHERE NOT coalesce(
+      r.role IS NOT NULL AND CASE
+        WHEN s.section = 'memberships' THEN EXISTS (
+          SELECT FROM pg_auth_members AS m WHERE m.member = r.member AND m.roleid = r.role AND (
             NOT to_jsonb(m) ? 'set_option'
             OR to_jsonb(m) @> '{"inherit_option": true}' OR to_jsonb(m) @> '{"set_option": true}'
           )
-        ) OR EXISTS (
+        ) AND NOT EXISTS (
           SELECT FROM rolecall_internal.resource AS p WHERE p.section = 'settings'
-          AND p.key IN (jsonb_build_array((v_resource -> 'role'), 'statement_timeout'),
-                        jsonb_build_array((v_resource -> 'role'), 'statement_timeout', true))
-        ) THEN
-          RETURN false;
-        END IF;
-      ELSIF v_resource ? 'attributes' THEN
-        IF ((v_resource ->> 'name') IN (current_user, session_user) OR has_table_privilege(
-          v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
-        )) OR v_resource @> '{"attributes": {"login": true}}' THEN
-          RETURN false;
-        END IF;
-        IF NOT EXISTS (
-          SELECT FROM pg_roles AS a WHERE a.oid = v_role AND jsonb_build_object(
+          AND p.key IN (jsonb_build_array((r.resource -> 'role'), 'statement_timeout'),
+                        jsonb_build_array((r.resource -> 'role'), 'statement_timeout', true))
+        )
+        WHEN r.resource ? 'attributes' THEN EXISTS (
+          SELECT FROM pg_roles AS a WHERE a.oid = r.role AND jsonb_build_object(
             'superuser', a.rolsuper, 'createdb', a.rolcreatedb, 'createrole', a.rolcreaterole, 'inherit', a.rolinherit,
             'login', a.rolcanlogin, 'replication', a.rolreplication, 'bypassrls', a.rolbypassrls
-          ) @> (v_resource -> 'attributes')
-        ) THEN
-          RETURN false;
-        END IF;
-      END IF;
-      v_key := rolecall_internal.record_key(v_section, v_resource);
-      SELECT p.* INTO v_entry FROM rolecall_internal.resource AS p
-      WHERE p.section = v_section AND p.key = v_key ORDER BY p.recorded_at DESC LIMIT 1;
-      IF NOT coalesce(v_entry.sqlstate IS NULL AND (
-        v_entry.resource @> (v_resource - '{password,note,says}'::text[])
-        AND (v_section <> 'base_roles' OR v_entry.resource = v_resource)
+          ) @> (r.resource -> 'attributes')
+        ) AND NOT ((r.resource ->> 'name') IN (current_user, session_user) OR has_table_privilege(
+          r.role, 'pg_catalog.pg_authid', 'TRUNCATE'
+        ))
+        ELSE true
+      END AND EXISTS (
+        SELECT
+        FROM (
+          SELECT p.sqlstate, p.resource, p.roles FROM rolecall_internal.resource AS p
+          WHERE p.section = s.section AND p.key = CASE
+            WHEN s.section IN ('base_roles')
+              THEN jsonb_build_array(r.resource -> 'key')
+            WHEN s.section IN ('roles')
+              THEN jsonb_build_array(r.resource -> 'name')
+            WHEN s.section IN ('memberships')
+              THEN jsonb_build_array(r.resource -> 'member', r.resource -> 'role')
+          END
+          ORDER BY p.recorded_at DESC LIMIT 1
+        ) AS p
+        WHERE p.resource @> r.resource AND (s.section <> 'base_roles' OR p.resource = r.resource)
+          AND (
+            p.sqlstate IS NULL AND (p.roles IS NULL OR p.roles = array_remove(ARRAY[r.member, r.role], NULL))
+            AND has_table_privilege(
+              r.role, 'pg_catalog.pg_authid', 'TRUNCATE'
+            ) IS NOT TRUE
+          )
+      ) AND NOT EXISTS (
+        SELECT FROM rolecall_internal.resource AS p
+        WHERE p.section = 'read_access'
+          AND p.key = jsonb_build_array(coalesce(r.resource -> 'member', r.resource -> 'name'))
       ), false)
-        OR rolecall_internal.refusal(v_entry) IS NOT NULL
-      THEN
-        RETURN false;
-      END IF;
-    END LOOP;
-  END LOOP;
-  RETURN true;
+  );
 END
 $is_established$;
 
 COMMENT ON FUNCTION rolecall_internal.is_established(jsonb)
-  IS 'Whether all that a call asks for is there and recorded, found out role by role without a plan; false tells '
+  IS 'Whether all that a call asks for is there and recorded, found out by one query and without a plan; false tells '
      'nothing';
 REVOKE ALL ON FUNCTION rolecall_internal.is_established(jsonb) FROM PUBLIC;
 
@@ -7843,18 +7903,15 @@ CREATE FUNCTION rolecall_internal.newest_record(section text, key jsonb) RETURNS
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $newest_record$
+DECLARE
+  v_entry rolecall_internal.resource;
 BEGIN
-  RETURN (
-    SELECT p.resource FROM (
-      SELECT p.* FROM (
-        SELECT DISTINCT ON (r.section, r.key) r.*
-        FROM rolecall_internal.resource AS r
-        WHERE r.section = newest_record.section AND r.key = newest_record.key
-        ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
-      ) AS p
-      WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
-    ) AS p
-  );
+  SELECT r.* INTO v_entry FROM rolecall_internal.resource AS r
+  WHERE r.section = newest_record.section AND r.key = newest_record.key ORDER BY r.recorded_at DESC LIMIT 1;
+  IF v_entry.resource IS NOT NULL AND rolecall_internal.refusal(v_entry) IS NULL THEN
+    RETURN v_entry.resource;
+  END IF;
+  RETURN NULL;
 END
 $newest_record$;
 
@@ -8600,6 +8657,35 @@ COMMENT ON FUNCTION rolecall_internal.password_matches(text, text)
   IS 'Whether this stored verifier stands for this password';
 REVOKE ALL ON FUNCTION rolecall_internal.password_matches(text, text) FROM PUBLIC;
 
+-- sql/5-internal/run/password_of.sql
+CREATE FUNCTION rolecall_internal.password_of(role_name text, password text) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $password_of$
+BEGIN
+  IF password_of.password = '' OR (
+    password_of.password COLLATE "C" ~ '^md5[0-9a-f]{32}$'
+    OR starts_with(password_of.password COLLATE "C", 'SCRAM-SHA-256$')
+      AND NOT rolecall_internal.is_scram_verifier(password_of.password)
+  ) THEN
+    PERFORM rolecall_internal.check_role_name(password_of.role_name); -- It comes first where both are wrong.
+    IF password_of.password = '' THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = 'password must not be empty',
+        HINT = 'Use null for a role without a password.';
+    END IF;
+    PERFORM rolecall_internal.refuse_hash();
+  END IF;
+  RETURN CASE WHEN password_of.password IS NULL THEN '{}'
+              ELSE jsonb_build_object(coalesce(password_of.role_name, ''), password_of.password) END;
+END
+$password_of$;
+
+COMMENT ON FUNCTION rolecall_internal.password_of(text, text)
+  IS 'One password, by the name of the role, to stand beside a document; where it is null, nothing';
+REVOKE ALL ON FUNCTION rolecall_internal.password_of(text, text) FROM PUBLIC;
+
 -- sql/5-internal/policy/password_problems.sql
 CREATE FUNCTION rolecall_internal.password_problems(policy jsonb, passwords jsonb)
 RETURNS TABLE (path text, code text, problem text, hint text)
@@ -8847,83 +8933,91 @@ DECLARE
   v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
   v_document jsonb := rolecall_internal.divided(plan.document);
 BEGIN
-  IF v_document ? 'renames' THEN
-    v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_renames(v_document -> 'renames') AS p
-    );
-  END IF;
-  IF v_document ? 'sessions' THEN
-    v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_sessions(v_document -> 'sessions', true) AS p
-    );
+  IF v_document ?| '{renames,sessions}' THEN
+    IF v_document ? 'renames' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_renames(v_document -> 'renames') AS p
+      );
+    END IF;
+    IF v_document ? 'sessions' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_sessions(v_document -> 'sessions', true) AS p
+      );
+    END IF;
   END IF;
   IF v_document ? 'roles' THEN
     v_changes := v_changes || rolecall_internal.plan_roles(v_document);
   END IF;
-  IF v_document ? 'comments' THEN
-    v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_comments(v_document -> 'comments') AS p
-    );
-  END IF;
-  IF v_document ? 'passwords' THEN
-    v_changes := v_changes || rolecall_internal.plan_passwords(v_document, plan.passwords);
+  IF v_document ?| '{comments,passwords}' THEN
+    IF v_document ? 'comments' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_comments(v_document -> 'comments') AS p
+      );
+    END IF;
+    IF v_document ? 'passwords' THEN
+      v_changes := v_changes || rolecall_internal.plan_passwords(v_document, plan.passwords);
+    END IF;
   END IF;
   IF v_document ? 'memberships' THEN
     v_changes := v_changes || rolecall_internal.withhold_powers(rolecall_internal.plan_memberships(v_document))
             || ARRAY(SELECT p FROM rolecall_internal.plan_client_timeouts(v_document) AS p);
   END IF;
-  IF v_document ? 'settings' THEN
-    v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_settings(v_document) AS p
-    );
+  IF v_document ?| '{settings,declared,marks,schemas,privileges,read_access,watch,operators}' THEN
+    IF v_document ? 'settings' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_settings(v_document) AS p
+      );
+    END IF;
+    IF v_document ? 'declared' THEN
+      v_changes := v_changes || rolecall_internal.plan_declared(v_document);
+    END IF;
+    IF v_document ? 'marks' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_mark_ends(v_document -> 'marks') AS p
+      );
+    END IF;
+    IF v_document ? 'schemas' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_owned_schemas(v_document -> 'schemas') AS p
+      );
+    END IF;
+    IF v_document ? 'privileges' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_privileges(v_document) AS p
+      );
+    END IF;
+    IF v_document ? 'read_access' THEN
+      v_changes := v_changes || rolecall_internal.keep_others(v_document -> 'read_access', ARRAY(
+        SELECT p FROM rolecall_internal.plan_read_access(v_document -> 'read_access', v_document ? 'singly') AS p
+      ));
+    END IF;
+    IF v_document ? 'watch' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_watch(v_document -> 'watch') AS p
+      );
+    END IF;
+    IF v_document ? 'operators' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_operators(v_document) AS p
+      );
+    END IF;
   END IF;
-  IF v_document ? 'declared' THEN
-    v_changes := v_changes || rolecall_internal.plan_declared(v_document);
-  END IF;
-  IF v_document ? 'marks' THEN
-    v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_mark_ends(v_document -> 'marks') AS p
-    );
-  END IF;
-  IF v_document ? 'schemas' THEN
-    v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_owned_schemas(v_document -> 'schemas') AS p
-    );
-  END IF;
-  IF v_document ? 'privileges' THEN
-    v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_privileges(v_document) AS p
-    );
-  END IF;
-  IF v_document ? 'read_access' THEN
-    v_changes := v_changes || rolecall_internal.keep_others(v_document -> 'read_access', ARRAY(
-      SELECT p FROM rolecall_internal.plan_read_access(v_document -> 'read_access', v_document ? 'singly') AS p
-    ));
-  END IF;
-  IF v_document ? 'watch' THEN
-    v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_watch(v_document -> 'watch') AS p
-    );
-  END IF;
-  IF v_document ? 'operators' THEN
-    v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_operators(v_document) AS p
-    );
-  END IF;
-  IF v_document @? '$.sessions[*] ? (@.state == "absent")' THEN
-    v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_sessions(v_document -> 'sessions', false) AS p
-    );
-  END IF;
-  IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
-    v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_removals(v_document -> 'roles') AS p
-    );
-  END IF;
-  IF v_document @? '$.memberships[*] ? (@.state == "absent")' THEN
-    v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_left_timeouts(v_document -> 'memberships') AS p
-    );
+  IF v_document @? '$.*[*] ? (@.state == "absent")' THEN
+    IF v_document @? '$.sessions[*] ? (@.state == "absent")' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_sessions(v_document -> 'sessions', false) AS p
+      );
+    END IF;
+    IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_removals(v_document -> 'roles') AS p
+      );
+    END IF;
+    IF v_document @? '$.memberships[*] ? (@.state == "absent")' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_left_timeouts(v_document -> 'memberships') AS p
+      );
+    END IF;
   END IF;
   IF v_document ? 'declared' THEN
     v_changes := v_changes || ARRAY(SELECT p FROM rolecall_internal.plan_marks(v_document) AS p);
@@ -9013,7 +9107,9 @@ DECLARE
   v_made jsonb := plan_client_timeouts.document -> 'roles';
 BEGIN
   IF NOT coalesce(plan_client_timeouts.document -> 'settings' @> '[{"name": "statement_timeout"}]', false) THEN
-    IF NOT EXISTS (
+    IF NOT EXISTS (SELECT FROM rolecall_internal.resource AS p WHERE p.section = 'settings') THEN
+      RETURN;
+    ELSIF NOT EXISTS (
       SELECT FROM jsonb_array_elements(plan_client_timeouts.document -> 'memberships') AS m(membership)
       JOIN rolecall_internal.resource AS p ON p.section = 'settings'
       AND p.key IN (jsonb_build_array((m.membership -> 'role'), 'statement_timeout'),
@@ -13217,12 +13313,22 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $recorded_name$
 DECLARE
   v_entry rolecall_internal.resource;
+  v_role oid;
   v_refused rolecall.step;
 BEGIN
   FOR v_entry IN
     SELECT r.* FROM rolecall_internal.resource AS r
     WHERE r.section = 'base_roles' AND r.key = jsonb_build_array(recorded_name.key) ORDER BY r.recorded_at DESC
   LOOP
+    v_role := to_regrole(quote_ident(v_entry.resource ->> 'name'))::oid;
+    IF (
+      v_entry.sqlstate IS NULL AND (v_entry.roles IS NULL OR v_entry.roles = ARRAY[v_role])
+      AND has_table_privilege(
+        v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
+      ) IS NOT TRUE
+    ) THEN
+      RETURN v_entry.resource ->> 'name';
+    END IF;
     v_refused := rolecall_internal.refusal(v_entry);
     IF v_refused.note IS NULL THEN
       RETURN v_entry.resource ->> 'name';
@@ -13278,7 +13384,7 @@ BEGIN
             WHERE p.key BETWEEN k.least AND k.greatest
               AND p.section IN (
                 'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
-              ) AND p.section <> 'roles'
+              )AND p.section <> 'roles'
             OFFSET 0 -- By the index, which would else be read as a whole.
           ) AS p
           WHERE jsonb_typeof(p.resource) = 'object'
@@ -13646,12 +13752,23 @@ BEGIN
     ) AS p ON true
     CROSS JOIN LATERAL (
       -- What is not acted on is not added to.
-      SELECT f.sqlstate, CASE WHEN f.note IS NULL THEN p.resource END
-      FROM rolecall_internal.refusal(p::rolecall_internal.resource) AS f
+      SELECT (f.step).sqlstate, CASE WHEN (f.step).note IS NULL THEN p.resource END
+      FROM (
+        SELECT CASE WHEN p.resource IS NOT NULL THEN rolecall_internal.refusal(p::rolecall_internal.resource) END
+        OFFSET 0
+      ) AS f(step)
       OFFSET 0
     ) AS q(refused, resource)
     CROSS JOIN LATERAL (
-      SELECT CASE WHEN s.section = 'roles' AND q.resource IS NULL THEN rolecall_internal.restricted(a.resource)
+      SELECT CASE WHEN s.section = 'roles' AND q.resource IS NULL AND NOT (
+        a.resource @? '$.*.login' AND NOT a.resource ?| '{connection_limit,valid_until}'
+        AND NOT v_document ? 'passwords'
+        AND a.resource ->> 'name' IN (
+          SELECT c.target FROM unnest(remember.steps) AS c
+          WHERE c.operation = 'create_role' AND c.status = 'applied'
+        )
+      )
+                    THEN rolecall_internal.restricted(a.resource)
                   ELSE a.resource END
       OFFSET 0
     ) AS n(resource)
@@ -13936,7 +14053,7 @@ BEGIN
   v_definition := rolecall_internal.newest_record('read_access', jsonb_build_array(rename_role.old_name));
   v_steps := rolecall_internal.run(jsonb_build_object(
     'renames', jsonb_build_array(jsonb_build_object('role', rename_role.old_name, 'new_name', rename_role.new_name))
-  ), rename_role.dry_run);
+  ), '{}', rename_role.dry_run);
   IF rename_role.dry_run THEN
     IF v_definition IS NOT NULL THEN
       v_steps := v_steps || ROW(
@@ -14232,7 +14349,10 @@ BEGIN
     -- A password that nobody but a superuser could compare counts as right.
     v_steps := rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, restore.dry_run);
   ELSE
-    v_steps := rolecall_internal.run(v_state, restore.dry_run);
+    v_steps := rolecall_internal.run(
+      rolecall_internal.masked(v_state),
+      rolecall_internal.passwords_of(v_state), restore.dry_run
+    );
   END IF;
   IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'create_role' AND s.status = 'applied') THEN
     PERFORM rolecall_internal.renew_records(v_recorded, v_steps);
@@ -14486,14 +14606,13 @@ COMMENT ON FUNCTION rolecall_internal.rotate_secret(boolean) IS 'Makes a new rep
 REVOKE ALL ON FUNCTION rolecall_internal.rotate_secret(boolean) FROM PUBLIC;
 
 -- sql/5-internal/run/run.sql
--- What cannot be done because of another transaction is undone, with all locks, and started over.
-CREATE FUNCTION rolecall_internal.run(document jsonb, dry_run boolean) RETURNS rolecall.step[]
+-- The document has the mask where there is a password; the passwords are beside it, by the name of the role. What
+-- cannot be done because of another transaction is undone, with all locks, and started over.
+CREATE FUNCTION rolecall_internal.run(document jsonb, passwords jsonb, dry_run boolean) RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $run$
 DECLARE
-  v_document jsonb := rolecall_internal.masked(run.document);
-  v_passwords jsonb;
   v_known text[] := '{}'::text[];
   v_steps rolecall.step[];
   v_failures integer := 0;
@@ -14501,18 +14620,14 @@ DECLARE
   v_detail text;
   v_hint text;
 BEGIN
-  PERFORM rolecall_internal.check_document(v_document);
-  v_passwords := rolecall_internal.passwords_of(run.document);
-  IF rolecall_internal.is_established(v_document) THEN
-    RETURN '{}'::rolecall.step[];
-  END IF;
+  PERFORM rolecall_internal.check_document(run.document);
   LOOP
     v_seen := pg_current_snapshot()::text;
     BEGIN
       IF run.dry_run THEN
-        RETURN rolecall_internal.planned_steps(rolecall_internal.plan(v_document, v_passwords));
+        RETURN rolecall_internal.planned_steps(rolecall_internal.plan(run.document, run.passwords));
       END IF;
-      v_steps := rolecall_internal.attempt(v_document, v_passwords, v_known);
+      v_steps := rolecall_internal.attempt(run.document, run.passwords, v_known);
       PERFORM rolecall_internal.note_no_connect(v_steps);
       RETURN v_steps;
     EXCEPTION
@@ -14538,9 +14653,9 @@ BEGIN
 END
 $run$;
 
-COMMENT ON FUNCTION rolecall_internal.run(jsonb, boolean)
+COMMENT ON FUNCTION rolecall_internal.run(jsonb, jsonb, boolean)
   IS 'Establishes the desired state and returns the steps, as an array: it is called without a query';
-REVOKE ALL ON FUNCTION rolecall_internal.run(jsonb, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.run(jsonb, jsonb, boolean) FROM PUBLIC;
 
 -- sql/5-internal/run/run_apart.sql
 -- A role that cannot be changed, such as one that its own session has locked, keeps nobody from the others: it is a
@@ -14561,7 +14676,10 @@ BEGIN
   FOR v_position IN 0 .. v_count - 1 LOOP
     v_state := run_apart.states -> v_position;
     BEGIN
-      v_steps := v_steps || rolecall_internal.run(v_state -> 'state', run_apart.dry_run);
+      v_steps := v_steps || rolecall_internal.run(
+        rolecall_internal.masked((v_state -> 'state')),
+        rolecall_internal.passwords_of((v_state -> 'state')), run_apart.dry_run
+      );
     EXCEPTION
       WHEN insufficient_privilege OR lock_not_available THEN
         GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
@@ -14613,6 +14731,7 @@ DECLARE
   v_secret bytea;
   v_passwords jsonb;
   v_apart jsonb;
+  v_state jsonb;
   v_steps rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
   PERFORM rolecall_internal.check_coordinator();
@@ -14650,11 +14769,12 @@ BEGIN
       SELECT e.password, e.position, e.password ->> 'role' = ANY (v_others) AS is_apart
       FROM jsonb_array_elements(v_passwords) WITH ORDINALITY AS e(password, position)
     ) AS p;
+  v_state := rolecall_internal.joined(
+    run_reporting.others, rolecall_internal.reporting_state(run_reporting.definitions, v_passwords)
+  );
   v_steps := v_steps || rolecall_internal.run(
-    rolecall_internal.joined(
-      run_reporting.others, rolecall_internal.reporting_state(run_reporting.definitions, v_passwords)
-    ),
-    run_reporting.dry_run
+    rolecall_internal.masked(v_state),
+    rolecall_internal.passwords_of(v_state), run_reporting.dry_run
   );
   IF run_reporting.dry_run IS NOT TRUE
     AND EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation IN ('create_role', 'set_password'))
@@ -15274,12 +15394,10 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $statement_of$
 BEGIN
-  IF statement_of.change.password IS NULL THEN
-    RETURN statement_of.change.statement;
-  END IF;
   -- The mask ends the statement, so a role whose name looks like the mask does no harm.
-  RETURN format('%s%L', left(statement_of.change.statement, -length(quote_literal('********'))),
-                statement_of.change.password);
+  RETURN CASE WHEN statement_of.change.password IS NULL THEN statement_of.change.statement
+    ELSE format('%s%L', left(statement_of.change.statement, -length(quote_literal('********'))),
+                statement_of.change.password) END;
 END
 $statement_of$;
 
@@ -16897,7 +17015,7 @@ BEGIN
   PERFORM rolecall_internal.check_operator(add_operator.role_name);
   FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
     'operators', jsonb_build_array(jsonb_build_object('role', add_operator.role_name))
-  ), add_operator.dry_run) LOOP
+  ), '{}', add_operator.dry_run) LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -17211,11 +17329,14 @@ BEGIN
       PERFORM rolecall_internal.check_role_name(create_base_roles.default_role);
       PERFORM rolecall_internal.check_protected(create_base_roles.default_role);
     END IF;
+    IF rolecall_internal.is_established(v_state) THEN
+      RETURN;
+    END IF;
     PERFORM rolecall_internal.check_not_reporting(v_anonymous);
     PERFORM rolecall_internal.check_not_reporting(v_authenticated);
     PERFORM rolecall_internal.check_not_reporting(v_administrator);
     PERFORM rolecall_internal.note_default_role(v_state);
-    FOREACH v_step IN ARRAY rolecall_internal.run(v_state, create_base_roles.dry_run) LOOP
+    FOREACH v_step IN ARRAY rolecall_internal.run(v_state, '{}', create_base_roles.dry_run) LOOP
       RETURN NEXT v_step;
     END LOOP;
   END;
@@ -17302,7 +17423,7 @@ BEGIN
           'value', create_client_role.statement_timeout
         )
       )
-    ), create_client_role.dry_run) LOOP
+    ), '{}', create_client_role.dry_run) LOOP
       RETURN NEXT v_step;
     END LOOP;
   END;
@@ -17356,46 +17477,61 @@ BEGIN
         MESSAGE = 'the user and the administrator must have two different names';
     END IF;
     RAISE WARNING 'test users are for local development only: their default passwords are public';
-    PERFORM rolecall_internal.check_not_reporting(v_user);
-    PERFORM rolecall_internal.check_not_reporting(v_admin);
-    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-      'roles', jsonb_build_array(
-        jsonb_build_object(
-          'name', v_user,
-          'initial', '{"login":true}'::jsonb,
-          'password', create_test_users.app_password
+    DECLARE
+      v_document jsonb := jsonb_build_object(
+        'roles', jsonb_build_array(
+          jsonb_build_object(
+            'name', v_user,
+            'initial', '{"login":true}'::jsonb,
+            'password', CASE WHEN create_test_users.app_password IS NOT NULL THEN '********' END
+          ),
+          jsonb_build_object(
+            'name', v_admin,
+            'initial', '{"login":true}'::jsonb,
+            'password', CASE WHEN create_test_users.admin_password IS NOT NULL THEN '********' END
+          )
         ),
-        jsonb_build_object(
-          'name', v_admin,
-          'initial', '{"login":true}'::jsonb,
-          'password', create_test_users.admin_password
+        'memberships', jsonb_build_array(
+          jsonb_build_object(
+            'role', coalesce(rolecall_internal.recorded_name('anonymous', false), 'anonymous'),
+            'member', v_user
+          ),
+          jsonb_build_object(
+            'role', coalesce(rolecall_internal.recorded_name('authenticated', false), 'authenticated'),
+            'member', v_user
+          ),
+          jsonb_build_object(
+            'role', coalesce(rolecall_internal.recorded_name('anonymous', false), 'anonymous'),
+            'member', v_admin
+          ),
+          jsonb_build_object(
+            'role', coalesce(rolecall_internal.recorded_name('authenticated', false), 'authenticated'),
+            'member', v_admin
+          ),
+          jsonb_build_object(
+            'role', coalesce(rolecall_internal.recorded_name('administrator', false), 'administrator'),
+            'member', v_admin
+          )
         )
-      ),
-      'memberships', jsonb_build_array(
-        jsonb_build_object(
-          'role', coalesce(rolecall_internal.recorded_name('anonymous', false), 'anonymous'),
-          'member', v_user
-        ),
-        jsonb_build_object(
-          'role', coalesce(rolecall_internal.recorded_name('authenticated', false), 'authenticated'),
-          'member', v_user
-        ),
-        jsonb_build_object(
-          'role', coalesce(rolecall_internal.recorded_name('anonymous', false), 'anonymous'),
-          'member', v_admin
-        ),
-        jsonb_build_object(
-          'role', coalesce(rolecall_internal.recorded_name('authenticated', false), 'authenticated'),
-          'member', v_admin
-        ),
-        jsonb_build_object(
-          'role', coalesce(rolecall_internal.recorded_name('administrator', false), 'administrator'),
-          'member', v_admin
-        )
+      );
+      v_passwords jsonb := rolecall_internal.password_of(
+        v_admin, create_test_users.admin_password
       )
-    ), create_test_users.dry_run) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
+      || rolecall_internal.password_of(
+        v_user, create_test_users.app_password
+      );
+    BEGIN
+      IF rolecall_internal.is_established(v_document) THEN
+        RETURN;
+      END IF;
+      PERFORM rolecall_internal.check_not_reporting(v_user);
+      PERFORM rolecall_internal.check_not_reporting(v_admin);
+      FOREACH v_step IN ARRAY rolecall_internal.run(
+        v_document, v_passwords, create_test_users.dry_run
+      ) LOOP
+        RETURN NEXT v_step;
+      END LOOP;
+    END;
   END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
@@ -17439,28 +17575,40 @@ BEGIN
   IF create_user.use_locks THEN
     PERFORM pg_advisory_xact_lock(42, hashtext(create_user.username));
   END IF;
-  PERFORM rolecall_internal.check_not_reporting(create_user.username);
-  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-    'roles', jsonb_build_array(
-      jsonb_build_object(
-        'name', create_user.username,
-        'initial', '{"login":true}'::jsonb,
-        'password', create_user.password
-      )
-    ),
-    'memberships', jsonb_build_array(
-      jsonb_build_object(
-        'role', coalesce(rolecall_internal.recorded_name('anonymous', false), 'anonymous'),
-        'member', create_user.username
+  DECLARE
+    v_document jsonb := jsonb_build_object(
+      'roles', jsonb_build_array(
+        jsonb_build_object(
+          'name', create_user.username,
+          'initial', '{"login":true}'::jsonb,
+          'password', CASE WHEN create_user.password IS NOT NULL THEN '********' END
+        )
       ),
-      jsonb_build_object(
-        'role', coalesce(rolecall_internal.recorded_name('authenticated', false), 'authenticated'),
-        'member', create_user.username
+      'memberships', jsonb_build_array(
+        jsonb_build_object(
+          'role', coalesce(rolecall_internal.recorded_name('anonymous', false), 'anonymous'),
+          'member', create_user.username
+        ),
+        jsonb_build_object(
+          'role', coalesce(rolecall_internal.recorded_name('authenticated', false), 'authenticated'),
+          'member', create_user.username
+        )
       )
-    )
-  ), create_user.dry_run) LOOP
-    RETURN NEXT v_step;
-  END LOOP;
+    );
+    v_passwords jsonb := rolecall_internal.password_of(
+      create_user.username, create_user.password
+    );
+  BEGIN
+    IF rolecall_internal.is_established(v_document) THEN
+      RETURN;
+    END IF;
+    PERFORM rolecall_internal.check_not_reporting(create_user.username);
+    FOREACH v_step IN ARRAY rolecall_internal.run(
+      v_document, v_passwords, create_user.dry_run
+    ) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
+  END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -17518,19 +17666,31 @@ BEGIN
     IF create_user_with_grants.use_locks THEN
       PERFORM pg_advisory_xact_lock(42, hashtext(create_user_with_grants.username));
     END IF;
-    PERFORM rolecall_internal.check_not_reporting(create_user_with_grants.username);
-    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-      'roles', jsonb_build_array(
-        jsonb_build_object(
-          'name', create_user_with_grants.username,
-          'initial', '{"login":true}'::jsonb,
-          'password', create_user_with_grants.password
-        )
-      ),
-      'memberships', v_memberships
-    ), create_user_with_grants.dry_run) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
+    DECLARE
+      v_document jsonb := jsonb_build_object(
+        'roles', jsonb_build_array(
+          jsonb_build_object(
+            'name', create_user_with_grants.username,
+            'initial', '{"login":true}'::jsonb,
+            'password', CASE WHEN create_user_with_grants.password IS NOT NULL THEN '********' END
+          )
+        ),
+        'memberships', v_memberships
+      );
+      v_passwords jsonb := rolecall_internal.password_of(
+        create_user_with_grants.username, create_user_with_grants.password
+      );
+    BEGIN
+      IF rolecall_internal.is_established(v_document) THEN
+        RETURN;
+      END IF;
+      PERFORM rolecall_internal.check_not_reporting(create_user_with_grants.username);
+      FOREACH v_step IN ARRAY rolecall_internal.run(
+        v_document, v_passwords, create_user_with_grants.dry_run
+      ) LOOP
+        RETURN NEXT v_step;
+      END LOOP;
+    END;
   END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
@@ -17648,7 +17808,7 @@ BEGIN
     -- What a policy has left on the role for other databases is no row.
     PERFORM rolecall_internal.run(jsonb_build_object(
       'marks', jsonb_build_array(jsonb_build_object('role', forget.role_name))
-    ), false);
+    ), '{}', false);
   END IF;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
@@ -17786,7 +17946,7 @@ BEGIN
         'set', grant_role.set_option
       )
     )
-  ), grant_role.dry_run) LOOP
+  ), '{}', grant_role.dry_run) LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -17884,7 +18044,7 @@ BEGIN
         'state', CASE WHEN lock_user.terminate_sessions THEN 'absent' END
       )
     )
-  ), lock_user.dry_run) LOOP
+  ), '{}', lock_user.dry_run) LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -18156,7 +18316,7 @@ BEGIN
   PERFORM rolecall_internal.check_no_operators_of(remove_operator.role_name);
   FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
     'operators', jsonb_build_array(jsonb_build_object('role', remove_operator.role_name, 'state', 'absent'))
-  ), remove_operator.dry_run) LOOP
+  ), '{}', remove_operator.dry_run) LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -18212,7 +18372,7 @@ BEGIN
         'terminate_sessions', remove_user.terminate_sessions
       )
     )
-  ), remove_user.dry_run) LOOP
+  ), '{}', remove_user.dry_run) LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -18346,7 +18506,7 @@ BEGIN
         'state', 'absent'
       )
     )
-  ), revoke_role.dry_run) LOOP
+  ), '{}', revoke_role.dry_run) LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -18605,10 +18765,12 @@ BEGIN
     'passwords', jsonb_build_array(
       jsonb_build_object(
         'role', set_password.username,
-        'password', set_password.password,
+        'password', CASE WHEN set_password.password IS NOT NULL THEN '********' END,
         'valid_until', set_password.valid_until
       )
     )
+  ), rolecall_internal.password_of(
+    set_password.username, set_password.password
   ), set_password.dry_run) LOOP
     RETURN NEXT v_step;
   END LOOP;
@@ -18810,7 +18972,7 @@ BEGIN
         'protected', true
       )
     )
-  ), unlock_user.dry_run) LOOP
+  ), '{}', unlock_user.dry_run) LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -18915,7 +19077,7 @@ BEGIN
         'state', CASE WHEN watch_new_tables.enable THEN 'present' ELSE 'absent' END
       )
     )
-  ), watch_new_tables.dry_run) LOOP
+  ), '{}', watch_new_tables.dry_run) LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -19096,7 +19258,7 @@ BEGIN
     CROSS JOIN aclexplode(o.acl) AS a
     WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch') AND a.grantee <> o.owner
   ) AS g(name, statement)
-    WHERE g.name = ANY ('{rolecall_internal.audit_columns,rolecall_internal.audit_dblink,rolecall_internal.audit_functions,rolecall_internal.audit_principals,rolecall_internal.audit_reading,rolecall_internal.audit_roles,rolecall_internal.audit_schemas,rolecall_internal.audit_search_path,rolecall_internal.audit_shards,rolecall_internal.audit_tables,rolecall_internal.audit_takers,rolecall_internal.audit_withheld,rolecall_internal.bypassrls_refusal,rolecall_internal.held_otherwise,rolecall_internal.is_worth_taking,rolecall_internal.pinned_by,rolecall_internal.plan_roles,rolecall_internal.renew_records,rolecall_internal.reported}'::text[]);
+    WHERE g.name = ANY ('{rolecall_internal.audit_columns,rolecall_internal.audit_dblink,rolecall_internal.audit_functions,rolecall_internal.audit_principals,rolecall_internal.audit_reading,rolecall_internal.audit_roles,rolecall_internal.audit_schemas,rolecall_internal.audit_search_path,rolecall_internal.audit_shards,rolecall_internal.audit_tables,rolecall_internal.audit_takers,rolecall_internal.audit_withheld,rolecall_internal.bypassrls_refusal,rolecall_internal.held_otherwise,rolecall_internal.is_worth_taking,rolecall_internal.pinned_by,rolecall_internal.plan_roles,rolecall_internal.renew_records,rolecall_internal.reported,rolecall_internal.run}'::text[]);
 
   DROP FUNCTION rolecall_internal.audit_columns(rolecall_internal.principal[], oid[]);
 
@@ -19135,6 +19297,8 @@ BEGIN
   DROP FUNCTION rolecall_internal.renew_records(jsonb);
 
   DROP FUNCTION rolecall_internal.reported(rolecall.step, rolecall.step[]);
+
+  DROP FUNCTION rolecall_internal.run(jsonb, boolean);
 
 ALTER TYPE rolecall_internal.principal ADD ATTRIBUTE audited oid, ADD ATTRIBUTE usable oid[];
 COMMENT ON TYPE rolecall_internal.principal
@@ -19683,7 +19847,10 @@ BEGIN
   PERFORM rolecall_internal.note_unmatched_exceptions(v_state -> 'privileges');
   PERFORM rolecall_internal.note_default_role(v_state);
   IF v_reports IS NULL THEN
-    v_steps := rolecall_internal.run(v_state, apply_policy.dry_run);
+    v_steps := rolecall_internal.run(
+      rolecall_internal.masked(v_state),
+      rolecall_internal.passwords_of(v_state), apply_policy.dry_run
+    );
   ELSE
     PERFORM rolecall_internal.check_read_access(v_reports);
     PERFORM rolecall_internal.warn_about_readers(v_reports);
@@ -19698,7 +19865,10 @@ BEGIN
       PERFORM rolecall_internal.lock_reporting_secret(rolecall_internal.is_rotation_due(v_rotate_after));
     END IF;
     -- Owners of what the reporting roles read can be roles of the policy.
-    v_steps := rolecall_internal.run(v_state, apply_policy.dry_run)
+    v_steps := rolecall_internal.run(
+      rolecall_internal.masked(v_state),
+      rolecall_internal.passwords_of(v_state), apply_policy.dry_run
+    )
       || rolecall_internal.run_reporting(v_reports, '{}', v_rotate_after, false, apply_policy.dry_run);
   END IF;
   IF apply_policy.dry_run IS NOT TRUE THEN
@@ -21547,23 +21717,17 @@ DECLARE
   v_grantable jsonb := jsonb_path_query_array(check_document.document, '$.memberships[*].role');
 BEGIN
   PERFORM rolecall_internal.check_role_name(n.name)
-  FROM jsonb_array_elements_text(v_names) AS n(name) WHERE (
-    n.name IS NULL
-    OR octet_length(n.name) NOT BETWEEN 1 AND 63
-    OR n.name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
-    OR starts_with(n.name, 'pg_')
-  );
-  PERFORM rolecall_internal.check_role_name(n.name)
-  FROM jsonb_array_elements_text(v_grantable) AS n(name)
+  FROM jsonb_array_elements_text(v_names || v_grantable) WITH ORDINALITY AS n(name, position)
   WHERE (
     n.name IS NULL
     OR octet_length(n.name) NOT BETWEEN 1 AND 63
     OR n.name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
     OR starts_with(n.name, 'pg_')
-  ) AND NOT coalesce((
-    starts_with(n.name, 'pg_') AND octet_length(n.name) <= 63
-    AND to_regrole(quote_ident(n.name)) IS NOT NULL
-  ), false);
+  )
+    AND NOT (n.position > jsonb_array_length(v_names) AND coalesce((
+      starts_with(n.name, 'pg_') AND octet_length(n.name) <= 63
+      AND to_regrole(quote_ident(n.name)) IS NOT NULL
+    ), false));
   IF check_document.document @? '$.*[*] ? (@.password == "")' THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
@@ -22421,12 +22585,54 @@ COMMENT ON FUNCTION rolecall_internal.expired_users()
      'them';
 REVOKE ALL ON FUNCTION rolecall_internal.expired_users() FROM PUBLIC;
 
+-- Mostly there was none, and one look tells.
 CREATE OR REPLACE FUNCTION rolecall_internal.forget_earlier(name jsonb) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $forget_earlier$
 DECLARE
   v_role oid := to_regrole(quote_ident(forget_earlier.name #>> '{}'))::oid;
+BEGIN
+  IF EXISTS (
+    SELECT
+    FROM (
+      -- The role comes first in a key. Of the values in jsonb null is less than every string, and true is greater;
+      -- of arrays a longer one is greater than a shorter one.
+      SELECT p.*
+      FROM (
+        VALUES (jsonb_build_array(forget_earlier.name), jsonb_build_array(forget_earlier.name)),
+               (jsonb_build_array(forget_earlier.name, NULL), jsonb_build_array(forget_earlier.name, true)),
+               (jsonb_build_array(forget_earlier.name, NULL, NULL),
+                jsonb_build_array(forget_earlier.name, true, true))
+      ) AS k(least, greatest)
+      CROSS JOIN LATERAL (
+        SELECT p.* FROM rolecall_internal.resource AS p
+        WHERE p.key BETWEEN k.least AND k.greatest
+          AND p.section IN (
+            'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
+          )
+        OFFSET 0 -- By the index, which would else be read as a whole.
+      ) AS p
+      WHERE jsonb_typeof(p.resource) = 'object'
+      UNION ALL
+      SELECT p.* FROM rolecall_internal.resource AS p
+      WHERE p.section = 'memberships' AND p.key -> 1 = forget_earlier.name AND jsonb_typeof(p.resource) = 'object'
+    ) AS p
+    WHERE v_role <> p.roles[CASE WHEN p.key -> 0 = forget_earlier.name THEN 1 ELSE 2 END]
+  ) THEN
+    PERFORM rolecall_internal.forget_others(forget_earlier.name, v_role);
+  END IF;
+END
+$forget_earlier$;
+
+COMMENT ON FUNCTION rolecall_internal.forget_earlier(jsonb)
+  IS 'Forgets what was asked for about an earlier role of that name, which is gone or has another name by now';
+
+CREATE FUNCTION rolecall_internal.forget_others(name jsonb, role_oid oid) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $forget_others$
+DECLARE
   v_here oid := (
     -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
@@ -22443,31 +22649,28 @@ DECLARE
         -- of arrays a longer one is greater than a shorter one.
         SELECT p.*
         FROM (
-          VALUES (jsonb_build_array(forget_earlier.name), jsonb_build_array(forget_earlier.name)),
-                 (jsonb_build_array(forget_earlier.name, NULL), jsonb_build_array(forget_earlier.name, true)),
-                 (jsonb_build_array(forget_earlier.name, NULL, NULL),
-                  jsonb_build_array(forget_earlier.name, true, true))
+          VALUES (jsonb_build_array(forget_others.name), jsonb_build_array(forget_others.name)),
+                 (jsonb_build_array(forget_others.name, NULL), jsonb_build_array(forget_others.name, true)),
+                 (jsonb_build_array(forget_others.name, NULL, NULL),
+                  jsonb_build_array(forget_others.name, true, true))
         ) AS k(least, greatest)
         CROSS JOIN LATERAL (
           SELECT p.* FROM rolecall_internal.resource AS p
           WHERE p.key BETWEEN k.least AND k.greatest
             AND p.section IN (
               'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
-            ) AND p.section <> 'roles'
+            )AND p.section <> 'roles'
           OFFSET 0 -- By the index, which would else be read as a whole.
         ) AS p
         WHERE jsonb_typeof(p.resource) = 'object'
         UNION ALL
         SELECT p.* FROM rolecall_internal.resource AS p
-        WHERE p.section = 'memberships' AND p.key -> 1 = forget_earlier.name AND jsonb_typeof(p.resource) = 'object'
+        WHERE p.section = 'memberships' AND p.key -> 1 = forget_others.name AND jsonb_typeof(p.resource) = 'object'
       ) AS p
       ORDER BY p.section, p.key, p.recorded_at DESC
     ) AS p
-    WHERE p.resource IS NOT NULL AND p.made_in = (
-      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-    )
-      AND v_role <> p.roles[CASE WHEN p.key -> 0 = forget_earlier.name THEN 1 ELSE 2 END]
+    WHERE p.resource IS NOT NULL AND p.made_in = v_here
+      AND forget_others.role_oid <> p.roles[CASE WHEN p.key -> 0 = forget_others.name THEN 1 ELSE 2 END]
   );
   v_renamed text;
 BEGIN
@@ -22475,15 +22678,12 @@ BEGIN
     -- By its name of today, which an older snapshot does not show: the HINT removes that role.
     SELECT r.name FROM rolecall_internal.resource AS p
     CROSS JOIN LATERAL (SELECT pg_get_userbyid(p.roles[1])::text OFFSET 0) AS r(name)
-    WHERE p.section = 'roles' AND p.key = jsonb_build_array(forget_earlier.name) AND p.made_in = (
-      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-    )
-      AND p.roles[1] <> v_role AND to_regrole(quote_ident(r.name))::oid = p.roles[1]
+    WHERE p.section = 'roles' AND p.key = jsonb_build_array(forget_others.name) AND p.made_in = v_here
+      AND p.roles[1] <> forget_others.role_oid AND to_regrole(quote_ident(r.name))::oid = p.roles[1]
   LOOP
     RAISE WARNING USING
       MESSAGE = format('the earlier role "%s" is now called "%s", and what was recorded about it is forgotten',
-                       forget_earlier.name #>> '{}', v_renamed),
+                       forget_others.name #>> '{}', v_renamed),
       DETAIL = 'It keeps its password and its privileges.',
       HINT = format('If it is not wanted: SELECT * FROM rolecall.remove_user(%L, drop_owned => true)', v_renamed);
   END LOOP;
@@ -22492,10 +22692,11 @@ BEGIN
     PERFORM rolecall_internal.remove_superseded(v_gone);
   END IF;
 END
-$forget_earlier$;
+$forget_others$;
 
-COMMENT ON FUNCTION rolecall_internal.forget_earlier(jsonb)
-  IS 'Forgets what was asked for about an earlier role of that name, which is gone or has another name by now';
+COMMENT ON FUNCTION rolecall_internal.forget_others(jsonb, oid)
+  IS 'Forgets what was asked for about other roles of a name than the one that has it now';
+REVOKE ALL ON FUNCTION rolecall_internal.forget_others(jsonb, oid) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.forget_role(role_name text, dry_run boolean) RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -22992,96 +23193,117 @@ AS $has_recorded_shape$
 DECLARE
   r jsonb := has_recorded_shape.resource;
 BEGIN
-  RETURN jsonb_typeof(r) = 'object' AND CASE has_recorded_shape.section
-    WHEN 'base_roles'
-      THEN r - '{key,name}'::text[] = '{}'
-           AND r @? '$ ? ((@."key".type() == "string") && (!exists(@."name") || @."name".type() == '
-           '"string"))'
-    WHEN 'roles'
-      THEN r - '{name,attributes,initial,connection_limit,valid_until,protected}'::text[] = '{}'
-           AND r @? '$ ? ((@."name".type() == "string") && (!exists(@."attributes") || '
-           '@."attributes".type() == "object" && '
-           '!(@."attributes"."connection_limit".type() != "number")
-                 && '
-           '!exists(@."attributes"."connection_limit" ? (!(@.type() == "number" && @ >= -1 '
-           '&& @ < 2147483648 && @.floor() == @)))
-                 && '
-           '!(@."attributes"."valid_until".type() != "string")
-                 && '
-           '!exists(@."attributes".keyvalue() ? (@."value".type() != "boolean"
-                   && '
-           '@.key != "connection_limit" && @.key != "valid_until"))) && '
-           '(!exists(@."initial") || @."initial".type() == "object" && '
-           '!(@."initial"."connection_limit".type() != "number")
-                 && '
-           '!exists(@."initial"."connection_limit" ? (!(@.type() == "number" && @ >= -1 && '
-           '@ < 2147483648 && @.floor() == @)))
-                 && '
-           '!(@."initial"."valid_until".type() != "string")
-                 && '
-           '!exists(@."initial".keyvalue() ? (@."value".type() != "boolean"
-                   && '
-           '@.key != "connection_limit" && @.key != "valid_until"))) && '
-           '(!exists(@."connection_limit") || @."connection_limit".type() == "number" && '
-           '@."connection_limit" >= -1 && @."connection_limit" < 2147483648 && '
-           '@."connection_limit".floor() == @."connection_limit") && '
-           '(!exists(@."valid_until") || @."valid_until".type() == "string") && '
-           '(!exists(@."protected") || @."protected".type() == "boolean"))'
-    WHEN 'comments'
-      THEN r - '{role,comment}'::text[] = '{}'
-           AND r @? '$ ? ((@."role".type() == "string") && (@."comment".type() == "string"))'
-    WHEN 'memberships'
-      THEN r - '{member,role,admin,inherit,set}'::text[] = '{}'
-           AND r @? '$ ? ((@."member".type() == "string") && (@."role".type() == "string") && '
-           '(!exists(@."admin") || @."admin".type() == "boolean") && (!exists(@."inherit") '
-           '|| @."inherit".type() == "boolean") && (!exists(@."set") || @."set".type() == '
-           '"boolean"))'
-    WHEN 'settings'
-      THEN r - '{role,name,value,here,alone}'::text[] = '{}'
-           AND r @? '$ ? ((@."role".type() == "string") && (@."name".type() == "string") && '
-           '(@."value".type() == "string" || @."value".type() == "array" && '
-           '!(@."value"[*].type() != "string")) && (!exists(@."here") || @."here".type() '
-           '== "boolean") && (!exists(@."alone") || @."alone".type() == "boolean"))'
-    WHEN 'declared'
-      THEN r - '{role,exact,made}'::text[] = '{}'
-           AND r @? '$ ? ((@."role".type() == "string") && (!exists(@."exact") || @."exact".type() '
-           '== "boolean") && (!exists(@."made") || @."made".type() == "boolean"))'
-    WHEN 'schemas'
-      THEN r - '{name,owner}'::text[] = '{}'
-           AND r @? '$ ? ((@."name".type() == "string") && (!exists(@."owner") || @."owner".type() '
-           '== "string"))'
-    WHEN 'privileges'
-      THEN r - '{role,privilege,target,grantable,revoked,caller}'::text[] = '{}'
-           AND r @? '$ ? ((!exists(@."role") || @."role".type() == "string") && '
-           '(@."privilege".type() == "string") && (@."target".type() == "object" && '
-           '@."target"."kind".type() == "string" && @."target"."means".type() == "string"
-            '
-           '     && !exists(@."target".keyvalue() ? (@.key != "scope" && @."value".type() '
-           '!= "string"))
-                 && !(@."target"."scope".type() != "object") && '
-           '!(@."target"."scope".*.type() != "array")
-                 && '
-           '!(@."target"."scope".*[*].type() != "string")) && (!exists(@."grantable") || '
-           '@."grantable".type() == "boolean") && (!exists(@."revoked") || '
-           '@."revoked".type() == "boolean") && (!exists(@."caller") || @."caller".type() '
-           '== "string"))'
-    WHEN 'read_access'
-      THEN r - '{role,schemas,withheld,owners,caller,search_path}'::text[] = '{}'
-           AND r @? '$ ? ((@."role".type() == "string") && (@."schemas".type() == "array" && '
-           '!(@."schemas"[*].type() != "string")) && (@."withheld".type() == "array" && '
-           '!(@."withheld"[*].type() != "string")) && (!exists(@."owners") || '
-           '@."owners".type() == "array" && !(@."owners"[*].type() != "string")) && '
-           '(!exists(@."caller") || @."caller".type() == "string") && '
-           '(!exists(@."search_path") || @."search_path".type() == "array" && '
-           '!(@."search_path"[*].type() != "string")))'
-    WHEN 'watch'
-      THEN r - '{key,state}'::text[] = '{}'
-           AND r @? '$ ? ((@."key".type() == "string") && (!exists(@."state") || @."state".type() '
-           '== "string"))'
-    WHEN 'operators'
-      THEN r - '{role}'::text[] = '{}'
-           AND r @? '$ ? ((@."role".type() == "string"))'
-    ELSE false END;
+  IF has_recorded_shape.section = 'roles' THEN
+    RETURN jsonb_typeof(r) = 'object'
+      AND r - '{name,attributes,initial,connection_limit,valid_until,protected}'::text[] = '{}'
+      AND r @? '$ ? ((@."name".type() == "string") && (!exists(@."attributes") || '
+      '@."attributes".type() == "object" && '
+      '!(@."attributes"."connection_limit".type() != "number")
+            && '
+      '!exists(@."attributes"."connection_limit" ? (!(@.type() == "number" && @ >= -1 '
+      '&& @ < 2147483648 && @.floor() == @)))
+            && '
+      '!(@."attributes"."valid_until".type() != "string")
+            && '
+      '!exists(@."attributes".keyvalue() ? (@."value".type() != "boolean"
+              && '
+      '@.key != "connection_limit" && @.key != "valid_until"))) && '
+      '(!exists(@."initial") || @."initial".type() == "object" && '
+      '!(@."initial"."connection_limit".type() != "number")
+            && '
+      '!exists(@."initial"."connection_limit" ? (!(@.type() == "number" && @ >= -1 && '
+      '@ < 2147483648 && @.floor() == @)))
+            && '
+      '!(@."initial"."valid_until".type() != "string")
+            && '
+      '!exists(@."initial".keyvalue() ? (@."value".type() != "boolean"
+              && '
+      '@.key != "connection_limit" && @.key != "valid_until"))) && '
+      '(!exists(@."connection_limit") || @."connection_limit".type() == "number" && '
+      '@."connection_limit" >= -1 && @."connection_limit" < 2147483648 && '
+      '@."connection_limit".floor() == @."connection_limit") && '
+      '(!exists(@."valid_until") || @."valid_until".type() == "string") && '
+      '(!exists(@."protected") || @."protected".type() == "boolean"))';
+  END IF;
+  IF has_recorded_shape.section = 'memberships' THEN
+    RETURN jsonb_typeof(r) = 'object'
+      AND r - '{member,role,admin,inherit,set}'::text[] = '{}'
+      AND r @? '$ ? ((@."member".type() == "string") && (@."role".type() == "string") && '
+      '(!exists(@."admin") || @."admin".type() == "boolean") && (!exists(@."inherit") '
+      '|| @."inherit".type() == "boolean") && (!exists(@."set") || @."set".type() == '
+      '"boolean"))';
+  END IF;
+  IF has_recorded_shape.section = 'base_roles' THEN
+    RETURN jsonb_typeof(r) = 'object'
+      AND r - '{key,name}'::text[] = '{}'
+      AND r @? '$ ? ((@."key".type() == "string") && (!exists(@."name") || @."name".type() == '
+      '"string"))';
+  END IF;
+  IF has_recorded_shape.section = 'comments' THEN
+    RETURN jsonb_typeof(r) = 'object'
+      AND r - '{role,comment}'::text[] = '{}'
+      AND r @? '$ ? ((@."role".type() == "string") && (@."comment".type() == "string"))';
+  END IF;
+  IF has_recorded_shape.section = 'settings' THEN
+    RETURN jsonb_typeof(r) = 'object'
+      AND r - '{role,name,value,here,alone}'::text[] = '{}'
+      AND r @? '$ ? ((@."role".type() == "string") && (@."name".type() == "string") && '
+      '(@."value".type() == "string" || @."value".type() == "array" && '
+      '!(@."value"[*].type() != "string")) && (!exists(@."here") || @."here".type() '
+      '== "boolean") && (!exists(@."alone") || @."alone".type() == "boolean"))';
+  END IF;
+  IF has_recorded_shape.section = 'declared' THEN
+    RETURN jsonb_typeof(r) = 'object'
+      AND r - '{role,exact,made}'::text[] = '{}'
+      AND r @? '$ ? ((@."role".type() == "string") && (!exists(@."exact") || @."exact".type() '
+      '== "boolean") && (!exists(@."made") || @."made".type() == "boolean"))';
+  END IF;
+  IF has_recorded_shape.section = 'schemas' THEN
+    RETURN jsonb_typeof(r) = 'object'
+      AND r - '{name,owner}'::text[] = '{}'
+      AND r @? '$ ? ((@."name".type() == "string") && (!exists(@."owner") || @."owner".type() '
+      '== "string"))';
+  END IF;
+  IF has_recorded_shape.section = 'privileges' THEN
+    RETURN jsonb_typeof(r) = 'object'
+      AND r - '{role,privilege,target,grantable,revoked,caller}'::text[] = '{}'
+      AND r @? '$ ? ((!exists(@."role") || @."role".type() == "string") && '
+      '(@."privilege".type() == "string") && (@."target".type() == "object" && '
+      '@."target"."kind".type() == "string" && @."target"."means".type() == "string"
+       '
+      '     && !exists(@."target".keyvalue() ? (@.key != "scope" && @."value".type() '
+      '!= "string"))
+            && !(@."target"."scope".type() != "object") && '
+      '!(@."target"."scope".*.type() != "array")
+            && '
+      '!(@."target"."scope".*[*].type() != "string")) && (!exists(@."grantable") || '
+      '@."grantable".type() == "boolean") && (!exists(@."revoked") || '
+      '@."revoked".type() == "boolean") && (!exists(@."caller") || @."caller".type() '
+      '== "string"))';
+  END IF;
+  IF has_recorded_shape.section = 'read_access' THEN
+    RETURN jsonb_typeof(r) = 'object'
+      AND r - '{role,schemas,withheld,owners,caller,search_path}'::text[] = '{}'
+      AND r @? '$ ? ((@."role".type() == "string") && (@."schemas".type() == "array" && '
+      '!(@."schemas"[*].type() != "string")) && (@."withheld".type() == "array" && '
+      '!(@."withheld"[*].type() != "string")) && (!exists(@."owners") || '
+      '@."owners".type() == "array" && !(@."owners"[*].type() != "string")) && '
+      '(!exists(@."caller") || @."caller".type() == "string") && '
+      '(!exists(@."search_path") || @."search_path".type() == "array" && '
+      '!(@."search_path"[*].type() != "string")))';
+  END IF;
+  IF has_recorded_shape.section = 'watch' THEN
+    RETURN jsonb_typeof(r) = 'object'
+      AND r - '{key,state}'::text[] = '{}'
+      AND r @? '$ ? ((@."key".type() == "string") && (!exists(@."state") || @."state".type() '
+      '== "string"))';
+  END IF;
+  IF has_recorded_shape.section = 'operators' THEN
+    RETURN jsonb_typeof(r) = 'object'
+      AND r - '{role}'::text[] = '{}'
+      AND r @? '$ ? ((@."role".type() == "string"))';
+  END IF;
+  RETURN false;
 END
 $has_recorded_shape$;
 
@@ -23657,79 +23879,80 @@ COMMENT ON FUNCTION rolecall_internal.is_about_roles(text)
   IS 'Whether an operation requires CREATEROLE, or from 16 on ADMIN OPTION';
 
 -- It knows roles, base roles, and memberships without options, and only what is simple about them: a record that is
--- not acted on, say, is for the plan.
+-- not acted on, or a reporting role, say, is for what comes after it. Which functions begin with it, `established()`
+-- says.
 CREATE FUNCTION rolecall_internal.is_established(document jsonb) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $is_established$
-DECLARE
-  v_section text;
-  v_list jsonb;
-  v_resource jsonb;
-  v_role oid;
-  v_member oid;
-  v_key jsonb;
-  v_entry rolecall_internal.resource;
 BEGIN
-  IF is_established.document - '{roles,memberships,base_roles}'::text[] <> '{}' THEN
+  -- A new user is told without the query, which would have to be planned.
+  IF to_regrole(quote_ident(is_established.document #>> '{roles,0,name}')) IS NULL THEN
     RETURN false;
   END IF;
-  FOREACH v_section IN ARRAY '{roles,memberships,base_roles}'::text[] LOOP
-    v_list := coalesce(is_established.document -> v_section, '[]');
-    FOR v_position IN 0 .. jsonb_array_length(v_list) - 1 LOOP
-      v_resource := jsonb_strip_nulls(v_list -> v_position);
-      v_role := to_regrole(quote_ident(coalesce(v_resource ->> 'role', v_resource ->> 'name')))::oid;
-      IF v_role IS NULL OR v_resource ?| '{state,admin,inherit,set,recorded}' THEN
-        RETURN false;
-      END IF;
-      IF v_section = 'memberships' THEN
-        v_member := to_regrole(quote_ident(v_resource ->> 'member'))::oid;
-        IF NOT EXISTS (
-          SELECT FROM pg_auth_members AS m WHERE m.member = v_member AND m.roleid = v_role AND (
+  RETURN NOT EXISTS (
+    SELECT
+    FROM jsonb_each(is_established.document) AS s(section, resources)
+    CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS e(given)
+    CROSS JOIN LATERAL (
+      SELECT jsonb_strip_nulls(e.given) - '{password,note,says}'::text[],
+             to_regrole(quote_ident(coalesce(e.given ->> 'role', e.given ->> 'name')))::oid,
+             to_regrole(quote_ident(e.given ->> 'member'))::oid
+      OFFSET 0 -- Each is worked out once, not wherever it is used.
+    ) AS r(resource, role, member)
+    WHERE NOT coalesce(
+      r.role IS NOT NULL AND CASE
+        WHEN s.section = 'memberships' THEN EXISTS (
+          SELECT FROM pg_auth_members AS m WHERE m.member = r.member AND m.roleid = r.role AND (
             NOT to_jsonb(m) ? 'set_option'
             OR to_jsonb(m) @> '{"inherit_option": true}' OR to_jsonb(m) @> '{"set_option": true}'
           )
-        ) OR EXISTS (
+        ) AND NOT EXISTS (
           SELECT FROM rolecall_internal.resource AS p WHERE p.section = 'settings'
-          AND p.key IN (jsonb_build_array((v_resource -> 'role'), 'statement_timeout'),
-                        jsonb_build_array((v_resource -> 'role'), 'statement_timeout', true))
-        ) THEN
-          RETURN false;
-        END IF;
-      ELSIF v_resource ? 'attributes' THEN
-        IF ((v_resource ->> 'name') IN (current_user, session_user) OR has_table_privilege(
-          v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
-        )) OR v_resource @> '{"attributes": {"login": true}}' THEN
-          RETURN false;
-        END IF;
-        IF NOT EXISTS (
-          SELECT FROM pg_roles AS a WHERE a.oid = v_role AND jsonb_build_object(
+          AND p.key IN (jsonb_build_array((r.resource -> 'role'), 'statement_timeout'),
+                        jsonb_build_array((r.resource -> 'role'), 'statement_timeout', true))
+        )
+        WHEN r.resource ? 'attributes' THEN EXISTS (
+          SELECT FROM pg_roles AS a WHERE a.oid = r.role AND jsonb_build_object(
             'superuser', a.rolsuper, 'createdb', a.rolcreatedb, 'createrole', a.rolcreaterole, 'inherit', a.rolinherit,
             'login', a.rolcanlogin, 'replication', a.rolreplication, 'bypassrls', a.rolbypassrls
-          ) @> (v_resource -> 'attributes')
-        ) THEN
-          RETURN false;
-        END IF;
-      END IF;
-      v_key := rolecall_internal.record_key(v_section, v_resource);
-      SELECT p.* INTO v_entry FROM rolecall_internal.resource AS p
-      WHERE p.section = v_section AND p.key = v_key ORDER BY p.recorded_at DESC LIMIT 1;
-      IF NOT coalesce(v_entry.sqlstate IS NULL AND (
-        v_entry.resource @> (v_resource - '{password,note,says}'::text[])
-        AND (v_section <> 'base_roles' OR v_entry.resource = v_resource)
+          ) @> (r.resource -> 'attributes')
+        ) AND NOT ((r.resource ->> 'name') IN (current_user, session_user) OR has_table_privilege(
+          r.role, 'pg_catalog.pg_authid', 'TRUNCATE'
+        ))
+        ELSE true
+      END AND EXISTS (
+        SELECT
+        FROM (
+          SELECT p.sqlstate, p.resource, p.roles FROM rolecall_internal.resource AS p
+          WHERE p.section = s.section AND p.key = CASE
+            WHEN s.section IN ('base_roles')
+              THEN jsonb_build_array(r.resource -> 'key')
+            WHEN s.section IN ('roles')
+              THEN jsonb_build_array(r.resource -> 'name')
+            WHEN s.section IN ('memberships')
+              THEN jsonb_build_array(r.resource -> 'member', r.resource -> 'role')
+          END
+          ORDER BY p.recorded_at DESC LIMIT 1
+        ) AS p
+        WHERE p.resource @> r.resource AND (s.section <> 'base_roles' OR p.resource = r.resource)
+          AND (
+            p.sqlstate IS NULL AND (p.roles IS NULL OR p.roles = array_remove(ARRAY[r.member, r.role], NULL))
+            AND has_table_privilege(
+              r.role, 'pg_catalog.pg_authid', 'TRUNCATE'
+            ) IS NOT TRUE
+          )
+      ) AND NOT EXISTS (
+        SELECT FROM rolecall_internal.resource AS p
+        WHERE p.section = 'read_access'
+          AND p.key = jsonb_build_array(coalesce(r.resource -> 'member', r.resource -> 'name'))
       ), false)
-        OR rolecall_internal.refusal(v_entry) IS NOT NULL
-      THEN
-        RETURN false;
-      END IF;
-    END LOOP;
-  END LOOP;
-  RETURN true;
+  );
 END
 $is_established$;
 
 COMMENT ON FUNCTION rolecall_internal.is_established(jsonb)
-  IS 'Whether all that a call asks for is there and recorded, found out role by role without a plan; false tells '
+  IS 'Whether all that a call asks for is there and recorded, found out by one query and without a plan; false tells '
      'nothing';
 REVOKE ALL ON FUNCTION rolecall_internal.is_established(jsonb) FROM PUBLIC;
 
@@ -24361,6 +24584,25 @@ COMMENT ON FUNCTION rolecall_internal.nearest_key(text, text)
   IS 'The key of a shape that is most like another one; null where none is';
 REVOKE ALL ON FUNCTION rolecall_internal.nearest_key(text, text) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.newest_record(section text, key jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $newest_record$
+DECLARE
+  v_entry rolecall_internal.resource;
+BEGIN
+  SELECT r.* INTO v_entry FROM rolecall_internal.resource AS r
+  WHERE r.section = newest_record.section AND r.key = newest_record.key ORDER BY r.recorded_at DESC LIMIT 1;
+  IF v_entry.resource IS NOT NULL AND rolecall_internal.refusal(v_entry) IS NULL THEN
+    RETURN v_entry.resource;
+  END IF;
+  RETURN NULL;
+END
+$newest_record$;
+
+COMMENT ON FUNCTION rolecall_internal.newest_record(text, jsonb)
+  IS 'The newest record of a resource; null where there is none, or it is not acted on';
+
 -- What such a role owns is nobody's to drop: it is in the way. Its privileges end with it.
 CREATE FUNCTION rolecall_internal.no_longer_named(policy jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -24901,6 +25143,34 @@ COMMENT ON FUNCTION rolecall_internal.parameter_takers(oid, text, text)
   IS 'Those who could take through a role a privilege on a parameter, and do not have it; nulls where there is nobody';
 REVOKE ALL ON FUNCTION rolecall_internal.parameter_takers(oid, text, text) FROM PUBLIC;
 
+CREATE FUNCTION rolecall_internal.password_of(role_name text, password text) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $password_of$
+BEGIN
+  IF password_of.password = '' OR (
+    password_of.password COLLATE "C" ~ '^md5[0-9a-f]{32}$'
+    OR starts_with(password_of.password COLLATE "C", 'SCRAM-SHA-256$')
+      AND NOT rolecall_internal.is_scram_verifier(password_of.password)
+  ) THEN
+    PERFORM rolecall_internal.check_role_name(password_of.role_name); -- It comes first where both are wrong.
+    IF password_of.password = '' THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = 'password must not be empty',
+        HINT = 'Use null for a role without a password.';
+    END IF;
+    PERFORM rolecall_internal.refuse_hash();
+  END IF;
+  RETURN CASE WHEN password_of.password IS NULL THEN '{}'
+              ELSE jsonb_build_object(coalesce(password_of.role_name, ''), password_of.password) END;
+END
+$password_of$;
+
+COMMENT ON FUNCTION rolecall_internal.password_of(text, text)
+  IS 'One password, by the name of the role, to stand beside a document; where it is null, nothing';
+REVOKE ALL ON FUNCTION rolecall_internal.password_of(text, text) FROM PUBLIC;
+
 CREATE FUNCTION rolecall_internal.password_problems(policy jsonb, passwords jsonb)
 RETURNS TABLE (path text, code text, problem text, hint text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -25064,83 +25334,91 @@ DECLARE
   v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
   v_document jsonb := rolecall_internal.divided(plan.document);
 BEGIN
-  IF v_document ? 'renames' THEN
-    v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_renames(v_document -> 'renames') AS p
-    );
-  END IF;
-  IF v_document ? 'sessions' THEN
-    v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_sessions(v_document -> 'sessions', true) AS p
-    );
+  IF v_document ?| '{renames,sessions}' THEN
+    IF v_document ? 'renames' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_renames(v_document -> 'renames') AS p
+      );
+    END IF;
+    IF v_document ? 'sessions' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_sessions(v_document -> 'sessions', true) AS p
+      );
+    END IF;
   END IF;
   IF v_document ? 'roles' THEN
     v_changes := v_changes || rolecall_internal.plan_roles(v_document);
   END IF;
-  IF v_document ? 'comments' THEN
-    v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_comments(v_document -> 'comments') AS p
-    );
-  END IF;
-  IF v_document ? 'passwords' THEN
-    v_changes := v_changes || rolecall_internal.plan_passwords(v_document, plan.passwords);
+  IF v_document ?| '{comments,passwords}' THEN
+    IF v_document ? 'comments' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_comments(v_document -> 'comments') AS p
+      );
+    END IF;
+    IF v_document ? 'passwords' THEN
+      v_changes := v_changes || rolecall_internal.plan_passwords(v_document, plan.passwords);
+    END IF;
   END IF;
   IF v_document ? 'memberships' THEN
     v_changes := v_changes || rolecall_internal.withhold_powers(rolecall_internal.plan_memberships(v_document))
             || ARRAY(SELECT p FROM rolecall_internal.plan_client_timeouts(v_document) AS p);
   END IF;
-  IF v_document ? 'settings' THEN
-    v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_settings(v_document) AS p
-    );
+  IF v_document ?| '{settings,declared,marks,schemas,privileges,read_access,watch,operators}' THEN
+    IF v_document ? 'settings' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_settings(v_document) AS p
+      );
+    END IF;
+    IF v_document ? 'declared' THEN
+      v_changes := v_changes || rolecall_internal.plan_declared(v_document);
+    END IF;
+    IF v_document ? 'marks' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_mark_ends(v_document -> 'marks') AS p
+      );
+    END IF;
+    IF v_document ? 'schemas' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_owned_schemas(v_document -> 'schemas') AS p
+      );
+    END IF;
+    IF v_document ? 'privileges' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_privileges(v_document) AS p
+      );
+    END IF;
+    IF v_document ? 'read_access' THEN
+      v_changes := v_changes || rolecall_internal.keep_others(v_document -> 'read_access', ARRAY(
+        SELECT p FROM rolecall_internal.plan_read_access(v_document -> 'read_access', v_document ? 'singly') AS p
+      ));
+    END IF;
+    IF v_document ? 'watch' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_watch(v_document -> 'watch') AS p
+      );
+    END IF;
+    IF v_document ? 'operators' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_operators(v_document) AS p
+      );
+    END IF;
   END IF;
-  IF v_document ? 'declared' THEN
-    v_changes := v_changes || rolecall_internal.plan_declared(v_document);
-  END IF;
-  IF v_document ? 'marks' THEN
-    v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_mark_ends(v_document -> 'marks') AS p
-    );
-  END IF;
-  IF v_document ? 'schemas' THEN
-    v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_owned_schemas(v_document -> 'schemas') AS p
-    );
-  END IF;
-  IF v_document ? 'privileges' THEN
-    v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_privileges(v_document) AS p
-    );
-  END IF;
-  IF v_document ? 'read_access' THEN
-    v_changes := v_changes || rolecall_internal.keep_others(v_document -> 'read_access', ARRAY(
-      SELECT p FROM rolecall_internal.plan_read_access(v_document -> 'read_access', v_document ? 'singly') AS p
-    ));
-  END IF;
-  IF v_document ? 'watch' THEN
-    v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_watch(v_document -> 'watch') AS p
-    );
-  END IF;
-  IF v_document ? 'operators' THEN
-    v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_operators(v_document) AS p
-    );
-  END IF;
-  IF v_document @? '$.sessions[*] ? (@.state == "absent")' THEN
-    v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_sessions(v_document -> 'sessions', false) AS p
-    );
-  END IF;
-  IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
-    v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_removals(v_document -> 'roles') AS p
-    );
-  END IF;
-  IF v_document @? '$.memberships[*] ? (@.state == "absent")' THEN
-    v_changes := v_changes || ARRAY(
-      SELECT p FROM rolecall_internal.plan_left_timeouts(v_document -> 'memberships') AS p
-    );
+  IF v_document @? '$.*[*] ? (@.state == "absent")' THEN
+    IF v_document @? '$.sessions[*] ? (@.state == "absent")' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_sessions(v_document -> 'sessions', false) AS p
+      );
+    END IF;
+    IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_removals(v_document -> 'roles') AS p
+      );
+    END IF;
+    IF v_document @? '$.memberships[*] ? (@.state == "absent")' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_left_timeouts(v_document -> 'memberships') AS p
+      );
+    END IF;
   END IF;
   IF v_document ? 'declared' THEN
     v_changes := v_changes || ARRAY(SELECT p FROM rolecall_internal.plan_marks(v_document) AS p);
@@ -25227,7 +25505,9 @@ DECLARE
   v_made jsonb := plan_client_timeouts.document -> 'roles';
 BEGIN
   IF NOT coalesce(plan_client_timeouts.document -> 'settings' @> '[{"name": "statement_timeout"}]', false) THEN
-    IF NOT EXISTS (
+    IF NOT EXISTS (SELECT FROM rolecall_internal.resource AS p WHERE p.section = 'settings') THEN
+      RETURN;
+    ELSIF NOT EXISTS (
       SELECT FROM jsonb_array_elements(plan_client_timeouts.document -> 'memberships') AS m(membership)
       JOIN rolecall_internal.resource AS p ON p.section = 'settings'
       AND p.key IN (jsonb_build_array((m.membership -> 'role'), 'statement_timeout'),
@@ -28572,6 +28852,54 @@ COMMENT ON FUNCTION rolecall_internal.recorded_document()
   IS 'The recorded resources as a document. What follows from a definition of read-only access is not in it: the '
      'caller adds that afresh';
 
+-- A record that is not acted on does not count: a WARNING says so, and an earlier record is taken. Where strict, it is
+-- an error.
+CREATE OR REPLACE FUNCTION rolecall_internal.recorded_name(key text, strict boolean) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $recorded_name$
+DECLARE
+  v_entry rolecall_internal.resource;
+  v_role oid;
+  v_refused rolecall.step;
+BEGIN
+  FOR v_entry IN
+    SELECT r.* FROM rolecall_internal.resource AS r
+    WHERE r.section = 'base_roles' AND r.key = jsonb_build_array(recorded_name.key) ORDER BY r.recorded_at DESC
+  LOOP
+    v_role := to_regrole(quote_ident(v_entry.resource ->> 'name'))::oid;
+    IF (
+      v_entry.sqlstate IS NULL AND (v_entry.roles IS NULL OR v_entry.roles = ARRAY[v_role])
+      AND has_table_privilege(
+        v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
+      ) IS NOT TRUE
+    ) THEN
+      RETURN v_entry.resource ->> 'name';
+    END IF;
+    v_refused := rolecall_internal.refusal(v_entry);
+    IF v_refused.note IS NULL THEN
+      RETURN v_entry.resource ->> 'name';
+    END IF;
+    IF recorded_name.strict THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = format('the name recorded for the %s role is not used: %s', recorded_name.key, v_refused.target),
+        DETAIL = v_refused.note,
+        HINT = 'Give the name in this call.';
+    END IF;
+    RAISE WARNING USING
+      ERRCODE = v_refused.sqlstate,
+      MESSAGE = format('the name recorded for the %s role is not used: %s', recorded_name.key, v_refused.target),
+      DETAIL = v_refused.note,
+      HINT = 'Give the name by rolecall.create_base_roles(), or forget it: ' || v_refused.statement;
+  END LOOP;
+  RETURN NULL;
+END
+$recorded_name$;
+
+COMMENT ON FUNCTION rolecall_internal.recorded_name(text, boolean)
+  IS 'The name that a base role was given in this database; null where none was';
+
 -- The mapping of the base roles stays: it is about names.
 CREATE OR REPLACE FUNCTION rolecall_internal.records_of_removed(roles jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -28601,7 +28929,7 @@ BEGIN
             WHERE p.key BETWEEN k.least AND k.greatest
               AND p.section IN (
                 'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
-              ) AND p.section <> 'roles'
+              )AND p.section <> 'roles'
             OFFSET 0 -- By the index, which would else be read as a whole.
           ) AS p
           WHERE jsonb_typeof(p.resource) = 'object'
@@ -28869,12 +29197,23 @@ BEGIN
     ) AS p ON true
     CROSS JOIN LATERAL (
       -- What is not acted on is not added to.
-      SELECT f.sqlstate, CASE WHEN f.note IS NULL THEN p.resource END
-      FROM rolecall_internal.refusal(p::rolecall_internal.resource) AS f
+      SELECT (f.step).sqlstate, CASE WHEN (f.step).note IS NULL THEN p.resource END
+      FROM (
+        SELECT CASE WHEN p.resource IS NOT NULL THEN rolecall_internal.refusal(p::rolecall_internal.resource) END
+        OFFSET 0
+      ) AS f(step)
       OFFSET 0
     ) AS q(refused, resource)
     CROSS JOIN LATERAL (
-      SELECT CASE WHEN s.section = 'roles' AND q.resource IS NULL THEN rolecall_internal.restricted(a.resource)
+      SELECT CASE WHEN s.section = 'roles' AND q.resource IS NULL AND NOT (
+        a.resource @? '$.*.login' AND NOT a.resource ?| '{connection_limit,valid_until}'
+        AND NOT v_document ? 'passwords'
+        AND a.resource ->> 'name' IN (
+          SELECT c.target FROM unnest(remember.steps) AS c
+          WHERE c.operation = 'create_role' AND c.status = 'applied'
+        )
+      )
+                    THEN rolecall_internal.restricted(a.resource)
                   ELSE a.resource END
       OFFSET 0
     ) AS n(resource)
@@ -29112,7 +29451,7 @@ BEGIN
   v_definition := rolecall_internal.newest_record('read_access', jsonb_build_array(rename_role.old_name));
   v_steps := rolecall_internal.run(jsonb_build_object(
     'renames', jsonb_build_array(jsonb_build_object('role', rename_role.old_name, 'new_name', rename_role.new_name))
-  ), rename_role.dry_run);
+  ), '{}', rename_role.dry_run);
   IF rename_role.dry_run THEN
     IF v_definition IS NOT NULL THEN
       v_steps := v_steps || ROW(
@@ -29330,7 +29669,10 @@ BEGIN
     -- A password that nobody but a superuser could compare counts as right.
     v_steps := rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, restore.dry_run);
   ELSE
-    v_steps := rolecall_internal.run(v_state, restore.dry_run);
+    v_steps := rolecall_internal.run(
+      rolecall_internal.masked(v_state),
+      rolecall_internal.passwords_of(v_state), restore.dry_run
+    );
   END IF;
   IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'create_role' AND s.status = 'applied') THEN
     PERFORM rolecall_internal.renew_records(v_recorded, v_steps);
@@ -29536,14 +29878,13 @@ $rotate_secret$;
 
 COMMENT ON FUNCTION rolecall_internal.rotate_secret(boolean) IS 'Makes a new reporting secret';
 
--- What cannot be done because of another transaction is undone, with all locks, and started over.
-CREATE OR REPLACE FUNCTION rolecall_internal.run(document jsonb, dry_run boolean) RETURNS rolecall.step[]
+-- The document has the mask where there is a password; the passwords are beside it, by the name of the role. What
+-- cannot be done because of another transaction is undone, with all locks, and started over.
+CREATE FUNCTION rolecall_internal.run(document jsonb, passwords jsonb, dry_run boolean) RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $run$
 DECLARE
-  v_document jsonb := rolecall_internal.masked(run.document);
-  v_passwords jsonb;
   v_known text[] := '{}'::text[];
   v_steps rolecall.step[];
   v_failures integer := 0;
@@ -29551,18 +29892,14 @@ DECLARE
   v_detail text;
   v_hint text;
 BEGIN
-  PERFORM rolecall_internal.check_document(v_document);
-  v_passwords := rolecall_internal.passwords_of(run.document);
-  IF rolecall_internal.is_established(v_document) THEN
-    RETURN '{}'::rolecall.step[];
-  END IF;
+  PERFORM rolecall_internal.check_document(run.document);
   LOOP
     v_seen := pg_current_snapshot()::text;
     BEGIN
       IF run.dry_run THEN
-        RETURN rolecall_internal.planned_steps(rolecall_internal.plan(v_document, v_passwords));
+        RETURN rolecall_internal.planned_steps(rolecall_internal.plan(run.document, run.passwords));
       END IF;
-      v_steps := rolecall_internal.attempt(v_document, v_passwords, v_known);
+      v_steps := rolecall_internal.attempt(run.document, run.passwords, v_known);
       PERFORM rolecall_internal.note_no_connect(v_steps);
       RETURN v_steps;
     EXCEPTION
@@ -29588,8 +29925,9 @@ BEGIN
 END
 $run$;
 
-COMMENT ON FUNCTION rolecall_internal.run(jsonb, boolean)
+COMMENT ON FUNCTION rolecall_internal.run(jsonb, jsonb, boolean)
   IS 'Establishes the desired state and returns the steps, as an array: it is called without a query';
+REVOKE ALL ON FUNCTION rolecall_internal.run(jsonb, jsonb, boolean) FROM PUBLIC;
 
 -- A role that cannot be changed, such as one that its own session has locked, keeps nobody from the others: it is a
 -- step that is skipped, with the operation and the statement given. Where that goes for every role it is the error of
@@ -29609,7 +29947,10 @@ BEGIN
   FOR v_position IN 0 .. v_count - 1 LOOP
     v_state := run_apart.states -> v_position;
     BEGIN
-      v_steps := v_steps || rolecall_internal.run(v_state -> 'state', run_apart.dry_run);
+      v_steps := v_steps || rolecall_internal.run(
+        rolecall_internal.masked((v_state -> 'state')),
+        rolecall_internal.passwords_of((v_state -> 'state')), run_apart.dry_run
+      );
     EXCEPTION
       WHEN insufficient_privilege OR lock_not_available THEN
         GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
@@ -29660,6 +30001,7 @@ DECLARE
   v_secret bytea;
   v_passwords jsonb;
   v_apart jsonb;
+  v_state jsonb;
   v_steps rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
   PERFORM rolecall_internal.check_coordinator();
@@ -29697,11 +30039,12 @@ BEGIN
       SELECT e.password, e.position, e.password ->> 'role' = ANY (v_others) AS is_apart
       FROM jsonb_array_elements(v_passwords) WITH ORDINALITY AS e(password, position)
     ) AS p;
+  v_state := rolecall_internal.joined(
+    run_reporting.others, rolecall_internal.reporting_state(run_reporting.definitions, v_passwords)
+  );
   v_steps := v_steps || rolecall_internal.run(
-    rolecall_internal.joined(
-      run_reporting.others, rolecall_internal.reporting_state(run_reporting.definitions, v_passwords)
-    ),
-    run_reporting.dry_run
+    rolecall_internal.masked(v_state),
+    rolecall_internal.passwords_of(v_state), run_reporting.dry_run
   );
   IF run_reporting.dry_run IS NOT TRUE
     AND EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation IN ('create_role', 'set_password'))
@@ -30061,6 +30404,21 @@ $skipped_hint$;
 
 COMMENT ON FUNCTION rolecall_internal.skipped_hint(rolecall_internal.change)
   IS 'What to do about a change that is skipped because the catalogs forbid it';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.statement_of(change rolecall_internal.change) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $statement_of$
+BEGIN
+  -- The mask ends the statement, so a role whose name looks like the mask does no harm.
+  RETURN CASE WHEN statement_of.change.password IS NULL THEN statement_of.change.statement
+    ELSE format('%s%L', left(statement_of.change.statement, -length(quote_literal('********'))),
+                statement_of.change.password) END;
+END
+$statement_of$;
+
+COMMENT ON FUNCTION rolecall_internal.statement_of(rolecall_internal.change)
+  IS 'The statement of a change with its password, which is a verifier by now, in place of the mask';
 
 -- What it has is told by the group; where a withheld table is among those that it reads, only that one is meant.
 CREATE OR REPLACE FUNCTION rolecall_internal.suspect_groups(
@@ -31156,6 +31514,44 @@ $write_secret$;
 COMMENT ON FUNCTION rolecall_internal.write_secret(text, bytea, boolean)
   IS 'Stores a secret; false where there is one that is not to be replaced';
 
+CREATE OR REPLACE FUNCTION rolecall.add_operator(role_name text, dry_run boolean DEFAULT false) RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $add_operator$
+DECLARE
+  v_step rolecall.step;
+  v_detail text;
+  v_hint text;
+BEGIN
+  PERFORM rolecall_internal.check_role_name(add_operator.role_name);
+  PERFORM rolecall_internal.check_operator(add_operator.role_name);
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+    'operators', jsonb_build_array(jsonb_build_object('role', add_operator.role_name))
+  ), '{}', add_operator.dry_run) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$add_operator$;
+
+COMMENT ON FUNCTION rolecall.add_operator(text, boolean)
+  IS 'Lets a non-superuser call every function of the extension in this database';
+
 CREATE FUNCTION rolecall.apply(
   policy jsonb,
   mode text DEFAULT 'adopt',
@@ -31403,11 +31799,14 @@ BEGIN
       PERFORM rolecall_internal.check_role_name(create_base_roles.default_role);
       PERFORM rolecall_internal.check_protected(create_base_roles.default_role);
     END IF;
+    IF rolecall_internal.is_established(v_state) THEN
+      RETURN;
+    END IF;
     PERFORM rolecall_internal.check_not_reporting(v_anonymous);
     PERFORM rolecall_internal.check_not_reporting(v_authenticated);
     PERFORM rolecall_internal.check_not_reporting(v_administrator);
     PERFORM rolecall_internal.note_default_role(v_state);
-    FOREACH v_step IN ARRAY rolecall_internal.run(v_state, create_base_roles.dry_run) LOOP
+    FOREACH v_step IN ARRAY rolecall_internal.run(v_state, '{}', create_base_roles.dry_run) LOOP
       RETURN NEXT v_step;
     END LOOP;
   END;
@@ -31492,7 +31891,7 @@ BEGIN
           'value', create_client_role.statement_timeout
         )
       )
-    ), create_client_role.dry_run) LOOP
+    ), '{}', create_client_role.dry_run) LOOP
       RETURN NEXT v_step;
     END LOOP;
   END;
@@ -31544,46 +31943,61 @@ BEGIN
         MESSAGE = 'the user and the administrator must have two different names';
     END IF;
     RAISE WARNING 'test users are for local development only: their default passwords are public';
-    PERFORM rolecall_internal.check_not_reporting(v_user);
-    PERFORM rolecall_internal.check_not_reporting(v_admin);
-    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-      'roles', jsonb_build_array(
-        jsonb_build_object(
-          'name', v_user,
-          'initial', '{"login":true}'::jsonb,
-          'password', create_test_users.app_password
+    DECLARE
+      v_document jsonb := jsonb_build_object(
+        'roles', jsonb_build_array(
+          jsonb_build_object(
+            'name', v_user,
+            'initial', '{"login":true}'::jsonb,
+            'password', CASE WHEN create_test_users.app_password IS NOT NULL THEN '********' END
+          ),
+          jsonb_build_object(
+            'name', v_admin,
+            'initial', '{"login":true}'::jsonb,
+            'password', CASE WHEN create_test_users.admin_password IS NOT NULL THEN '********' END
+          )
         ),
-        jsonb_build_object(
-          'name', v_admin,
-          'initial', '{"login":true}'::jsonb,
-          'password', create_test_users.admin_password
+        'memberships', jsonb_build_array(
+          jsonb_build_object(
+            'role', coalesce(rolecall_internal.recorded_name('anonymous', false), 'anonymous'),
+            'member', v_user
+          ),
+          jsonb_build_object(
+            'role', coalesce(rolecall_internal.recorded_name('authenticated', false), 'authenticated'),
+            'member', v_user
+          ),
+          jsonb_build_object(
+            'role', coalesce(rolecall_internal.recorded_name('anonymous', false), 'anonymous'),
+            'member', v_admin
+          ),
+          jsonb_build_object(
+            'role', coalesce(rolecall_internal.recorded_name('authenticated', false), 'authenticated'),
+            'member', v_admin
+          ),
+          jsonb_build_object(
+            'role', coalesce(rolecall_internal.recorded_name('administrator', false), 'administrator'),
+            'member', v_admin
+          )
         )
-      ),
-      'memberships', jsonb_build_array(
-        jsonb_build_object(
-          'role', coalesce(rolecall_internal.recorded_name('anonymous', false), 'anonymous'),
-          'member', v_user
-        ),
-        jsonb_build_object(
-          'role', coalesce(rolecall_internal.recorded_name('authenticated', false), 'authenticated'),
-          'member', v_user
-        ),
-        jsonb_build_object(
-          'role', coalesce(rolecall_internal.recorded_name('anonymous', false), 'anonymous'),
-          'member', v_admin
-        ),
-        jsonb_build_object(
-          'role', coalesce(rolecall_internal.recorded_name('authenticated', false), 'authenticated'),
-          'member', v_admin
-        ),
-        jsonb_build_object(
-          'role', coalesce(rolecall_internal.recorded_name('administrator', false), 'administrator'),
-          'member', v_admin
-        )
+      );
+      v_passwords jsonb := rolecall_internal.password_of(
+        v_admin, create_test_users.admin_password
       )
-    ), create_test_users.dry_run) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
+      || rolecall_internal.password_of(
+        v_user, create_test_users.app_password
+      );
+    BEGIN
+      IF rolecall_internal.is_established(v_document) THEN
+        RETURN;
+      END IF;
+      PERFORM rolecall_internal.check_not_reporting(v_user);
+      PERFORM rolecall_internal.check_not_reporting(v_admin);
+      FOREACH v_step IN ARRAY rolecall_internal.run(
+        v_document, v_passwords, create_test_users.dry_run
+      ) LOOP
+        RETURN NEXT v_step;
+      END LOOP;
+    END;
   END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
@@ -31625,28 +32039,40 @@ BEGIN
   IF create_user.use_locks THEN
     PERFORM pg_advisory_xact_lock(42, hashtext(create_user.username));
   END IF;
-  PERFORM rolecall_internal.check_not_reporting(create_user.username);
-  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
-    'roles', jsonb_build_array(
-      jsonb_build_object(
-        'name', create_user.username,
-        'initial', '{"login":true}'::jsonb,
-        'password', create_user.password
-      )
-    ),
-    'memberships', jsonb_build_array(
-      jsonb_build_object(
-        'role', coalesce(rolecall_internal.recorded_name('anonymous', false), 'anonymous'),
-        'member', create_user.username
+  DECLARE
+    v_document jsonb := jsonb_build_object(
+      'roles', jsonb_build_array(
+        jsonb_build_object(
+          'name', create_user.username,
+          'initial', '{"login":true}'::jsonb,
+          'password', CASE WHEN create_user.password IS NOT NULL THEN '********' END
+        )
       ),
-      jsonb_build_object(
-        'role', coalesce(rolecall_internal.recorded_name('authenticated', false), 'authenticated'),
-        'member', create_user.username
+      'memberships', jsonb_build_array(
+        jsonb_build_object(
+          'role', coalesce(rolecall_internal.recorded_name('anonymous', false), 'anonymous'),
+          'member', create_user.username
+        ),
+        jsonb_build_object(
+          'role', coalesce(rolecall_internal.recorded_name('authenticated', false), 'authenticated'),
+          'member', create_user.username
+        )
       )
-    )
-  ), create_user.dry_run) LOOP
-    RETURN NEXT v_step;
-  END LOOP;
+    );
+    v_passwords jsonb := rolecall_internal.password_of(
+      create_user.username, create_user.password
+    );
+  BEGIN
+    IF rolecall_internal.is_established(v_document) THEN
+      RETURN;
+    END IF;
+    PERFORM rolecall_internal.check_not_reporting(create_user.username);
+    FOREACH v_step IN ARRAY rolecall_internal.run(
+      v_document, v_passwords, create_user.dry_run
+    ) LOOP
+      RETURN NEXT v_step;
+    END LOOP;
+  END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -31667,6 +32093,87 @@ $create_user$;
 
 COMMENT ON FUNCTION rolecall.create_user(text, text, boolean, boolean)
   IS 'Creates a role that can log in and is a member of the anonymous and authenticated roles';
+
+CREATE OR REPLACE FUNCTION rolecall.create_user_with_grants(
+  username text,
+  password text,
+  roles_to_grant text[],
+  use_locks boolean DEFAULT false,
+  dry_run boolean DEFAULT false
+)
+RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $create_user_with_grants$
+DECLARE
+  v_step rolecall.step;
+  v_detail text;
+  v_hint text;
+BEGIN
+  DECLARE
+    v_memberships jsonb := (
+      SELECT coalesce(
+               jsonb_agg(
+                 jsonb_build_object('role', r.name, 'member', create_user_with_grants.username) ORDER BY r.position
+               ),
+               '[]'
+             )
+      FROM (
+        SELECT g.name, min(g.position) AS position
+        FROM unnest(create_user_with_grants.roles_to_grant) WITH ORDINALITY AS g(name, position) GROUP BY g.name
+      ) AS r
+    );
+  BEGIN
+    IF create_user_with_grants.use_locks THEN
+      PERFORM pg_advisory_xact_lock(42, hashtext(create_user_with_grants.username));
+    END IF;
+    DECLARE
+      v_document jsonb := jsonb_build_object(
+        'roles', jsonb_build_array(
+          jsonb_build_object(
+            'name', create_user_with_grants.username,
+            'initial', '{"login":true}'::jsonb,
+            'password', CASE WHEN create_user_with_grants.password IS NOT NULL THEN '********' END
+          )
+        ),
+        'memberships', v_memberships
+      );
+      v_passwords jsonb := rolecall_internal.password_of(
+        create_user_with_grants.username, create_user_with_grants.password
+      );
+    BEGIN
+      IF rolecall_internal.is_established(v_document) THEN
+        RETURN;
+      END IF;
+      PERFORM rolecall_internal.check_not_reporting(create_user_with_grants.username);
+      FOREACH v_step IN ARRAY rolecall_internal.run(
+        v_document, v_passwords, create_user_with_grants.dry_run
+      ) LOOP
+        RETURN NEXT v_step;
+      END LOOP;
+    END;
+  END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$create_user_with_grants$;
+
+COMMENT ON FUNCTION rolecall.create_user_with_grants(text, text, text[], boolean, boolean)
+  IS 'Creates a role that can log in and is a member of the roles given';
 
 CREATE FUNCTION rolecall.expire_users(dry_run boolean DEFAULT false) RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -31724,7 +32231,7 @@ BEGIN
     -- What a policy has left on the role for other databases is no row.
     PERFORM rolecall_internal.run(jsonb_build_object(
       'marks', jsonb_build_array(jsonb_build_object('role', forget.role_name))
-    ), false);
+    ), '{}', false);
   END IF;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
@@ -31747,6 +32254,59 @@ $forget$;
 COMMENT ON FUNCTION rolecall.forget(text, boolean)
   IS 'Forgets a role: nothing is remembered about it any more, and it is left as it is';
 REVOKE ALL ON FUNCTION rolecall.forget(text, boolean) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall.grant_role(
+  role_name text,
+  username text,
+  admin_option boolean DEFAULT false,
+  inherit_option boolean DEFAULT NULL,
+  set_option boolean DEFAULT NULL,
+  dry_run boolean DEFAULT false
+)
+RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $grant_role$
+DECLARE
+  v_step rolecall.step;
+  v_detail text;
+  v_hint text;
+BEGIN
+  PERFORM rolecall_internal.check_not_reporting(grant_role.username);
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+    'memberships', jsonb_build_array(
+      jsonb_build_object(
+        'role', grant_role.role_name,
+        'member', grant_role.username,
+        'admin', grant_role.admin_option,
+        'inherit', grant_role.inherit_option,
+        'set', grant_role.set_option
+      )
+    )
+  ), '{}', grant_role.dry_run) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$grant_role$;
+
+COMMENT ON FUNCTION rolecall.grant_role(text, text, boolean, boolean, boolean, boolean)
+  IS 'Makes one role a member of another, with the options given';
 
 CREATE FUNCTION rolecall.inspect(roles text[] DEFAULT NULL, suggest_profiles boolean DEFAULT false) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -31819,7 +32379,7 @@ BEGIN
         'state', CASE WHEN lock_user.terminate_sessions THEN 'absent' END
       )
     )
-  ), lock_user.dry_run) LOOP
+  ), '{}', lock_user.dry_run) LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -31925,6 +32485,99 @@ COMMENT ON FUNCTION rolecall.policy()
   IS 'Returns what the calls and policies of this database have established, as one policy';
 REVOKE ALL ON FUNCTION rolecall.policy() FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall.remove_operator(role_name text, dry_run boolean DEFAULT false) RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $remove_operator$
+DECLARE
+  v_step rolecall.step;
+  v_detail text;
+  v_hint text;
+BEGIN
+  PERFORM rolecall_internal.check_role_name(remove_operator.role_name);
+  PERFORM rolecall_internal.check_may_add_operators();
+  PERFORM rolecall_internal.check_no_operators_of(remove_operator.role_name);
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+    'operators', jsonb_build_array(jsonb_build_object('role', remove_operator.role_name, 'state', 'absent'))
+  ), '{}', remove_operator.dry_run) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$remove_operator$;
+
+COMMENT ON FUNCTION rolecall.remove_operator(text, boolean) IS 'Revokes what `add_operator()` grants';
+
+CREATE OR REPLACE FUNCTION rolecall.remove_user(
+  username text,
+  reassign_to text DEFAULT NULL,
+  drop_owned boolean DEFAULT false,
+  terminate_sessions boolean DEFAULT false,
+  use_locks boolean DEFAULT false,
+  dry_run boolean DEFAULT false
+)
+RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $remove_user$
+DECLARE
+  v_step rolecall.step;
+  v_detail text;
+  v_hint text;
+BEGIN
+  IF remove_user.use_locks THEN
+    PERFORM pg_advisory_xact_lock(42, hashtext(remove_user.username));
+  END IF;
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+    'roles', jsonb_build_array(
+      jsonb_build_object(
+        'name', remove_user.username,
+        'state', 'absent',
+        'reassign_to', remove_user.reassign_to,
+        'drop_owned', remove_user.drop_owned,
+        'terminate_sessions', remove_user.terminate_sessions
+      )
+    )
+  ), '{}', remove_user.dry_run) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$remove_user$;
+
+COMMENT ON FUNCTION rolecall.remove_user(text, text, boolean, boolean, boolean, boolean)
+  IS 'Drops a role and its memberships, and on request reassigns or drops what it owns';
+
 CREATE FUNCTION rolecall.rename_user(username text, new_name text, dry_run boolean DEFAULT false)
 RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -31964,6 +32617,49 @@ $rename_user$;
 COMMENT ON FUNCTION rolecall.rename_user(text, text, boolean)
   IS 'Gives a role another name, here and in what is remembered';
 REVOKE ALL ON FUNCTION rolecall.rename_user(text, text, boolean) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall.revoke_role(role_name text, username text, dry_run boolean DEFAULT false)
+RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $revoke_role$
+DECLARE
+  v_step rolecall.step;
+  v_detail text;
+  v_hint text;
+BEGIN
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+    'memberships', jsonb_build_array(
+      jsonb_build_object(
+        'role', revoke_role.role_name,
+        'member', revoke_role.username,
+        'state', 'absent'
+      )
+    )
+  ), '{}', revoke_role.dry_run) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$revoke_role$;
+
+COMMENT ON FUNCTION rolecall.revoke_role(text, text, boolean)
+  IS 'Revokes the membership of one role in another, whoever granted it';
 
 CREATE FUNCTION rolecall.role_graph(format text DEFAULT 'mermaid', roles text[] DEFAULT NULL) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -32076,6 +32772,59 @@ $rotate_reporting_secret$;
 COMMENT ON FUNCTION rolecall.rotate_reporting_secret(boolean)
   IS 'Replaces the secret that the passwords of reporting roles are derived from, and sets all of those passwords anew';
 
+CREATE OR REPLACE FUNCTION rolecall.set_password(
+  username text,
+  password text,
+  valid_until timestamptz DEFAULT NULL,
+  dry_run boolean DEFAULT false
+)
+RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $set_password$
+DECLARE
+  v_step rolecall.step;
+  v_detail text;
+  v_hint text;
+BEGIN
+  IF set_password.password IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'password must not be null';
+  END IF;
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+    'roles', jsonb_build_array(jsonb_build_object('name', set_password.username, 'state', 'existing')),
+    'passwords', jsonb_build_array(
+      jsonb_build_object(
+        'role', set_password.username,
+        'password', CASE WHEN set_password.password IS NOT NULL THEN '********' END,
+        'valid_until', set_password.valid_until
+      )
+    )
+  ), rolecall_internal.password_of(
+    set_password.username, set_password.password
+  ), set_password.dry_run) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$set_password$;
+
+COMMENT ON FUNCTION rolecall.set_password(text, text, timestamptz, boolean) IS 'Sets the password of a role';
+
 CREATE FUNCTION rolecall.undeclared() RETURNS TABLE (kind text, role text, object text, detail text, remedy text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -32128,6 +32877,49 @@ COMMENT ON FUNCTION rolecall.undeclared()
   IS 'Lists roles, memberships, settings and privileges that no call and no policy of this database asked for';
 REVOKE ALL ON FUNCTION rolecall.undeclared() FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall.unlock_user(username text, dry_run boolean DEFAULT false) RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $unlock_user$
+DECLARE
+  v_step rolecall.step;
+  v_detail text;
+  v_hint text;
+BEGIN
+  PERFORM rolecall_internal.check_user(unlock_user.username);
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
+    'roles', jsonb_build_array(
+      jsonb_build_object(
+        'name', unlock_user.username,
+        'state', 'existing',
+        'attributes', '{"login":true}'::jsonb,
+        'protected', true
+      )
+    )
+  ), '{}', unlock_user.dry_run) LOOP
+    RETURN NEXT v_step;
+  END LOOP;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$unlock_user$;
+
+COMMENT ON FUNCTION rolecall.unlock_user(text, boolean) IS 'Lets a user that lock_user() has locked log in again';
+
 CREATE OR REPLACE FUNCTION rolecall.version() RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -32160,7 +32952,7 @@ BEGIN
         'state', CASE WHEN watch_new_tables.enable THEN 'present' ELSE 'absent' END
       )
     )
-  ), watch_new_tables.dry_run) LOOP
+  ), '{}', watch_new_tables.dry_run) LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION

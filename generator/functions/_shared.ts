@@ -37,7 +37,7 @@ export function established(state: DesiredState, dryRun: Bool): Sql {
   if (!isSimple(state))
     return sql`
       ${refusingReporting(state)}
-      ${rows(sql`rolecall_internal.run_masked(${desired(masked(state))}, ${passwords}, ${dryRun})`)}
+      ${rows(sql`rolecall_internal.run(${desired(masked(state))}, ${passwords}, ${dryRun})`)}
     `;
   return sql`
     DECLARE
@@ -47,7 +47,7 @@ export function established(state: DesiredState, dryRun: Bool): Sql {
       ${unlessEstablished(raw('v_document'))}
       ${refusingReporting(state)}
       ${rows(sql`
-        rolecall_internal.run_masked(
+        rolecall_internal.run(
           v_document, v_passwords, ${dryRun}
         )
       `)}

@@ -37,7 +37,7 @@ BEGIN
         HINT = 'The shortest timeout is 1ms. For no limit, write 0.';
     END IF;
     PERFORM rolecall_internal.check_not_reporting(v_name);
-    FOREACH v_step IN ARRAY rolecall_internal.run_masked(jsonb_build_object(
+    FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
       'roles', jsonb_build_array(
         jsonb_build_object(
           'name', v_name,

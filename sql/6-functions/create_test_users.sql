@@ -76,7 +76,7 @@ BEGIN
       END IF;
       PERFORM rolecall_internal.check_not_reporting(v_user);
       PERFORM rolecall_internal.check_not_reporting(v_admin);
-      FOREACH v_step IN ARRAY rolecall_internal.run_masked(
+      FOREACH v_step IN ARRAY rolecall_internal.run(
         v_document, v_passwords, create_test_users.dry_run
       ) LOOP
         RETURN NEXT v_step;

@@ -53,7 +53,7 @@ BEGIN
         RETURN;
       END IF;
       PERFORM rolecall_internal.check_not_reporting(create_user_with_grants.username);
-      FOREACH v_step IN ARRAY rolecall_internal.run_masked(
+      FOREACH v_step IN ARRAY rolecall_internal.run(
         v_document, v_passwords, create_user_with_grants.dry_run
       ) LOOP
         RETURN NEXT v_step;

@@ -19,7 +19,7 @@ DECLARE
   v_hint text;
 BEGIN
   PERFORM rolecall_internal.check_not_reporting(grant_role.username);
-  FOREACH v_step IN ARRAY rolecall_internal.run_masked(jsonb_build_object(
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
     'memberships', jsonb_build_array(
       jsonb_build_object(
         'role', grant_role.role_name,

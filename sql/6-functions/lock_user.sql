@@ -16,7 +16,7 @@ DECLARE
   v_hint text;
 BEGIN
   PERFORM rolecall_internal.check_user(lock_user.username);
-  FOREACH v_step IN ARRAY rolecall_internal.run_masked(jsonb_build_object(
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
     'roles', jsonb_build_array(
       jsonb_build_object(
         'name', lock_user.username,

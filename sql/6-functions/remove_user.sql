@@ -21,7 +21,7 @@ BEGIN
   IF remove_user.use_locks THEN
     PERFORM pg_advisory_xact_lock(42, hashtext(remove_user.username));
   END IF;
-  FOREACH v_step IN ARRAY rolecall_internal.run_masked(jsonb_build_object(
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
     'roles', jsonb_build_array(
       jsonb_build_object(
         'name', remove_user.username,

@@ -11,7 +11,7 @@ DECLARE
   v_detail text;
   v_hint text;
 BEGIN
-  FOREACH v_step IN ARRAY rolecall_internal.run_masked(jsonb_build_object(
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
     'memberships', jsonb_build_array(
       jsonb_build_object(
         'role', revoke_role.role_name,

@@ -19,7 +19,7 @@ BEGIN
   IF set_password.password IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'password must not be null';
   END IF;
-  FOREACH v_step IN ARRAY rolecall_internal.run_masked(jsonb_build_object(
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
     'roles', jsonb_build_array(jsonb_build_object('name', set_password.username, 'state', 'existing')),
     'passwords', jsonb_build_array(
       jsonb_build_object(

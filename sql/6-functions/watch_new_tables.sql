@@ -12,7 +12,7 @@ DECLARE
   v_hint text;
 BEGIN
   PERFORM rolecall_internal.check_watch(watch_new_tables.enable, watch_new_tables.dry_run);
-  FOREACH v_step IN ARRAY rolecall_internal.run_masked(jsonb_build_object(
+  FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
     'watch', jsonb_build_array(
       jsonb_build_object(
         'key', 'new_tables',

@@ -1,6 +1,7 @@
 /**
  * Provisioning of reporting roles: the desired state of one or several of them.
  */
+import { runMasked } from '../run/masking.ts';
 import { schemas } from '../../model/objects.ts';
 import { attributes } from '../../model/resources.ts';
 import { recordedMark } from '../../model/sections.ts';
@@ -116,6 +117,7 @@ export function run_reporting(
       v_secret bytea;
       v_passwords jsonb;
       v_apart jsonb;
+      v_state jsonb;
       v_steps rolecall.step[] := '{}'::rolecall.step[];
     BEGIN
       PERFORM rolecall_internal.check_coordinator();
@@ -153,12 +155,10 @@ export function run_reporting(
           SELECT e.password, e.position, e.password ->> 'role' = ANY (v_others) AS is_apart
           FROM jsonb_array_elements(v_passwords) WITH ORDINALITY AS e(password, position)
         ) AS p;
-      v_steps := v_steps || rolecall_internal.run(
-        rolecall_internal.joined(
-          ${others}, rolecall_internal.reporting_state(${definitions}, v_passwords)
-        ),
-        ${dry_run}
+      v_state := rolecall_internal.joined(
+        ${others}, rolecall_internal.reporting_state(${definitions}, v_passwords)
       );
+      v_steps := v_steps || ${runMasked(sql`v_state`, dry_run)};
       IF ${dry_run} IS NOT TRUE
         AND EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation IN ('create_role', 'set_password'))
       THEN

@@ -15,25 +15,12 @@ const starts = 10;
 const repeats = 20;
 
 /**
- * Establishes a desired state that can have passwords anywhere
- */
-export function run(document: Jsonb, dry_run: Bool): Returns<Steps> {
-  return sql`
-    BEGIN
-      RETURN rolecall_internal.run_masked(
-        rolecall_internal.masked(${document}), rolecall_internal.passwords_of(${document}), ${dry_run}
-      );
-    END
-  `;
-}
-
-/**
  * Establishes the desired state and returns the steps, as an array: it is called without a query
  *
  * The document has the mask where there is a password; the passwords are beside it, by the name of the role. What cannot be
  * done because of another transaction is undone, with all locks, and started over.
  */
-export function run_masked(document: Jsonb, passwords: Jsonb, dry_run: Bool): Returns<Steps> {
+export function run(document: Jsonb, passwords: Jsonb, dry_run: Bool): Returns<Steps> {
   return sql`
     DECLARE
       v_known text[] := '{}'::text[];

@@ -10,7 +10,9 @@ DECLARE
   v_made jsonb := plan_client_timeouts.document -> 'roles';
 BEGIN
   IF NOT coalesce(plan_client_timeouts.document -> 'settings' @> '[{"name": "statement_timeout"}]', false) THEN
-    IF NOT EXISTS (
+    IF NOT EXISTS (SELECT FROM rolecall_internal.resource AS p WHERE p.section = 'settings') THEN
+      RETURN;
+    ELSIF NOT EXISTS (
       SELECT FROM jsonb_array_elements(plan_client_timeouts.document -> 'memberships') AS m(membership)
       JOIN rolecall_internal.resource AS p ON p.section = 'settings'
       AND p.key IN (jsonb_build_array((m.membership -> 'role'), 'statement_timeout'),

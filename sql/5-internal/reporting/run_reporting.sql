@@ -20,6 +20,7 @@ DECLARE
   v_secret bytea;
   v_passwords jsonb;
   v_apart jsonb;
+  v_state jsonb;
   v_steps rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
   PERFORM rolecall_internal.check_coordinator();
@@ -57,11 +58,12 @@ BEGIN
       SELECT e.password, e.position, e.password ->> 'role' = ANY (v_others) AS is_apart
       FROM jsonb_array_elements(v_passwords) WITH ORDINALITY AS e(password, position)
     ) AS p;
+  v_state := rolecall_internal.joined(
+    run_reporting.others, rolecall_internal.reporting_state(run_reporting.definitions, v_passwords)
+  );
   v_steps := v_steps || rolecall_internal.run(
-    rolecall_internal.joined(
-      run_reporting.others, rolecall_internal.reporting_state(run_reporting.definitions, v_passwords)
-    ),
-    run_reporting.dry_run
+    rolecall_internal.masked(v_state),
+    rolecall_internal.passwords_of(v_state), run_reporting.dry_run
   );
   IF run_reporting.dry_run IS NOT TRUE
     AND EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation IN ('create_role', 'set_password'))
