@@ -19,6 +19,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { built } from '../cli/support.ts';
 import { startCluster } from '../support/cluster.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -39,8 +40,6 @@ function run(command: string, parameters: string[], folder = project): string {
 // Each start of PGlite is an initdb in WebAssembly: what runs that once is not worth a second compilation.
 const liftoff = '--liftoff-only';
 
-const built = join(project, 'built');
-run(process.execPath, ['--import', './tests/support/typescript.mjs', join(root, 'generator/package.ts'), built], root);
 const [packed] = JSON.parse(run('npm', ['pack', '--json', '--ignore-scripts', built])) as {
   filename: string;
   size: number;
