@@ -135,7 +135,9 @@ async function describe(round: Round, name: string): Promise<unknown> {
        CASE WHEN r.rolcreaterole THEN 'createrole' END, CASE WHEN r.rolcanlogin THEN 'login' END,
        CASE WHEN r.rolreplication THEN 'replication' END, CASE WHEN r.rolbypassrls THEN 'bypassrls' END,
        CASE r.rolpassword WHEN '${verifier}' THEN 'password' ELSE '"' || r.rolpassword || '"' END,
-       (SELECT array_to_string(s.setconfig, ' ') FROM pg_db_role_setting AS s WHERE s.setrole = r.oid),
+       (SELECT string_agg(c.setting, ' ') FROM pg_db_role_setting AS s, unnest(s.setconfig) AS c(setting)
+        -- By it a policy tells other databases what it says of the role.
+        WHERE s.setrole = r.oid AND c.setting NOT LIKE 'rolecall.policy=%'),
        'in', nullif(concat_ws(' ', VARIADIC ARRAY(
          SELECT DISTINCT replace(g.rolname, $2, '') FROM pg_auth_members AS m JOIN pg_roles AS g ON g.oid = m.roleid
          WHERE m.member = r.oid AND to_jsonb(m) -> 'inherit_option' IS DISTINCT FROM 'false' ORDER BY 1)), ''),
