@@ -3145,6 +3145,22 @@ COMMENT ON FUNCTION rolecall_internal.check_coordinator()
      'be changed on all nodes, and the coordinator would not know it';
 REVOKE ALL ON FUNCTION rolecall_internal.check_coordinator() FROM PUBLIC;
 
+-- sql/5-internal/reporting/check_definitions.sql
+CREATE FUNCTION rolecall_internal.check_definitions(definitions jsonb) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $check_definitions$
+BEGIN
+  PERFORM rolecall_internal.check_read_access(check_definitions.definitions);
+  PERFORM rolecall_internal.check_document(jsonb_build_object('read_access', check_definitions.definitions));
+  PERFORM rolecall_internal.warn_about_readers(check_definitions.definitions);
+END
+$check_definitions$;
+
+COMMENT ON FUNCTION rolecall_internal.check_definitions(jsonb)
+  IS 'Refuses definitions of reporting roles that a user has given, or warns of them';
+REVOKE ALL ON FUNCTION rolecall_internal.check_definitions(jsonb) FROM PUBLIC;
+
 -- sql/5-internal/document/check_document.sql
 CREATE FUNCTION rolecall_internal.check_document(document jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -4015,7 +4031,7 @@ BEGIN
            )::rolecall_internal.change
     FROM (
       SELECT p.operation, p.target, p.statement, p.locks
-      FROM unnest(rolecall_internal.plan(
+      FROM unnest(rolecall_internal.plan_own(
         v_disputed || jsonb_build_object('roles', jsonb_path_query_array(v_roles, '$[*] ? (!exists(@.state))')), '{}'
       )) AS p
       UNION ALL
@@ -6739,6 +6755,27 @@ COMMENT ON FUNCTION rolecall_internal.joined(jsonb, jsonb)
   IS 'Two documents as one: the resources of both, section by section';
 REVOKE ALL ON FUNCTION rolecall_internal.joined(jsonb, jsonb) FROM PUBLIC;
 
+-- sql/5-internal/reporting/keep_no_verifier.sql
+-- They have the passwords of the former secret. The next provisioning run sets them.
+CREATE FUNCTION rolecall_internal.keep_no_verifier(steps rolecall.step[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $keep_no_verifier$
+DECLARE
+  v_step rolecall.step;
+BEGIN
+  FOREACH v_step IN ARRAY keep_no_verifier.steps LOOP
+    IF v_step.status = 'skipped' THEN
+      UPDATE rolecall_internal.secret AS s SET value = '' WHERE s.key = 'rolecall.verifier.' || v_step.target;
+    END IF;
+  END LOOP;
+END
+$keep_no_verifier$;
+
+COMMENT ON FUNCTION rolecall_internal.keep_no_verifier(rolecall.step[])
+  IS 'Keeps of the reporting roles whose passwords could not be set only that they are this database''s';
+REVOKE ALL ON FUNCTION rolecall_internal.keep_no_verifier(rolecall.step[]) FROM PUBLIC;
+
 -- sql/5-internal/plan/keep_others.sql
 -- A reporting role passes nothing on: whatever is revoked from it, every grant option is.
 CREATE FUNCTION rolecall_internal.keep_others(resources jsonb, changes rolecall_internal.change[])
@@ -8713,6 +8750,31 @@ COMMENT ON FUNCTION rolecall_internal.password_problems(jsonb, jsonb)
   IS 'Passwords beside a policy for roles that it does not have';
 REVOKE ALL ON FUNCTION rolecall_internal.password_problems(jsonb, jsonb) FROM PUBLIC;
 
+-- sql/5-internal/reporting/password_states.sql
+CREATE FUNCTION rolecall_internal.password_states(passwords jsonb) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $password_states$
+DECLARE
+  v_states jsonb[] := '{}'::jsonb[];
+  v_password jsonb;
+BEGIN
+  FOR v_position IN 0 .. jsonb_array_length(password_states.passwords) - 1 LOOP
+    v_password := password_states.passwords -> v_position;
+    v_states := v_states || jsonb_build_object(
+      'role', v_password -> 'role', 'operation', 'set_password',
+      'statement', format('ALTER ROLE %I PASSWORD %L', v_password ->> 'role', '********'),
+      'state', jsonb_build_object('passwords', jsonb_build_array(v_password))
+    );
+  END LOOP;
+  RETURN to_jsonb(v_states);
+END
+$password_states$;
+
+COMMENT ON FUNCTION rolecall_internal.password_states(jsonb)
+  IS 'The desired states in which reporting roles have their passwords, one for each role, as run_apart() takes them';
+REVOKE ALL ON FUNCTION rolecall_internal.password_states(jsonb) FROM PUBLIC;
+
 -- sql/5-internal/run/passwords_of.sql
 CREATE FUNCTION rolecall_internal.passwords_of(document jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -8930,95 +8992,9 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan$
 DECLARE
-  v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
   v_document jsonb := rolecall_internal.divided(plan.document);
+  v_changes rolecall_internal.change[] := rolecall_internal.plan_own(v_document, plan.passwords);
 BEGIN
-  IF v_document ?| '{renames,sessions}' THEN
-    IF v_document ? 'renames' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_renames(v_document -> 'renames') AS p
-      );
-    END IF;
-    IF v_document ? 'sessions' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_sessions(v_document -> 'sessions', true) AS p
-      );
-    END IF;
-  END IF;
-  IF v_document ? 'roles' THEN
-    v_changes := v_changes || rolecall_internal.plan_roles(v_document);
-  END IF;
-  IF v_document ?| '{comments,passwords}' THEN
-    IF v_document ? 'comments' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_comments(v_document -> 'comments') AS p
-      );
-    END IF;
-    IF v_document ? 'passwords' THEN
-      v_changes := v_changes || rolecall_internal.plan_passwords(v_document, plan.passwords);
-    END IF;
-  END IF;
-  IF v_document ? 'memberships' THEN
-    v_changes := v_changes || rolecall_internal.withhold_powers(rolecall_internal.plan_memberships(v_document))
-            || ARRAY(SELECT p FROM rolecall_internal.plan_client_timeouts(v_document) AS p);
-  END IF;
-  IF v_document ?| '{settings,declared,marks,schemas,privileges,read_access,watch,operators}' THEN
-    IF v_document ? 'settings' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_settings(v_document) AS p
-      );
-    END IF;
-    IF v_document ? 'declared' THEN
-      v_changes := v_changes || rolecall_internal.plan_declared(v_document);
-    END IF;
-    IF v_document ? 'marks' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_mark_ends(v_document -> 'marks') AS p
-      );
-    END IF;
-    IF v_document ? 'schemas' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_owned_schemas(v_document -> 'schemas') AS p
-      );
-    END IF;
-    IF v_document ? 'privileges' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_privileges(v_document) AS p
-      );
-    END IF;
-    IF v_document ? 'read_access' THEN
-      v_changes := v_changes || rolecall_internal.keep_others(v_document -> 'read_access', ARRAY(
-        SELECT p FROM rolecall_internal.plan_read_access(v_document -> 'read_access', v_document ? 'singly') AS p
-      ));
-    END IF;
-    IF v_document ? 'watch' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_watch(v_document -> 'watch') AS p
-      );
-    END IF;
-    IF v_document ? 'operators' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_operators(v_document) AS p
-      );
-    END IF;
-  END IF;
-  IF v_document @? '$.*[*] ? (@.state == "absent")' THEN
-    IF v_document @? '$.sessions[*] ? (@.state == "absent")' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_sessions(v_document -> 'sessions', false) AS p
-      );
-    END IF;
-    IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_removals(v_document -> 'roles') AS p
-      );
-    END IF;
-    IF v_document @? '$.memberships[*] ? (@.state == "absent")' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_left_timeouts(v_document -> 'memberships') AS p
-      );
-    END IF;
-  END IF;
   IF v_document ? 'declared' THEN
     v_changes := v_changes || ARRAY(SELECT p FROM rolecall_internal.plan_marks(v_document) AS p);
   END IF;
@@ -10558,6 +10534,110 @@ $plan_other_settings$;
 COMMENT ON FUNCTION rolecall_internal.plan_other_settings(jsonb)
   IS 'Settings that roles of a policy have beyond it, here or in all databases';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_other_settings(jsonb) FROM PUBLIC;
+
+-- sql/5-internal/plan/plan_own.sql
+CREATE FUNCTION rolecall_internal.plan_own(document jsonb, passwords jsonb) RETURNS rolecall_internal.change[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_own$
+DECLARE
+  v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+BEGIN
+  IF plan_own.document ?| '{renames,sessions}' THEN
+    IF plan_own.document ? 'renames' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_renames(plan_own.document -> 'renames') AS p
+      );
+    END IF;
+    IF plan_own.document ? 'sessions' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_sessions(plan_own.document -> 'sessions', true) AS p
+      );
+    END IF;
+  END IF;
+  IF plan_own.document ? 'roles' THEN
+    v_changes := v_changes || rolecall_internal.plan_roles(plan_own.document);
+  END IF;
+  IF plan_own.document ?| '{comments,passwords}' THEN
+    IF plan_own.document ? 'comments' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_comments(plan_own.document -> 'comments') AS p
+      );
+    END IF;
+    IF plan_own.document ? 'passwords' THEN
+      v_changes := v_changes || rolecall_internal.plan_passwords(plan_own.document, plan_own.passwords);
+    END IF;
+  END IF;
+  IF plan_own.document ? 'memberships' THEN
+    v_changes := v_changes || rolecall_internal.withhold_powers(rolecall_internal.plan_memberships(plan_own.document))
+            || ARRAY(SELECT p FROM rolecall_internal.plan_client_timeouts(plan_own.document) AS p);
+  END IF;
+  IF plan_own.document ?| '{settings,declared,marks,schemas,privileges,read_access,watch,operators}' THEN
+    IF plan_own.document ? 'settings' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_settings(plan_own.document) AS p
+      );
+    END IF;
+    IF plan_own.document ? 'declared' THEN
+      v_changes := v_changes || rolecall_internal.plan_declared(plan_own.document);
+    END IF;
+    IF plan_own.document ? 'marks' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_mark_ends(plan_own.document -> 'marks') AS p
+      );
+    END IF;
+    IF plan_own.document ? 'schemas' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_owned_schemas(plan_own.document -> 'schemas') AS p
+      );
+    END IF;
+    IF plan_own.document ? 'privileges' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_privileges(plan_own.document) AS p
+      );
+    END IF;
+    IF plan_own.document ? 'read_access' THEN
+      v_changes := v_changes || rolecall_internal.keep_others(plan_own.document -> 'read_access', ARRAY(
+        SELECT p FROM rolecall_internal.plan_read_access(
+                  plan_own.document -> 'read_access', plan_own.document ? 'singly'
+                ) AS p
+      ));
+    END IF;
+    IF plan_own.document ? 'watch' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_watch(plan_own.document -> 'watch') AS p
+      );
+    END IF;
+    IF plan_own.document ? 'operators' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_operators(plan_own.document) AS p
+      );
+    END IF;
+  END IF;
+  IF plan_own.document @? '$.*[*] ? (@.state == "absent")' THEN
+    IF plan_own.document @? '$.sessions[*] ? (@.state == "absent")' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_sessions(plan_own.document -> 'sessions', false) AS p
+      );
+    END IF;
+    IF plan_own.document @? '$.roles[*] ? (@.state == "absent")' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_removals(plan_own.document -> 'roles') AS p
+      );
+    END IF;
+    IF plan_own.document @? '$.memberships[*] ? (@.state == "absent")' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_left_timeouts(plan_own.document -> 'memberships') AS p
+      );
+    END IF;
+  END IF;
+  RETURN v_changes;
+END
+$plan_own$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_own(jsonb, jsonb)
+  IS 'The differences that the planners of the sections find, whatever other databases say';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_own(jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_owned_schemas.sql
 CREATE FUNCTION rolecall_internal.plan_owned_schemas(resources jsonb) RETURNS SETOF rolecall_internal.change
@@ -12980,31 +13060,6 @@ COMMENT ON FUNCTION rolecall_internal.protection_note(jsonb, jsonb)
      'else it is refused';
 REVOKE ALL ON FUNCTION rolecall_internal.protection_note(jsonb, jsonb) FROM PUBLIC;
 
--- sql/5-internal/reporting/provision.sql
-CREATE FUNCTION rolecall_internal.provision(definitions jsonb, rotate_after interval, realign boolean, dry_run boolean)
-RETURNS rolecall.step[]
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $provision$
-DECLARE
-  v_steps rolecall.step[];
-BEGIN
-  PERFORM rolecall_internal.check_read_access(provision.definitions);
-  PERFORM rolecall_internal.check_document(jsonb_build_object('read_access', provision.definitions));
-  PERFORM rolecall_internal.warn_about_readers(provision.definitions);
-  v_steps := rolecall_internal.run_reporting(
-    provision.definitions, '{}', provision.rotate_after, provision.realign, provision.dry_run
-  );
-  IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'rotate_secret') THEN
-    v_steps := v_steps || rolecall_internal.left_out(provision.dry_run);
-  END IF;
-  RETURN v_steps;
-END
-$provision$;
-
-COMMENT ON FUNCTION rolecall_internal.provision(jsonb, interval, boolean, boolean) IS 'Provisions reporting roles';
-REVOKE ALL ON FUNCTION rolecall_internal.provision(jsonb, interval, boolean, boolean) FROM PUBLIC;
-
 -- sql/5-internal/passwords/random_bytes.sql
 -- gen_random_uuid() draws 122 bits from the server's strong random source, three of them 366.
 CREATE FUNCTION rolecall_internal.random_bytes() RETURNS bytea
@@ -14732,6 +14787,7 @@ DECLARE
   v_passwords jsonb;
   v_apart jsonb;
   v_state jsonb;
+  v_set rolecall.step[];
   v_steps rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
   PERFORM rolecall_internal.check_coordinator();
@@ -14782,7 +14838,11 @@ BEGIN
     PERFORM rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
     PERFORM rolecall_internal.check_secret_is_current();
   END IF;
-  v_steps := v_steps || rolecall_internal.set_reporting_passwords(v_apart, true, run_reporting.dry_run);
+  v_set := rolecall_internal.run_apart(
+    rolecall_internal.password_states(v_apart), true, run_reporting.dry_run
+  );
+  PERFORM rolecall_internal.keep_no_verifier(v_set);
+  v_steps := v_steps || v_set;
   IF run_reporting.dry_run IS NOT TRUE THEN
     PERFORM rolecall_internal.remember_withheld(run_reporting.definitions);
   END IF;
@@ -15150,45 +15210,6 @@ COMMENT ON FUNCTION rolecall_internal.sees_passwords()
   IS 'Whether this call can see that the server has cleared a password, as it does where it is given a verifier of the '
      'empty one';
 REVOKE ALL ON FUNCTION rolecall_internal.sees_passwords() FROM PUBLIC;
-
--- sql/5-internal/reporting/set_reporting_passwords.sql
--- A role that cannot be changed keeps its password and is a skipped step: see run_apart(). The next provisioning run
--- sets it.
-CREATE FUNCTION rolecall_internal.set_reporting_passwords(passwords jsonb, lenient boolean, dry_run boolean)
-RETURNS rolecall.step[]
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $set_reporting_passwords$
-DECLARE
-  v_states jsonb[] := '{}'::jsonb[];
-  v_password jsonb;
-  v_step rolecall.step;
-  v_steps rolecall.step[];
-BEGIN
-  FOR v_position IN 0 .. jsonb_array_length(set_reporting_passwords.passwords) - 1 LOOP
-    v_password := set_reporting_passwords.passwords -> v_position;
-    v_states := v_states || jsonb_build_object(
-      'role', v_password -> 'role', 'operation', 'set_password',
-      'statement', format('ALTER ROLE %I PASSWORD %L', v_password ->> 'role', '********'),
-      'state', jsonb_build_object('passwords', jsonb_build_array(v_password))
-    );
-  END LOOP;
-  v_steps := rolecall_internal.run_apart(
-    to_jsonb(v_states), set_reporting_passwords.lenient, set_reporting_passwords.dry_run
-  );
-  FOREACH v_step IN ARRAY v_steps LOOP
-    IF v_step.status = 'skipped' THEN
-      -- It has the password of the former secret: what is kept of it is that it is this database's.
-      UPDATE rolecall_internal.secret AS s SET value = '' WHERE s.key = 'rolecall.verifier.' || v_step.target;
-    END IF;
-  END LOOP;
-  RETURN v_steps;
-END
-$set_reporting_passwords$;
-
-COMMENT ON FUNCTION rolecall_internal.set_reporting_passwords(jsonb, boolean, boolean)
-  IS 'Sets the passwords of reporting roles, in the order that they have, and returns the steps';
-REVOKE ALL ON FUNCTION rolecall_internal.set_reporting_passwords(jsonb, boolean, boolean) FROM PUBLIC;
 
 -- sql/5-internal/document/setting_value.sql
 -- ALTER ROLE ... SET writes a list in one way, FROM CURRENT as the session had it: read, the same lists are equal. The
@@ -18175,19 +18196,28 @@ DECLARE
   v_detail text;
   v_hint text;
 BEGIN
-  FOREACH v_step IN ARRAY   rolecall_internal.provision(
-    jsonb_build_array(
+  DECLARE
+    v_definitions jsonb := jsonb_build_array(
       rolecall_internal.read_access(
         provision_reporting_role.role_name, provision_reporting_role.schemas,
         provision_reporting_role.withheld_tables, provision_reporting_role.table_owners,
         provision_reporting_role.search_path
       )
-    ),
-    provision_reporting_role.rotate_after, provision_reporting_role.realign_password,
-      provision_reporting_role.dry_run
-  ) LOOP
-    RETURN NEXT v_step;
-  END LOOP;
+    );
+    v_steps rolecall.step[];
+  BEGIN
+    PERFORM rolecall_internal.check_definitions(v_definitions);
+    v_steps := rolecall_internal.run_reporting(
+      v_definitions, '{}', provision_reporting_role.rotate_after,
+      provision_reporting_role.realign_password, provision_reporting_role.dry_run
+    );
+    IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'rotate_secret') THEN
+      v_steps := v_steps || rolecall_internal.left_out(provision_reporting_role.dry_run);
+    END IF;
+    FOREACH v_step IN ARRAY v_steps LOOP
+      RETURN NEXT v_step;
+    END LOOP;
+  END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -18256,8 +18286,8 @@ BEGIN
         ERRCODE = 'invalid_parameter_value',
         MESSAGE = 'the reporting and the raw role must have two different names';
     END IF;
-    FOREACH v_step IN ARRAY   rolecall_internal.provision(
-      jsonb_build_array(
+    DECLARE
+      v_definitions jsonb := jsonb_build_array(
         rolecall_internal.read_access(
           v_reporting, ARRAY[provision_reporting_roles.reporting_schema],
           provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners
@@ -18266,12 +18296,21 @@ BEGIN
           v_raw, ARRAY[provision_reporting_roles.raw_schema],
           provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners
         )
-      ),
-      provision_reporting_roles.rotate_after, provision_reporting_roles.realign_password,
-      provision_reporting_roles.dry_run
-    ) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
+      );
+      v_steps rolecall.step[];
+    BEGIN
+      PERFORM rolecall_internal.check_definitions(v_definitions);
+      v_steps := rolecall_internal.run_reporting(
+        v_definitions, '{}', provision_reporting_roles.rotate_after,
+        provision_reporting_roles.realign_password, provision_reporting_roles.dry_run
+      );
+      IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'rotate_secret') THEN
+        v_steps := v_steps || rolecall_internal.left_out(provision_reporting_roles.dry_run);
+      END IF;
+      FOREACH v_step IN ARRAY v_steps LOOP
+        RETURN NEXT v_step;
+      END LOOP;
+    END;
   END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
@@ -18628,6 +18667,7 @@ AS $rotate_reporting_secret$
 DECLARE
   v_roles text[];
   v_left rolecall.step[];
+  v_set rolecall.step[];
   v_secret bytea;
   v_passwords jsonb;
   v_step rolecall.step;
@@ -18661,9 +18701,11 @@ BEGIN
   IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
     v_passwords := rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
   END IF;
-  FOREACH v_step IN ARRAY rolecall_internal.set_reporting_passwords(
-    v_passwords, false, rotate_reporting_secret.dry_run
-  ) LOOP
+  v_set := rolecall_internal.run_apart(
+    rolecall_internal.password_states(v_passwords), false, rotate_reporting_secret.dry_run
+  );
+  PERFORM rolecall_internal.keep_no_verifier(v_set);
+  FOREACH v_step IN ARRAY v_set LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -19258,7 +19300,7 @@ BEGIN
     CROSS JOIN aclexplode(o.acl) AS a
     WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch') AND a.grantee <> o.owner
   ) AS g(name, statement)
-    WHERE g.name = ANY ('{rolecall_internal.audit_columns,rolecall_internal.audit_dblink,rolecall_internal.audit_functions,rolecall_internal.audit_principals,rolecall_internal.audit_reading,rolecall_internal.audit_roles,rolecall_internal.audit_schemas,rolecall_internal.audit_search_path,rolecall_internal.audit_shards,rolecall_internal.audit_tables,rolecall_internal.audit_takers,rolecall_internal.audit_withheld,rolecall_internal.bypassrls_refusal,rolecall_internal.held_otherwise,rolecall_internal.is_worth_taking,rolecall_internal.pinned_by,rolecall_internal.plan_roles,rolecall_internal.renew_records,rolecall_internal.reported,rolecall_internal.run}'::text[]);
+    WHERE g.name = ANY ('{rolecall_internal.audit_columns,rolecall_internal.audit_dblink,rolecall_internal.audit_functions,rolecall_internal.audit_principals,rolecall_internal.audit_reading,rolecall_internal.audit_roles,rolecall_internal.audit_schemas,rolecall_internal.audit_search_path,rolecall_internal.audit_shards,rolecall_internal.audit_tables,rolecall_internal.audit_takers,rolecall_internal.audit_withheld,rolecall_internal.bypassrls_refusal,rolecall_internal.held_otherwise,rolecall_internal.is_worth_taking,rolecall_internal.pinned_by,rolecall_internal.plan_roles,rolecall_internal.provision,rolecall_internal.renew_records,rolecall_internal.reported,rolecall_internal.run}'::text[]);
 
   DROP FUNCTION rolecall_internal.audit_columns(rolecall_internal.principal[], oid[]);
 
@@ -19293,6 +19335,8 @@ BEGIN
   DROP FUNCTION rolecall_internal.pinned_by(oid, rolecall_internal.principal[]);
 
   DROP FUNCTION rolecall_internal.plan_roles(jsonb);
+
+  DROP FUNCTION rolecall_internal.provision(jsonb, interval, boolean, boolean);
 
   DROP FUNCTION rolecall_internal.renew_records(jsonb);
 
@@ -21693,6 +21737,21 @@ COMMENT ON FUNCTION rolecall_internal.canonical_name(text, text, text)
      'needed';
 REVOKE ALL ON FUNCTION rolecall_internal.canonical_name(text, text, text) FROM PUBLIC;
 
+CREATE FUNCTION rolecall_internal.check_definitions(definitions jsonb) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $check_definitions$
+BEGIN
+  PERFORM rolecall_internal.check_read_access(check_definitions.definitions);
+  PERFORM rolecall_internal.check_document(jsonb_build_object('read_access', check_definitions.definitions));
+  PERFORM rolecall_internal.warn_about_readers(check_definitions.definitions);
+END
+$check_definitions$;
+
+COMMENT ON FUNCTION rolecall_internal.check_definitions(jsonb)
+  IS 'Refuses definitions of reporting roles that a user has given, or warns of them';
+REVOKE ALL ON FUNCTION rolecall_internal.check_definitions(jsonb) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.check_document(document jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -22113,7 +22172,7 @@ BEGIN
            )::rolecall_internal.change
     FROM (
       SELECT p.operation, p.target, p.statement, p.locks
-      FROM unnest(rolecall_internal.plan(
+      FROM unnest(rolecall_internal.plan_own(
         v_disputed || jsonb_build_object('roles', jsonb_path_query_array(v_roles, '$[*] ? (!exists(@.state))')), '{}'
       )) AS p
       UNION ALL
@@ -24066,6 +24125,26 @@ COMMENT ON FUNCTION rolecall_internal.is_worth_taking(oid, jsonb)
   IS 'Whether a role has what others could want to take: it reports, bypasses row-level security, or reads the secrets';
 REVOKE ALL ON FUNCTION rolecall_internal.is_worth_taking(oid, jsonb) FROM PUBLIC;
 
+-- They have the passwords of the former secret. The next provisioning run sets them.
+CREATE FUNCTION rolecall_internal.keep_no_verifier(steps rolecall.step[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $keep_no_verifier$
+DECLARE
+  v_step rolecall.step;
+BEGIN
+  FOREACH v_step IN ARRAY keep_no_verifier.steps LOOP
+    IF v_step.status = 'skipped' THEN
+      UPDATE rolecall_internal.secret AS s SET value = '' WHERE s.key = 'rolecall.verifier.' || v_step.target;
+    END IF;
+  END LOOP;
+END
+$keep_no_verifier$;
+
+COMMENT ON FUNCTION rolecall_internal.keep_no_verifier(rolecall.step[])
+  IS 'Keeps of the reporting roles whose passwords could not be set only that they are this database''s';
+REVOKE ALL ON FUNCTION rolecall_internal.keep_no_verifier(rolecall.step[]) FROM PUBLIC;
+
 -- They tell as well which roles are this database's, by their oids. Only those go in that are known to be this
 -- database's: a role that another database has created since is not, so a role that this call creates has none until
 -- it is there.
@@ -25197,6 +25276,30 @@ COMMENT ON FUNCTION rolecall_internal.password_problems(jsonb, jsonb)
   IS 'Passwords beside a policy for roles that it does not have';
 REVOKE ALL ON FUNCTION rolecall_internal.password_problems(jsonb, jsonb) FROM PUBLIC;
 
+CREATE FUNCTION rolecall_internal.password_states(passwords jsonb) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $password_states$
+DECLARE
+  v_states jsonb[] := '{}'::jsonb[];
+  v_password jsonb;
+BEGIN
+  FOR v_position IN 0 .. jsonb_array_length(password_states.passwords) - 1 LOOP
+    v_password := password_states.passwords -> v_position;
+    v_states := v_states || jsonb_build_object(
+      'role', v_password -> 'role', 'operation', 'set_password',
+      'statement', format('ALTER ROLE %I PASSWORD %L', v_password ->> 'role', '********'),
+      'state', jsonb_build_object('passwords', jsonb_build_array(v_password))
+    );
+  END LOOP;
+  RETURN to_jsonb(v_states);
+END
+$password_states$;
+
+COMMENT ON FUNCTION rolecall_internal.password_states(jsonb)
+  IS 'The desired states in which reporting roles have their passwords, one for each role, as run_apart() takes them';
+REVOKE ALL ON FUNCTION rolecall_internal.password_states(jsonb) FROM PUBLIC;
+
 -- It is bounded where somebody who may not make the change can hold what it has to lock, for as long as they like.
 CREATE OR REPLACE FUNCTION rolecall_internal.patience(operation text) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -25331,95 +25434,9 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan$
 DECLARE
-  v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
   v_document jsonb := rolecall_internal.divided(plan.document);
+  v_changes rolecall_internal.change[] := rolecall_internal.plan_own(v_document, plan.passwords);
 BEGIN
-  IF v_document ?| '{renames,sessions}' THEN
-    IF v_document ? 'renames' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_renames(v_document -> 'renames') AS p
-      );
-    END IF;
-    IF v_document ? 'sessions' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_sessions(v_document -> 'sessions', true) AS p
-      );
-    END IF;
-  END IF;
-  IF v_document ? 'roles' THEN
-    v_changes := v_changes || rolecall_internal.plan_roles(v_document);
-  END IF;
-  IF v_document ?| '{comments,passwords}' THEN
-    IF v_document ? 'comments' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_comments(v_document -> 'comments') AS p
-      );
-    END IF;
-    IF v_document ? 'passwords' THEN
-      v_changes := v_changes || rolecall_internal.plan_passwords(v_document, plan.passwords);
-    END IF;
-  END IF;
-  IF v_document ? 'memberships' THEN
-    v_changes := v_changes || rolecall_internal.withhold_powers(rolecall_internal.plan_memberships(v_document))
-            || ARRAY(SELECT p FROM rolecall_internal.plan_client_timeouts(v_document) AS p);
-  END IF;
-  IF v_document ?| '{settings,declared,marks,schemas,privileges,read_access,watch,operators}' THEN
-    IF v_document ? 'settings' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_settings(v_document) AS p
-      );
-    END IF;
-    IF v_document ? 'declared' THEN
-      v_changes := v_changes || rolecall_internal.plan_declared(v_document);
-    END IF;
-    IF v_document ? 'marks' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_mark_ends(v_document -> 'marks') AS p
-      );
-    END IF;
-    IF v_document ? 'schemas' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_owned_schemas(v_document -> 'schemas') AS p
-      );
-    END IF;
-    IF v_document ? 'privileges' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_privileges(v_document) AS p
-      );
-    END IF;
-    IF v_document ? 'read_access' THEN
-      v_changes := v_changes || rolecall_internal.keep_others(v_document -> 'read_access', ARRAY(
-        SELECT p FROM rolecall_internal.plan_read_access(v_document -> 'read_access', v_document ? 'singly') AS p
-      ));
-    END IF;
-    IF v_document ? 'watch' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_watch(v_document -> 'watch') AS p
-      );
-    END IF;
-    IF v_document ? 'operators' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_operators(v_document) AS p
-      );
-    END IF;
-  END IF;
-  IF v_document @? '$.*[*] ? (@.state == "absent")' THEN
-    IF v_document @? '$.sessions[*] ? (@.state == "absent")' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_sessions(v_document -> 'sessions', false) AS p
-      );
-    END IF;
-    IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_removals(v_document -> 'roles') AS p
-      );
-    END IF;
-    IF v_document @? '$.memberships[*] ? (@.state == "absent")' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_left_timeouts(v_document -> 'memberships') AS p
-      );
-    END IF;
-  END IF;
   IF v_document ? 'declared' THEN
     v_changes := v_changes || ARRAY(SELECT p FROM rolecall_internal.plan_marks(v_document) AS p);
   END IF;
@@ -26558,6 +26575,109 @@ $plan_other_settings$;
 COMMENT ON FUNCTION rolecall_internal.plan_other_settings(jsonb)
   IS 'Settings that roles of a policy have beyond it, here or in all databases';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_other_settings(jsonb) FROM PUBLIC;
+
+CREATE FUNCTION rolecall_internal.plan_own(document jsonb, passwords jsonb) RETURNS rolecall_internal.change[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_own$
+DECLARE
+  v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+BEGIN
+  IF plan_own.document ?| '{renames,sessions}' THEN
+    IF plan_own.document ? 'renames' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_renames(plan_own.document -> 'renames') AS p
+      );
+    END IF;
+    IF plan_own.document ? 'sessions' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_sessions(plan_own.document -> 'sessions', true) AS p
+      );
+    END IF;
+  END IF;
+  IF plan_own.document ? 'roles' THEN
+    v_changes := v_changes || rolecall_internal.plan_roles(plan_own.document);
+  END IF;
+  IF plan_own.document ?| '{comments,passwords}' THEN
+    IF plan_own.document ? 'comments' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_comments(plan_own.document -> 'comments') AS p
+      );
+    END IF;
+    IF plan_own.document ? 'passwords' THEN
+      v_changes := v_changes || rolecall_internal.plan_passwords(plan_own.document, plan_own.passwords);
+    END IF;
+  END IF;
+  IF plan_own.document ? 'memberships' THEN
+    v_changes := v_changes || rolecall_internal.withhold_powers(rolecall_internal.plan_memberships(plan_own.document))
+            || ARRAY(SELECT p FROM rolecall_internal.plan_client_timeouts(plan_own.document) AS p);
+  END IF;
+  IF plan_own.document ?| '{settings,declared,marks,schemas,privileges,read_access,watch,operators}' THEN
+    IF plan_own.document ? 'settings' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_settings(plan_own.document) AS p
+      );
+    END IF;
+    IF plan_own.document ? 'declared' THEN
+      v_changes := v_changes || rolecall_internal.plan_declared(plan_own.document);
+    END IF;
+    IF plan_own.document ? 'marks' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_mark_ends(plan_own.document -> 'marks') AS p
+      );
+    END IF;
+    IF plan_own.document ? 'schemas' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_owned_schemas(plan_own.document -> 'schemas') AS p
+      );
+    END IF;
+    IF plan_own.document ? 'privileges' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_privileges(plan_own.document) AS p
+      );
+    END IF;
+    IF plan_own.document ? 'read_access' THEN
+      v_changes := v_changes || rolecall_internal.keep_others(plan_own.document -> 'read_access', ARRAY(
+        SELECT p FROM rolecall_internal.plan_read_access(
+                  plan_own.document -> 'read_access', plan_own.document ? 'singly'
+                ) AS p
+      ));
+    END IF;
+    IF plan_own.document ? 'watch' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_watch(plan_own.document -> 'watch') AS p
+      );
+    END IF;
+    IF plan_own.document ? 'operators' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_operators(plan_own.document) AS p
+      );
+    END IF;
+  END IF;
+  IF plan_own.document @? '$.*[*] ? (@.state == "absent")' THEN
+    IF plan_own.document @? '$.sessions[*] ? (@.state == "absent")' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_sessions(plan_own.document -> 'sessions', false) AS p
+      );
+    END IF;
+    IF plan_own.document @? '$.roles[*] ? (@.state == "absent")' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_removals(plan_own.document -> 'roles') AS p
+      );
+    END IF;
+    IF plan_own.document @? '$.memberships[*] ? (@.state == "absent")' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_left_timeouts(plan_own.document -> 'memberships') AS p
+      );
+    END IF;
+  END IF;
+  RETURN v_changes;
+END
+$plan_own$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_own(jsonb, jsonb)
+  IS 'The differences that the planners of the sections find, whatever other databases say';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_own(jsonb, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.plan_owned_schemas(resources jsonb) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -28559,29 +28679,6 @@ COMMENT ON FUNCTION rolecall_internal.protection_note(jsonb, jsonb)
      'else it is refused';
 REVOKE ALL ON FUNCTION rolecall_internal.protection_note(jsonb, jsonb) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.provision(definitions jsonb, rotate_after interval, realign boolean, dry_run boolean)
-RETURNS rolecall.step[]
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $provision$
-DECLARE
-  v_steps rolecall.step[];
-BEGIN
-  PERFORM rolecall_internal.check_read_access(provision.definitions);
-  PERFORM rolecall_internal.check_document(jsonb_build_object('read_access', provision.definitions));
-  PERFORM rolecall_internal.warn_about_readers(provision.definitions);
-  v_steps := rolecall_internal.run_reporting(
-    provision.definitions, '{}', provision.rotate_after, provision.realign, provision.dry_run
-  );
-  IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'rotate_secret') THEN
-    v_steps := v_steps || rolecall_internal.left_out(provision.dry_run);
-  END IF;
-  RETURN v_steps;
-END
-$provision$;
-
-COMMENT ON FUNCTION rolecall_internal.provision(jsonb, interval, boolean, boolean) IS 'Provisions reporting roles';
-
 CREATE OR REPLACE FUNCTION rolecall_internal.read_access(
   role_name text,
   schemas text[],
@@ -30002,6 +30099,7 @@ DECLARE
   v_passwords jsonb;
   v_apart jsonb;
   v_state jsonb;
+  v_set rolecall.step[];
   v_steps rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
   PERFORM rolecall_internal.check_coordinator();
@@ -30052,7 +30150,11 @@ BEGIN
     PERFORM rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
     PERFORM rolecall_internal.check_secret_is_current();
   END IF;
-  v_steps := v_steps || rolecall_internal.set_reporting_passwords(v_apart, true, run_reporting.dry_run);
+  v_set := rolecall_internal.run_apart(
+    rolecall_internal.password_states(v_apart), true, run_reporting.dry_run
+  );
+  PERFORM rolecall_internal.keep_no_verifier(v_set);
+  v_steps := v_steps || v_set;
   IF run_reporting.dry_run IS NOT TRUE THEN
     PERFORM rolecall_internal.remember_withheld(run_reporting.definitions);
   END IF;
@@ -30218,44 +30320,6 @@ COMMENT ON FUNCTION rolecall_internal.schema_patterns(jsonb)
   IS 'What each role has on a schema and on all that is in it, as a profile says it: of privileges without exceptions '
      'and grant options, for later objects of the same owners';
 REVOKE ALL ON FUNCTION rolecall_internal.schema_patterns(jsonb) FROM PUBLIC;
-
--- A role that cannot be changed keeps its password and is a skipped step: see run_apart(). The next provisioning run
--- sets it.
-CREATE FUNCTION rolecall_internal.set_reporting_passwords(passwords jsonb, lenient boolean, dry_run boolean)
-RETURNS rolecall.step[]
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $set_reporting_passwords$
-DECLARE
-  v_states jsonb[] := '{}'::jsonb[];
-  v_password jsonb;
-  v_step rolecall.step;
-  v_steps rolecall.step[];
-BEGIN
-  FOR v_position IN 0 .. jsonb_array_length(set_reporting_passwords.passwords) - 1 LOOP
-    v_password := set_reporting_passwords.passwords -> v_position;
-    v_states := v_states || jsonb_build_object(
-      'role', v_password -> 'role', 'operation', 'set_password',
-      'statement', format('ALTER ROLE %I PASSWORD %L', v_password ->> 'role', '********'),
-      'state', jsonb_build_object('passwords', jsonb_build_array(v_password))
-    );
-  END LOOP;
-  v_steps := rolecall_internal.run_apart(
-    to_jsonb(v_states), set_reporting_passwords.lenient, set_reporting_passwords.dry_run
-  );
-  FOREACH v_step IN ARRAY v_steps LOOP
-    IF v_step.status = 'skipped' THEN
-      -- It has the password of the former secret: what is kept of it is that it is this database's.
-      UPDATE rolecall_internal.secret AS s SET value = '' WHERE s.key = 'rolecall.verifier.' || v_step.target;
-    END IF;
-  END LOOP;
-  RETURN v_steps;
-END
-$set_reporting_passwords$;
-
-COMMENT ON FUNCTION rolecall_internal.set_reporting_passwords(jsonb, boolean, boolean)
-  IS 'Sets the passwords of reporting roles, in the order that they have, and returns the steps';
-REVOKE ALL ON FUNCTION rolecall_internal.set_reporting_passwords(jsonb, boolean, boolean) FROM PUBLIC;
 
 -- ALTER ROLE ... SET writes a list in one way, FROM CURRENT as the session had it: read, the same lists are equal. The
 -- server reads names of schemas and tablespaces as identifiers, and those of libraries as they are.
@@ -32485,6 +32549,160 @@ COMMENT ON FUNCTION rolecall.policy()
   IS 'Returns what the calls and policies of this database have established, as one policy';
 REVOKE ALL ON FUNCTION rolecall.policy() FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall.provision_reporting_role(
+  role_name text,
+  schemas text[],
+  withheld_tables text[] DEFAULT '{}',
+  table_owners text[] DEFAULT NULL,
+  rotate_after interval DEFAULT '90 days',
+  realign_password boolean DEFAULT true,
+  search_path text[] DEFAULT NULL,
+  dry_run boolean DEFAULT false
+)
+RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $provision_reporting_role$
+DECLARE
+  v_step rolecall.step;
+  v_detail text;
+  v_hint text;
+BEGIN
+  DECLARE
+    v_definitions jsonb := jsonb_build_array(
+      rolecall_internal.read_access(
+        provision_reporting_role.role_name, provision_reporting_role.schemas,
+        provision_reporting_role.withheld_tables, provision_reporting_role.table_owners,
+        provision_reporting_role.search_path
+      )
+    );
+    v_steps rolecall.step[];
+  BEGIN
+    PERFORM rolecall_internal.check_definitions(v_definitions);
+    v_steps := rolecall_internal.run_reporting(
+      v_definitions, '{}', provision_reporting_role.rotate_after,
+      provision_reporting_role.realign_password, provision_reporting_role.dry_run
+    );
+    IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'rotate_secret') THEN
+      v_steps := v_steps || rolecall_internal.left_out(provision_reporting_role.dry_run);
+    END IF;
+    FOREACH v_step IN ARRAY v_steps LOOP
+      RETURN NEXT v_step;
+    END LOOP;
+  END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$provision_reporting_role$;
+
+COMMENT ON FUNCTION rolecall.provision_reporting_role(text, text[], text[], text[], interval, boolean, text[], boolean)
+  IS 'Creates a read-only role that logs in with a derived password and reads every table of some schemas';
+
+CREATE OR REPLACE FUNCTION rolecall.provision_reporting_roles(
+  reporting_role text DEFAULT NULL,
+  raw_role text DEFAULT NULL,
+  reporting_schema text DEFAULT 'reporting',
+  raw_schema text DEFAULT 'public',
+  withheld_tables text[] DEFAULT '{}',
+  table_owners text[] DEFAULT NULL,
+  rotate_after interval DEFAULT '90 days',
+  realign_password boolean DEFAULT true,
+  dry_run boolean DEFAULT false
+)
+RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $provision_reporting_roles$
+DECLARE
+  v_step rolecall.step;
+  v_detail text;
+  v_hint text;
+BEGIN
+  DECLARE
+    v_reporting text := coalesce(
+      provision_reporting_roles.reporting_role, rolecall_internal.fitted_name(current_database(), '_reporting')
+    );
+    v_raw text := coalesce(
+      provision_reporting_roles.raw_role, rolecall_internal.fitted_name(current_database(), '_raw')
+    );
+  BEGIN
+    IF num_nulls(
+      provision_reporting_roles.reporting_role, provision_reporting_roles.raw_role
+    ) > 0 AND starts_with(current_database(), 'pg_') THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'reserved_name',
+        MESSAGE = format('the default names of the roles would start with "pg_", as database "%s" does',
+                         current_database()),
+        HINT = 'Pass the names of both roles, as reporting_role and raw_role.';
+    ELSIF v_reporting = v_raw THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = 'the reporting and the raw role must have two different names';
+    END IF;
+    DECLARE
+      v_definitions jsonb := jsonb_build_array(
+        rolecall_internal.read_access(
+          v_reporting, ARRAY[provision_reporting_roles.reporting_schema],
+          provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners
+        ),
+        rolecall_internal.read_access(
+          v_raw, ARRAY[provision_reporting_roles.raw_schema],
+          provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners
+        )
+      );
+      v_steps rolecall.step[];
+    BEGIN
+      PERFORM rolecall_internal.check_definitions(v_definitions);
+      v_steps := rolecall_internal.run_reporting(
+        v_definitions, '{}', provision_reporting_roles.rotate_after,
+        provision_reporting_roles.realign_password, provision_reporting_roles.dry_run
+      );
+      IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'rotate_secret') THEN
+        v_steps := v_steps || rolecall_internal.left_out(provision_reporting_roles.dry_run);
+      END IF;
+      FOREACH v_step IN ARRAY v_steps LOOP
+        RETURN NEXT v_step;
+      END LOOP;
+    END;
+  END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$provision_reporting_roles$;
+
+COMMENT ON FUNCTION rolecall.provision_reporting_roles(
+  text, text, text, text, text[], text[], interval, boolean, boolean
+)
+  IS 'Creates the usual pair of read-only roles: one for the reporting schema, one for the raw data';
+
 CREATE OR REPLACE FUNCTION rolecall.remove_operator(role_name text, dry_run boolean DEFAULT false) RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -32713,6 +32931,7 @@ AS $rotate_reporting_secret$
 DECLARE
   v_roles text[];
   v_left rolecall.step[];
+  v_set rolecall.step[];
   v_secret bytea;
   v_passwords jsonb;
   v_step rolecall.step;
@@ -32746,9 +32965,11 @@ BEGIN
   IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
     v_passwords := rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
   END IF;
-  FOREACH v_step IN ARRAY rolecall_internal.set_reporting_passwords(
-    v_passwords, false, rotate_reporting_secret.dry_run
-  ) LOOP
+  v_set := rolecall_internal.run_apart(
+    rolecall_internal.password_states(v_passwords), false, rotate_reporting_secret.dry_run
+  );
+  PERFORM rolecall_internal.keep_no_verifier(v_set);
+  FOREACH v_step IN ARRAY v_set LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION

@@ -68,8 +68,8 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 2ea7a48f84edaf093ffce7816d2c71d3e8037eba66b0ef3ddea530518c45b61c'
-    AND 409 <= (
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script ffd7399097b626f5db2a8e015c26d1dcd61ffc458152c913fa4b1f4511bb152d'
+    AND 411 <= (
       SELECT count(*)
       FROM (
         SELECT p.pronamespace FROM pg_proc AS p
@@ -223,6 +223,8 @@ BEGIN
        'changes rolecall_internal.change[], repeated integer, round integer', 'void', 0),
       ('rolecall_internal', 'check_coordinator', 
        '', 'void', 0),
+      ('rolecall_internal', 'check_definitions', 
+       'definitions jsonb', 'void', 0),
       ('rolecall_internal', 'check_document', 
        'document jsonb', 'void', 0),
       ('rolecall_internal', 'check_handover', 
@@ -403,6 +405,8 @@ BEGIN
        'role_oid oid, definition jsonb', 'boolean', 0),
       ('rolecall_internal', 'joined', 
        'one jsonb, other jsonb', 'jsonb', 0),
+      ('rolecall_internal', 'keep_no_verifier', 
+       'steps rolecall.step[]', 'void', 0),
       ('rolecall_internal', 'keep_others', 
        'resources jsonb, changes rolecall_internal.change[]', 'rolecall_internal.change[]', 0),
       ('rolecall_internal', 'keep_verifiers', 
@@ -497,6 +501,8 @@ BEGIN
        'role_name text, password text', 'jsonb', 0),
       ('rolecall_internal', 'password_problems', 
        'policy jsonb, passwords jsonb, path text, code text, problem text, hint text', 'SETOF record', 0),
+      ('rolecall_internal', 'password_states', 
+       'passwords jsonb', 'jsonb', 0),
       ('rolecall_internal', 'passwords_of', 
        'document jsonb', 'jsonb', 0),
       ('rolecall_internal', 'patience', 
@@ -557,6 +563,8 @@ BEGIN
        'places rolecall_internal.place[]', 'SETOF rolecall_internal.change', 0),
       ('rolecall_internal', 'plan_other_settings', 
        'document jsonb', 'SETOF rolecall_internal.change', 0),
+      ('rolecall_internal', 'plan_own', 
+       'document jsonb, passwords jsonb', 'rolecall_internal.change[]', 0),
       ('rolecall_internal', 'plan_owned_schemas', 
        'resources jsonb', 'SETOF rolecall_internal.change', 0),
       ('rolecall_internal', 'plan_parameters', 
@@ -649,8 +657,6 @@ BEGIN
        'places rolecall_internal.place[], number integer, role text, kind text, target text, object text, owner oid, grantor oid, privilege text, is_grantable boolean, harmless boolean', 'SETOF record', 0),
       ('rolecall_internal', 'protection_note', 
        'resource jsonb, declared jsonb', 'text', 0),
-      ('rolecall_internal', 'provision', 
-       'definitions jsonb, rotate_after interval, realign boolean, dry_run boolean', 'rolecall.step[]', 0),
       ('rolecall_internal', 'random_bytes', 
        '', 'bytea', 0),
       ('rolecall_internal', 'read_access', 
@@ -751,8 +757,6 @@ BEGIN
        '', 'bytea', 0),
       ('rolecall_internal', 'sees_passwords', 
        '', 'boolean', 0),
-      ('rolecall_internal', 'set_reporting_passwords', 
-       'passwords jsonb, lenient boolean, dry_run boolean', 'rolecall.step[]', 0),
       ('rolecall_internal', 'setting_value', 
        'name text, stored text', 'jsonb', 0),
       ('rolecall_internal', 'shape_problems', 
@@ -4129,6 +4133,21 @@ COMMENT ON FUNCTION rolecall_internal.check_coordinator()
      'be changed on all nodes, and the coordinator would not know it';
 REVOKE ALL ON FUNCTION rolecall_internal.check_coordinator() FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.check_definitions(definitions jsonb) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $check_definitions$
+BEGIN
+  PERFORM rolecall_internal.check_read_access(check_definitions.definitions);
+  PERFORM rolecall_internal.check_document(jsonb_build_object('read_access', check_definitions.definitions));
+  PERFORM rolecall_internal.warn_about_readers(check_definitions.definitions);
+END
+$check_definitions$;
+
+COMMENT ON FUNCTION rolecall_internal.check_definitions(jsonb)
+  IS 'Refuses definitions of reporting roles that a user has given, or warns of them';
+REVOKE ALL ON FUNCTION rolecall_internal.check_definitions(jsonb) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.check_document(document jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -4975,7 +4994,7 @@ BEGIN
            )::rolecall_internal.change
     FROM (
       SELECT p.operation, p.target, p.statement, p.locks
-      FROM unnest(rolecall_internal.plan(
+      FROM unnest(rolecall_internal.plan_own(
         v_disputed || jsonb_build_object('roles', jsonb_path_query_array(v_roles, '$[*] ? (!exists(@.state))')), '{}'
       )) AS p
       UNION ALL
@@ -7633,6 +7652,26 @@ COMMENT ON FUNCTION rolecall_internal.joined(jsonb, jsonb)
   IS 'Two documents as one: the resources of both, section by section';
 REVOKE ALL ON FUNCTION rolecall_internal.joined(jsonb, jsonb) FROM PUBLIC;
 
+-- They have the passwords of the former secret. The next provisioning run sets them.
+CREATE OR REPLACE FUNCTION rolecall_internal.keep_no_verifier(steps rolecall.step[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $keep_no_verifier$
+DECLARE
+  v_step rolecall.step;
+BEGIN
+  FOREACH v_step IN ARRAY keep_no_verifier.steps LOOP
+    IF v_step.status = 'skipped' THEN
+      UPDATE rolecall_internal.secret AS s SET value = '' WHERE s.key = 'rolecall.verifier.' || v_step.target;
+    END IF;
+  END LOOP;
+END
+$keep_no_verifier$;
+
+COMMENT ON FUNCTION rolecall_internal.keep_no_verifier(rolecall.step[])
+  IS 'Keeps of the reporting roles whose passwords could not be set only that they are this database''s';
+REVOKE ALL ON FUNCTION rolecall_internal.keep_no_verifier(rolecall.step[]) FROM PUBLIC;
+
 -- A reporting role passes nothing on: whatever is revoked from it, every grant option is.
 CREATE OR REPLACE FUNCTION rolecall_internal.keep_others(resources jsonb, changes rolecall_internal.change[])
 RETURNS rolecall_internal.change[]
@@ -9560,6 +9599,30 @@ COMMENT ON FUNCTION rolecall_internal.password_problems(jsonb, jsonb)
   IS 'Passwords beside a policy for roles that it does not have';
 REVOKE ALL ON FUNCTION rolecall_internal.password_problems(jsonb, jsonb) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.password_states(passwords jsonb) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $password_states$
+DECLARE
+  v_states jsonb[] := '{}'::jsonb[];
+  v_password jsonb;
+BEGIN
+  FOR v_position IN 0 .. jsonb_array_length(password_states.passwords) - 1 LOOP
+    v_password := password_states.passwords -> v_position;
+    v_states := v_states || jsonb_build_object(
+      'role', v_password -> 'role', 'operation', 'set_password',
+      'statement', format('ALTER ROLE %I PASSWORD %L', v_password ->> 'role', '********'),
+      'state', jsonb_build_object('passwords', jsonb_build_array(v_password))
+    );
+  END LOOP;
+  RETURN to_jsonb(v_states);
+END
+$password_states$;
+
+COMMENT ON FUNCTION rolecall_internal.password_states(jsonb)
+  IS 'The desired states in which reporting roles have their passwords, one for each role, as run_apart() takes them';
+REVOKE ALL ON FUNCTION rolecall_internal.password_states(jsonb) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.passwords_of(document jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -9771,95 +9834,9 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan$
 DECLARE
-  v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
   v_document jsonb := rolecall_internal.divided(plan.document);
+  v_changes rolecall_internal.change[] := rolecall_internal.plan_own(v_document, plan.passwords);
 BEGIN
-  IF v_document ?| '{renames,sessions}' THEN
-    IF v_document ? 'renames' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_renames(v_document -> 'renames') AS p
-      );
-    END IF;
-    IF v_document ? 'sessions' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_sessions(v_document -> 'sessions', true) AS p
-      );
-    END IF;
-  END IF;
-  IF v_document ? 'roles' THEN
-    v_changes := v_changes || rolecall_internal.plan_roles(v_document);
-  END IF;
-  IF v_document ?| '{comments,passwords}' THEN
-    IF v_document ? 'comments' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_comments(v_document -> 'comments') AS p
-      );
-    END IF;
-    IF v_document ? 'passwords' THEN
-      v_changes := v_changes || rolecall_internal.plan_passwords(v_document, plan.passwords);
-    END IF;
-  END IF;
-  IF v_document ? 'memberships' THEN
-    v_changes := v_changes || rolecall_internal.withhold_powers(rolecall_internal.plan_memberships(v_document))
-            || ARRAY(SELECT p FROM rolecall_internal.plan_client_timeouts(v_document) AS p);
-  END IF;
-  IF v_document ?| '{settings,declared,marks,schemas,privileges,read_access,watch,operators}' THEN
-    IF v_document ? 'settings' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_settings(v_document) AS p
-      );
-    END IF;
-    IF v_document ? 'declared' THEN
-      v_changes := v_changes || rolecall_internal.plan_declared(v_document);
-    END IF;
-    IF v_document ? 'marks' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_mark_ends(v_document -> 'marks') AS p
-      );
-    END IF;
-    IF v_document ? 'schemas' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_owned_schemas(v_document -> 'schemas') AS p
-      );
-    END IF;
-    IF v_document ? 'privileges' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_privileges(v_document) AS p
-      );
-    END IF;
-    IF v_document ? 'read_access' THEN
-      v_changes := v_changes || rolecall_internal.keep_others(v_document -> 'read_access', ARRAY(
-        SELECT p FROM rolecall_internal.plan_read_access(v_document -> 'read_access', v_document ? 'singly') AS p
-      ));
-    END IF;
-    IF v_document ? 'watch' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_watch(v_document -> 'watch') AS p
-      );
-    END IF;
-    IF v_document ? 'operators' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_operators(v_document) AS p
-      );
-    END IF;
-  END IF;
-  IF v_document @? '$.*[*] ? (@.state == "absent")' THEN
-    IF v_document @? '$.sessions[*] ? (@.state == "absent")' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_sessions(v_document -> 'sessions', false) AS p
-      );
-    END IF;
-    IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_removals(v_document -> 'roles') AS p
-      );
-    END IF;
-    IF v_document @? '$.memberships[*] ? (@.state == "absent")' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_left_timeouts(v_document -> 'memberships') AS p
-      );
-    END IF;
-  END IF;
   IF v_document ? 'declared' THEN
     v_changes := v_changes || ARRAY(SELECT p FROM rolecall_internal.plan_marks(v_document) AS p);
   END IF;
@@ -11375,6 +11352,109 @@ $plan_other_settings$;
 COMMENT ON FUNCTION rolecall_internal.plan_other_settings(jsonb)
   IS 'Settings that roles of a policy have beyond it, here or in all databases';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_other_settings(jsonb) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_own(document jsonb, passwords jsonb) RETURNS rolecall_internal.change[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_own$
+DECLARE
+  v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+BEGIN
+  IF plan_own.document ?| '{renames,sessions}' THEN
+    IF plan_own.document ? 'renames' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_renames(plan_own.document -> 'renames') AS p
+      );
+    END IF;
+    IF plan_own.document ? 'sessions' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_sessions(plan_own.document -> 'sessions', true) AS p
+      );
+    END IF;
+  END IF;
+  IF plan_own.document ? 'roles' THEN
+    v_changes := v_changes || rolecall_internal.plan_roles(plan_own.document);
+  END IF;
+  IF plan_own.document ?| '{comments,passwords}' THEN
+    IF plan_own.document ? 'comments' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_comments(plan_own.document -> 'comments') AS p
+      );
+    END IF;
+    IF plan_own.document ? 'passwords' THEN
+      v_changes := v_changes || rolecall_internal.plan_passwords(plan_own.document, plan_own.passwords);
+    END IF;
+  END IF;
+  IF plan_own.document ? 'memberships' THEN
+    v_changes := v_changes || rolecall_internal.withhold_powers(rolecall_internal.plan_memberships(plan_own.document))
+            || ARRAY(SELECT p FROM rolecall_internal.plan_client_timeouts(plan_own.document) AS p);
+  END IF;
+  IF plan_own.document ?| '{settings,declared,marks,schemas,privileges,read_access,watch,operators}' THEN
+    IF plan_own.document ? 'settings' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_settings(plan_own.document) AS p
+      );
+    END IF;
+    IF plan_own.document ? 'declared' THEN
+      v_changes := v_changes || rolecall_internal.plan_declared(plan_own.document);
+    END IF;
+    IF plan_own.document ? 'marks' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_mark_ends(plan_own.document -> 'marks') AS p
+      );
+    END IF;
+    IF plan_own.document ? 'schemas' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_owned_schemas(plan_own.document -> 'schemas') AS p
+      );
+    END IF;
+    IF plan_own.document ? 'privileges' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_privileges(plan_own.document) AS p
+      );
+    END IF;
+    IF plan_own.document ? 'read_access' THEN
+      v_changes := v_changes || rolecall_internal.keep_others(plan_own.document -> 'read_access', ARRAY(
+        SELECT p FROM rolecall_internal.plan_read_access(
+                  plan_own.document -> 'read_access', plan_own.document ? 'singly'
+                ) AS p
+      ));
+    END IF;
+    IF plan_own.document ? 'watch' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_watch(plan_own.document -> 'watch') AS p
+      );
+    END IF;
+    IF plan_own.document ? 'operators' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_operators(plan_own.document) AS p
+      );
+    END IF;
+  END IF;
+  IF plan_own.document @? '$.*[*] ? (@.state == "absent")' THEN
+    IF plan_own.document @? '$.sessions[*] ? (@.state == "absent")' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_sessions(plan_own.document -> 'sessions', false) AS p
+      );
+    END IF;
+    IF plan_own.document @? '$.roles[*] ? (@.state == "absent")' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_removals(plan_own.document -> 'roles') AS p
+      );
+    END IF;
+    IF plan_own.document @? '$.memberships[*] ? (@.state == "absent")' THEN
+      v_changes := v_changes || ARRAY(
+        SELECT p FROM rolecall_internal.plan_left_timeouts(plan_own.document -> 'memberships') AS p
+      );
+    END IF;
+  END IF;
+  RETURN v_changes;
+END
+$plan_own$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_own(jsonb, jsonb)
+  IS 'The differences that the planners of the sections find, whatever other databases say';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_own(jsonb, jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_owned_schemas(resources jsonb) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -13751,30 +13831,6 @@ COMMENT ON FUNCTION rolecall_internal.protection_note(jsonb, jsonb)
      'else it is refused';
 REVOKE ALL ON FUNCTION rolecall_internal.protection_note(jsonb, jsonb) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.provision(definitions jsonb, rotate_after interval, realign boolean, dry_run boolean)
-RETURNS rolecall.step[]
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $provision$
-DECLARE
-  v_steps rolecall.step[];
-BEGIN
-  PERFORM rolecall_internal.check_read_access(provision.definitions);
-  PERFORM rolecall_internal.check_document(jsonb_build_object('read_access', provision.definitions));
-  PERFORM rolecall_internal.warn_about_readers(provision.definitions);
-  v_steps := rolecall_internal.run_reporting(
-    provision.definitions, '{}', provision.rotate_after, provision.realign, provision.dry_run
-  );
-  IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'rotate_secret') THEN
-    v_steps := v_steps || rolecall_internal.left_out(provision.dry_run);
-  END IF;
-  RETURN v_steps;
-END
-$provision$;
-
-COMMENT ON FUNCTION rolecall_internal.provision(jsonb, interval, boolean, boolean) IS 'Provisions reporting roles';
-REVOKE ALL ON FUNCTION rolecall_internal.provision(jsonb, interval, boolean, boolean) FROM PUBLIC;
-
 -- gen_random_uuid() draws 122 bits from the server's strong random source, three of them 366.
 CREATE OR REPLACE FUNCTION rolecall_internal.random_bytes() RETURNS bytea
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -15461,6 +15517,7 @@ DECLARE
   v_passwords jsonb;
   v_apart jsonb;
   v_state jsonb;
+  v_set rolecall.step[];
   v_steps rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
   PERFORM rolecall_internal.check_coordinator();
@@ -15511,7 +15568,11 @@ BEGIN
     PERFORM rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
     PERFORM rolecall_internal.check_secret_is_current();
   END IF;
-  v_steps := v_steps || rolecall_internal.set_reporting_passwords(v_apart, true, run_reporting.dry_run);
+  v_set := rolecall_internal.run_apart(
+    rolecall_internal.password_states(v_apart), true, run_reporting.dry_run
+  );
+  PERFORM rolecall_internal.keep_no_verifier(v_set);
+  v_steps := v_steps || v_set;
   IF run_reporting.dry_run IS NOT TRUE THEN
     PERFORM rolecall_internal.remember_withheld(run_reporting.definitions);
   END IF;
@@ -15870,44 +15931,6 @@ COMMENT ON FUNCTION rolecall_internal.sees_passwords()
   IS 'Whether this call can see that the server has cleared a password, as it does where it is given a verifier of the '
      'empty one';
 REVOKE ALL ON FUNCTION rolecall_internal.sees_passwords() FROM PUBLIC;
-
--- A role that cannot be changed keeps its password and is a skipped step: see run_apart(). The next provisioning run
--- sets it.
-CREATE OR REPLACE FUNCTION rolecall_internal.set_reporting_passwords(passwords jsonb, lenient boolean, dry_run boolean)
-RETURNS rolecall.step[]
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $set_reporting_passwords$
-DECLARE
-  v_states jsonb[] := '{}'::jsonb[];
-  v_password jsonb;
-  v_step rolecall.step;
-  v_steps rolecall.step[];
-BEGIN
-  FOR v_position IN 0 .. jsonb_array_length(set_reporting_passwords.passwords) - 1 LOOP
-    v_password := set_reporting_passwords.passwords -> v_position;
-    v_states := v_states || jsonb_build_object(
-      'role', v_password -> 'role', 'operation', 'set_password',
-      'statement', format('ALTER ROLE %I PASSWORD %L', v_password ->> 'role', '********'),
-      'state', jsonb_build_object('passwords', jsonb_build_array(v_password))
-    );
-  END LOOP;
-  v_steps := rolecall_internal.run_apart(
-    to_jsonb(v_states), set_reporting_passwords.lenient, set_reporting_passwords.dry_run
-  );
-  FOREACH v_step IN ARRAY v_steps LOOP
-    IF v_step.status = 'skipped' THEN
-      -- It has the password of the former secret: what is kept of it is that it is this database's.
-      UPDATE rolecall_internal.secret AS s SET value = '' WHERE s.key = 'rolecall.verifier.' || v_step.target;
-    END IF;
-  END LOOP;
-  RETURN v_steps;
-END
-$set_reporting_passwords$;
-
-COMMENT ON FUNCTION rolecall_internal.set_reporting_passwords(jsonb, boolean, boolean)
-  IS 'Sets the passwords of reporting roles, in the order that they have, and returns the steps';
-REVOKE ALL ON FUNCTION rolecall_internal.set_reporting_passwords(jsonb, boolean, boolean) FROM PUBLIC;
 
 -- ALTER ROLE ... SET writes a list in one way, FROM CURRENT as the session had it: read, the same lists are equal. The
 -- server reads names of schemas and tablespaces as identifiers, and those of libraries as they are.
@@ -18826,19 +18849,28 @@ DECLARE
   v_detail text;
   v_hint text;
 BEGIN
-  FOREACH v_step IN ARRAY   rolecall_internal.provision(
-    jsonb_build_array(
+  DECLARE
+    v_definitions jsonb := jsonb_build_array(
       rolecall_internal.read_access(
         provision_reporting_role.role_name, provision_reporting_role.schemas,
         provision_reporting_role.withheld_tables, provision_reporting_role.table_owners,
         provision_reporting_role.search_path
       )
-    ),
-    provision_reporting_role.rotate_after, provision_reporting_role.realign_password,
-      provision_reporting_role.dry_run
-  ) LOOP
-    RETURN NEXT v_step;
-  END LOOP;
+    );
+    v_steps rolecall.step[];
+  BEGIN
+    PERFORM rolecall_internal.check_definitions(v_definitions);
+    v_steps := rolecall_internal.run_reporting(
+      v_definitions, '{}', provision_reporting_role.rotate_after,
+      provision_reporting_role.realign_password, provision_reporting_role.dry_run
+    );
+    IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'rotate_secret') THEN
+      v_steps := v_steps || rolecall_internal.left_out(provision_reporting_role.dry_run);
+    END IF;
+    FOREACH v_step IN ARRAY v_steps LOOP
+      RETURN NEXT v_step;
+    END LOOP;
+  END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
@@ -18906,8 +18938,8 @@ BEGIN
         ERRCODE = 'invalid_parameter_value',
         MESSAGE = 'the reporting and the raw role must have two different names';
     END IF;
-    FOREACH v_step IN ARRAY   rolecall_internal.provision(
-      jsonb_build_array(
+    DECLARE
+      v_definitions jsonb := jsonb_build_array(
         rolecall_internal.read_access(
           v_reporting, ARRAY[provision_reporting_roles.reporting_schema],
           provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners
@@ -18916,12 +18948,21 @@ BEGIN
           v_raw, ARRAY[provision_reporting_roles.raw_schema],
           provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners
         )
-      ),
-      provision_reporting_roles.rotate_after, provision_reporting_roles.realign_password,
-      provision_reporting_roles.dry_run
-    ) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
+      );
+      v_steps rolecall.step[];
+    BEGIN
+      PERFORM rolecall_internal.check_definitions(v_definitions);
+      v_steps := rolecall_internal.run_reporting(
+        v_definitions, '{}', provision_reporting_roles.rotate_after,
+        provision_reporting_roles.realign_password, provision_reporting_roles.dry_run
+      );
+      IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'rotate_secret') THEN
+        v_steps := v_steps || rolecall_internal.left_out(provision_reporting_roles.dry_run);
+      END IF;
+      FOREACH v_step IN ARRAY v_steps LOOP
+        RETURN NEXT v_step;
+      END LOOP;
+    END;
   END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
@@ -19270,6 +19311,7 @@ AS $rotate_reporting_secret$
 DECLARE
   v_roles text[];
   v_left rolecall.step[];
+  v_set rolecall.step[];
   v_secret bytea;
   v_passwords jsonb;
   v_step rolecall.step;
@@ -19303,9 +19345,11 @@ BEGIN
   IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
     v_passwords := rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
   END IF;
-  FOREACH v_step IN ARRAY rolecall_internal.set_reporting_passwords(
-    v_passwords, false, rotate_reporting_secret.dry_run
-  ) LOOP
+  v_set := rolecall_internal.run_apart(
+    rolecall_internal.password_states(v_passwords), false, rotate_reporting_secret.dry_run
+  );
+  PERFORM rolecall_internal.keep_no_verifier(v_set);
+  FOREACH v_step IN ARRAY v_set LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -19846,7 +19890,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 2ea7a48f84edaf093ffce7816d2c71d3e8037eba66b0ef3ddea530518c45b61c';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script ffd7399097b626f5db2a8e015c26d1dcd61ffc458152c913fa4b1f4511bb152d';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

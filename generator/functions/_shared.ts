@@ -2,7 +2,7 @@
  * What the specs of public functions are made of.
  */
 import { desired, type DesiredState, mask } from '../model/resources.ts';
-import type { Bool, Text } from '../model/types.ts';
+import type { Bool, Interval, Text } from '../model/types.ts';
 import { join, raw, Sql, sql, text } from '../sql/template.ts';
 
 /** Returns the name of a base role in this database, as role_name() does. */
@@ -120,6 +120,31 @@ export function rows(steps: Sql): Sql {
     END LOOP;
   `;
 }
+
+/** The statements that provision reporting roles and return the steps. */
+export const provisioned = (
+  definitions: readonly Sql[],
+  rotateAfter: Interval | null,
+  realign: Bool,
+  dryRun: Bool,
+): Sql => sql`
+  DECLARE
+    v_definitions jsonb := jsonb_build_array(
+      ${join(definitions, ',\n')}
+    );
+    v_steps rolecall.step[];
+  BEGIN
+    PERFORM rolecall_internal.check_definitions(v_definitions);
+    v_steps := rolecall_internal.run_reporting(
+      v_definitions, '{}', ${rotateAfter},
+      ${realign}, ${dryRun}
+    );
+    IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'rotate_secret') THEN
+      v_steps := v_steps || rolecall_internal.left_out(${dryRun});
+    END IF;
+    ${rows(sql`v_steps`)}
+  END;
+`;
 
 /** The advisory lock that other tools of this family take; safety never depends on it. */
 export function advisoryLock(useLocks: Bool, username: Text): Sql {

@@ -1,6 +1,6 @@
 import type { Bool, Interval, SetOf, StepRow, Text, Texts } from '../model/types.ts';
 import { sql } from '../sql/template.ts';
-import { rows } from './_shared.ts';
+import { provisioned } from './_shared.ts';
 
 /**
  * Creates a read-only role that logs in with a derived password and reads every table of some schemas
@@ -61,21 +61,16 @@ export function provision_reporting_role(
   search_path: Texts | null = null,
   dry_run: Bool = false,
 ): SetOf<StepRow> {
+  const definition = sql`
+    rolecall_internal.read_access(
+      ${role_name}, ${schemas},
+      ${withheld_tables}, ${table_owners},
+      ${search_path}
+    )
+  `;
   return sql`
     BEGIN
-      ${rows(sql`
-        rolecall_internal.provision(
-        jsonb_build_array(
-          rolecall_internal.read_access(
-            ${role_name}, ${schemas},
-            ${withheld_tables}, ${table_owners},
-            ${search_path}
-          )
-        ),
-        ${rotate_after}, ${realign_password},
-          ${dry_run}
-      )
-      `)}
+      ${provisioned([definition], rotate_after, realign_password, dry_run)}
     END
   `;
 }

@@ -1,6 +1,6 @@
 import type { Bool, Interval, SetOf, StepRow, Text, Texts } from '../model/types.ts';
-import { sql } from '../sql/template.ts';
-import { rows } from './_shared.ts';
+import { type Sql, sql } from '../sql/template.ts';
+import { provisioned } from './_shared.ts';
 
 /**
  * Creates the usual pair of read-only roles: one for the reporting schema, one for the raw data
@@ -37,6 +37,12 @@ export function provision_reporting_roles(
   realign_password: Bool = true,
   dry_run: Bool = false,
 ): SetOf<StepRow> {
+  const definition = (role: Sql, schema: Text) => sql`
+    rolecall_internal.read_access(
+      ${role}, ARRAY[${schema}],
+      ${withheld_tables}, ${table_owners}
+    )
+  `;
   return sql`
     DECLARE
       v_reporting text := coalesce(
@@ -59,22 +65,12 @@ export function provision_reporting_roles(
           ERRCODE = 'invalid_parameter_value',
           MESSAGE = 'the reporting and the raw role must have two different names';
       END IF;
-      ${rows(sql`
-        rolecall_internal.provision(
-        jsonb_build_array(
-          rolecall_internal.read_access(
-            v_reporting, ARRAY[${reporting_schema}],
-            ${withheld_tables}, ${table_owners}
-          ),
-          rolecall_internal.read_access(
-            v_raw, ARRAY[${raw_schema}],
-            ${withheld_tables}, ${table_owners}
-          )
-        ),
-        ${rotate_after}, ${realign_password},
-        ${dry_run}
-      )
-      `)}
+      ${provisioned(
+        [definition(sql`v_reporting`, reporting_schema), definition(sql`v_raw`, raw_schema)],
+        rotate_after,
+        realign_password,
+        dry_run,
+      )}
     END
   `;
 }

@@ -1,3 +1,4 @@
+import { setApart } from '../engine/reporting/roles.ts';
 import { reportingSecret } from '../engine/secrets/reporting.ts';
 import type { Bool, SetOf, StepRow } from '../model/types.ts';
 import { sql } from '../sql/template.ts';
@@ -28,6 +29,7 @@ export function rotate_reporting_secret(dry_run: Bool = false): SetOf<StepRow> {
     DECLARE
       v_roles text[];
       v_left rolecall.step[];
+      v_set rolecall.step[];
       v_secret bytea;
       v_passwords jsonb;
     BEGIN
@@ -56,11 +58,8 @@ export function rotate_reporting_secret(dry_run: Bool = false): SetOf<StepRow> {
       IF ${dry_run} IS NOT TRUE THEN
         v_passwords := rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
       END IF;
-      ${rows(sql`
-        rolecall_internal.set_reporting_passwords(
-          v_passwords, false, ${dry_run}
-        )
-      `)}
+      ${setApart(sql`v_set`, sql`v_passwords`, false, dry_run)}
+      ${rows(sql`v_set`)}
     END
   `;
 }

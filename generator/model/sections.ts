@@ -155,7 +155,9 @@ export const sections = {
     forgets: ['watched'],
     plan: ({ document }) =>
       sql`rolecall_internal.keep_others(${document} -> 'read_access', ${rows(
-        sql`rolecall_internal.plan_read_access(${document} -> 'read_access', ${document} ? 'singly')`,
+        sql`rolecall_internal.plan_read_access(
+          ${document} -> 'read_access', ${document} ? 'singly'
+        )`,
       )})`,
   },
   watch: {

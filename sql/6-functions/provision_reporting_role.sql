@@ -20,19 +20,28 @@ DECLARE
   v_detail text;
   v_hint text;
 BEGIN
-  FOREACH v_step IN ARRAY   rolecall_internal.provision(
-    jsonb_build_array(
+  DECLARE
+    v_definitions jsonb := jsonb_build_array(
       rolecall_internal.read_access(
         provision_reporting_role.role_name, provision_reporting_role.schemas,
         provision_reporting_role.withheld_tables, provision_reporting_role.table_owners,
         provision_reporting_role.search_path
       )
-    ),
-    provision_reporting_role.rotate_after, provision_reporting_role.realign_password,
-      provision_reporting_role.dry_run
-  ) LOOP
-    RETURN NEXT v_step;
-  END LOOP;
+    );
+    v_steps rolecall.step[];
+  BEGIN
+    PERFORM rolecall_internal.check_definitions(v_definitions);
+    v_steps := rolecall_internal.run_reporting(
+      v_definitions, '{}', provision_reporting_role.rotate_after,
+      provision_reporting_role.realign_password, provision_reporting_role.dry_run
+    );
+    IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'rotate_secret') THEN
+      v_steps := v_steps || rolecall_internal.left_out(provision_reporting_role.dry_run);
+    END IF;
+    FOREACH v_step IN ARRAY v_steps LOOP
+      RETURN NEXT v_step;
+    END LOOP;
+  END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'

@@ -42,8 +42,8 @@ BEGIN
         ERRCODE = 'invalid_parameter_value',
         MESSAGE = 'the reporting and the raw role must have two different names';
     END IF;
-    FOREACH v_step IN ARRAY   rolecall_internal.provision(
-      jsonb_build_array(
+    DECLARE
+      v_definitions jsonb := jsonb_build_array(
         rolecall_internal.read_access(
           v_reporting, ARRAY[provision_reporting_roles.reporting_schema],
           provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners
@@ -52,12 +52,21 @@ BEGIN
           v_raw, ARRAY[provision_reporting_roles.raw_schema],
           provision_reporting_roles.withheld_tables, provision_reporting_roles.table_owners
         )
-      ),
-      provision_reporting_roles.rotate_after, provision_reporting_roles.realign_password,
-      provision_reporting_roles.dry_run
-    ) LOOP
-      RETURN NEXT v_step;
-    END LOOP;
+      );
+      v_steps rolecall.step[];
+    BEGIN
+      PERFORM rolecall_internal.check_definitions(v_definitions);
+      v_steps := rolecall_internal.run_reporting(
+        v_definitions, '{}', provision_reporting_roles.rotate_after,
+        provision_reporting_roles.realign_password, provision_reporting_roles.dry_run
+      );
+      IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'rotate_secret') THEN
+        v_steps := v_steps || rolecall_internal.left_out(provision_reporting_roles.dry_run);
+      END IF;
+      FOREACH v_step IN ARRAY v_steps LOOP
+        RETURN NEXT v_step;
+      END LOOP;
+    END;
   END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.

@@ -8,6 +8,7 @@ AS $rotate_reporting_secret$
 DECLARE
   v_roles text[];
   v_left rolecall.step[];
+  v_set rolecall.step[];
   v_secret bytea;
   v_passwords jsonb;
   v_step rolecall.step;
@@ -41,9 +42,11 @@ BEGIN
   IF rotate_reporting_secret.dry_run IS NOT TRUE THEN
     v_passwords := rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
   END IF;
-  FOREACH v_step IN ARRAY rolecall_internal.set_reporting_passwords(
-    v_passwords, false, rotate_reporting_secret.dry_run
-  ) LOOP
+  v_set := rolecall_internal.run_apart(
+    rolecall_internal.password_states(v_passwords), false, rotate_reporting_secret.dry_run
+  );
+  PERFORM rolecall_internal.keep_no_verifier(v_set);
+  FOREACH v_step IN ARRAY v_set LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION

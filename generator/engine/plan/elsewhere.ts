@@ -247,7 +247,7 @@ export function disputed_changes(document: Jsonb): Returns<Changes> {
                )::rolecall_internal.change
         FROM (
           SELECT p.operation, p.target, p.statement, p.locks
-          FROM unnest(rolecall_internal.plan(
+          FROM unnest(rolecall_internal.plan_own(
             v_disputed || jsonb_build_object('roles', jsonb_path_query_array(v_roles, '$[*] ? (!exists(@.state))')), '{}'
           )) AS p
           UNION ALL

@@ -14,15 +14,13 @@ import { sql, text } from '../../sql/template.ts';
  *
  * Of a policy, what those of other databases say otherwise is skipped.
  * @volatility stable
- * @long one IF for each section
  */
 export function plan(document: Jsonb, passwords: Jsonb): Returns<Changes> {
   return sql`
     DECLARE
-      v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
       v_document jsonb := rolecall_internal.divided(${document});
+      v_changes rolecall_internal.change[] := rolecall_internal.plan_own(v_document, ${passwords});
     BEGIN
-      ${planning(sql`v_changes`, { document: sql`v_document`, passwords })}
       IF v_document ? 'declared' THEN
         v_changes := v_changes || ARRAY(SELECT p FROM rolecall_internal.plan_marks(v_document) AS p);
       END IF;
@@ -31,6 +29,22 @@ export function plan(document: Jsonb, passwords: Jsonb): Returns<Changes> {
       END IF;
       RETURN CASE WHEN ${document} ? ${text(recordedMark)} THEN rolecall_internal.left_to_others(v_changes)
                   ELSE v_changes END;
+    END
+  `;
+}
+
+/**
+ * The differences that the planners of the sections find, whatever other databases say
+ * @volatility stable
+ * @long one IF for each section
+ */
+export function plan_own(document: Jsonb, passwords: Jsonb): Returns<Changes> {
+  return sql`
+    DECLARE
+      v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+    BEGIN
+      ${planning(sql`v_changes`, { document, passwords })}
+      RETURN v_changes;
     END
   `;
 }

@@ -1,6 +1,7 @@
 /**
  * Provisioning of reporting roles: the desired state of one or several of them.
  */
+import { setApart } from './roles.ts';
 import { runMasked } from '../run/masking.ts';
 import { schemas } from '../../model/objects.ts';
 import { attributes } from '../../model/resources.ts';
@@ -76,23 +77,14 @@ export function check_read_access(definitions: Jsonb): Nothing {
 }
 
 /**
- * Provisions reporting roles
+ * Refuses definitions of reporting roles that a user has given, or warns of them
  */
-export function provision(definitions: Jsonb, rotate_after: Interval, realign: Bool, dry_run: Bool): Returns<Steps> {
+export function check_definitions(definitions: Jsonb): Nothing {
   return sql`
-    DECLARE
-      v_steps rolecall.step[];
     BEGIN
       PERFORM rolecall_internal.check_read_access(${definitions});
       PERFORM rolecall_internal.check_document(jsonb_build_object('read_access', ${definitions}));
       PERFORM rolecall_internal.warn_about_readers(${definitions});
-      v_steps := rolecall_internal.run_reporting(
-        ${definitions}, '{}', ${rotate_after}, ${realign}, ${dry_run}
-      );
-      IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'rotate_secret') THEN
-        v_steps := v_steps || rolecall_internal.left_out(${dry_run});
-      END IF;
-      RETURN v_steps;
     END
   `;
 }
@@ -118,6 +110,7 @@ export function run_reporting(
       v_passwords jsonb;
       v_apart jsonb;
       v_state jsonb;
+      v_set rolecall.step[];
       v_steps rolecall.step[] := '{}'::rolecall.step[];
     BEGIN
       PERFORM rolecall_internal.check_coordinator();
@@ -165,7 +158,8 @@ export function run_reporting(
         PERFORM rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
         PERFORM rolecall_internal.check_secret_is_current();
       END IF;
-      v_steps := v_steps || rolecall_internal.set_reporting_passwords(v_apart, true, ${dry_run});
+      ${setApart(sql`v_set`, sql`v_apart`, true, dry_run)}
+      v_steps := v_steps || v_set;
       IF ${dry_run} IS NOT TRUE THEN
         PERFORM rolecall_internal.remember_withheld(${definitions});
       END IF;

@@ -4,9 +4,9 @@
 import { newest } from '../../model/record.ts';
 import { mask } from '../../model/resources.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
-import type { Bool, Jsonb, Returns, Steps, Texts } from '../../model/types.ts';
+import type { Bool, Jsonb, Nothing, Returns, Steps, Texts } from '../../model/types.ts';
 import { warnOfSkipped } from '../../sql/raise.ts';
-import { sql, text } from '../../sql/template.ts';
+import { raw, type Sql, sql, text } from '../../sql/template.ts';
 import { verifierPrefix } from '../secrets/reporting.ts';
 
 /**
@@ -65,18 +65,23 @@ export function left_out(dry_run: Bool): Returns<Steps> {
   `;
 }
 
+/** The statements that set the passwords of reporting roles, each role by itself: see run_apart(). */
+export const setApart = (steps: Sql, passwords: Sql, lenient: boolean, dryRun: Bool) => sql`
+  ${steps} := rolecall_internal.run_apart(
+    rolecall_internal.password_states(${passwords}), ${raw(String(lenient))}, ${dryRun}
+  );
+  PERFORM rolecall_internal.keep_no_verifier(${steps});
+`;
+
 /**
- * Sets the passwords of reporting roles, in the order that they have, and returns the steps
- *
- * A role that cannot be changed keeps its password and is a skipped step: see run_apart(). The next provisioning run sets it.
+ * The desired states in which reporting roles have their passwords, one for each role, as run_apart() takes them
+ * @volatility immutable
  */
-export function set_reporting_passwords(passwords: Jsonb, lenient: Bool, dry_run: Bool): Returns<Steps> {
+export function password_states(passwords: Jsonb): Returns<Jsonb> {
   return sql`
     DECLARE
       v_states jsonb[] := '{}'::jsonb[];
       v_password jsonb;
-      v_step rolecall.step;
-      v_steps rolecall.step[];
     BEGIN
       FOR v_position IN 0 .. jsonb_array_length(${passwords}) - 1 LOOP
         v_password := ${passwords} -> v_position;
@@ -86,16 +91,26 @@ export function set_reporting_passwords(passwords: Jsonb, lenient: Bool, dry_run
           'state', jsonb_build_object('passwords', jsonb_build_array(v_password))
         );
       END LOOP;
-      v_steps := rolecall_internal.run_apart(
-        to_jsonb(v_states), ${lenient}, ${dry_run}
-      );
-      FOREACH v_step IN ARRAY v_steps LOOP
+      RETURN to_jsonb(v_states);
+    END
+  `;
+}
+
+/**
+ * Keeps of the reporting roles whose passwords could not be set only that they are this database's
+ *
+ * They have the passwords of the former secret. The next provisioning run sets them.
+ */
+export function keep_no_verifier(steps: Steps): Nothing {
+  return sql`
+    DECLARE
+      v_step rolecall.step;
+    BEGIN
+      FOREACH v_step IN ARRAY ${steps} LOOP
         IF v_step.status = 'skipped' THEN
-          -- It has the password of the former secret: what is kept of it is that it is this database's.
           UPDATE rolecall_internal.secret AS s SET value = '' WHERE s.key = ${verifierPrefix} || v_step.target;
         END IF;
       END LOOP;
-      RETURN v_steps;
     END
   `;
 }

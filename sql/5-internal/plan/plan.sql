@@ -11,95 +11,9 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan$
 DECLARE
-  v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
   v_document jsonb := rolecall_internal.divided(plan.document);
+  v_changes rolecall_internal.change[] := rolecall_internal.plan_own(v_document, plan.passwords);
 BEGIN
-  IF v_document ?| '{renames,sessions}' THEN
-    IF v_document ? 'renames' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_renames(v_document -> 'renames') AS p
-      );
-    END IF;
-    IF v_document ? 'sessions' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_sessions(v_document -> 'sessions', true) AS p
-      );
-    END IF;
-  END IF;
-  IF v_document ? 'roles' THEN
-    v_changes := v_changes || rolecall_internal.plan_roles(v_document);
-  END IF;
-  IF v_document ?| '{comments,passwords}' THEN
-    IF v_document ? 'comments' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_comments(v_document -> 'comments') AS p
-      );
-    END IF;
-    IF v_document ? 'passwords' THEN
-      v_changes := v_changes || rolecall_internal.plan_passwords(v_document, plan.passwords);
-    END IF;
-  END IF;
-  IF v_document ? 'memberships' THEN
-    v_changes := v_changes || rolecall_internal.withhold_powers(rolecall_internal.plan_memberships(v_document))
-            || ARRAY(SELECT p FROM rolecall_internal.plan_client_timeouts(v_document) AS p);
-  END IF;
-  IF v_document ?| '{settings,declared,marks,schemas,privileges,read_access,watch,operators}' THEN
-    IF v_document ? 'settings' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_settings(v_document) AS p
-      );
-    END IF;
-    IF v_document ? 'declared' THEN
-      v_changes := v_changes || rolecall_internal.plan_declared(v_document);
-    END IF;
-    IF v_document ? 'marks' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_mark_ends(v_document -> 'marks') AS p
-      );
-    END IF;
-    IF v_document ? 'schemas' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_owned_schemas(v_document -> 'schemas') AS p
-      );
-    END IF;
-    IF v_document ? 'privileges' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_privileges(v_document) AS p
-      );
-    END IF;
-    IF v_document ? 'read_access' THEN
-      v_changes := v_changes || rolecall_internal.keep_others(v_document -> 'read_access', ARRAY(
-        SELECT p FROM rolecall_internal.plan_read_access(v_document -> 'read_access', v_document ? 'singly') AS p
-      ));
-    END IF;
-    IF v_document ? 'watch' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_watch(v_document -> 'watch') AS p
-      );
-    END IF;
-    IF v_document ? 'operators' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_operators(v_document) AS p
-      );
-    END IF;
-  END IF;
-  IF v_document @? '$.*[*] ? (@.state == "absent")' THEN
-    IF v_document @? '$.sessions[*] ? (@.state == "absent")' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_sessions(v_document -> 'sessions', false) AS p
-      );
-    END IF;
-    IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_removals(v_document -> 'roles') AS p
-      );
-    END IF;
-    IF v_document @? '$.memberships[*] ? (@.state == "absent")' THEN
-      v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_left_timeouts(v_document -> 'memberships') AS p
-      );
-    END IF;
-  END IF;
   IF v_document ? 'declared' THEN
     v_changes := v_changes || ARRAY(SELECT p FROM rolecall_internal.plan_marks(v_document) AS p);
   END IF;

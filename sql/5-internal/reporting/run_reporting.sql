@@ -21,6 +21,7 @@ DECLARE
   v_passwords jsonb;
   v_apart jsonb;
   v_state jsonb;
+  v_set rolecall.step[];
   v_steps rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
   PERFORM rolecall_internal.check_coordinator();
@@ -71,7 +72,11 @@ BEGIN
     PERFORM rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
     PERFORM rolecall_internal.check_secret_is_current();
   END IF;
-  v_steps := v_steps || rolecall_internal.set_reporting_passwords(v_apart, true, run_reporting.dry_run);
+  v_set := rolecall_internal.run_apart(
+    rolecall_internal.password_states(v_apart), true, run_reporting.dry_run
+  );
+  PERFORM rolecall_internal.keep_no_verifier(v_set);
+  v_steps := v_steps || v_set;
   IF run_reporting.dry_run IS NOT TRUE THEN
     PERFORM rolecall_internal.remember_withheld(run_reporting.definitions);
   END IF;
