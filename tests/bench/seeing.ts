@@ -67,7 +67,7 @@ async function provision(client: Client, from: number, to: number): Promise<void
           `rolecall_internal.read_access('seeing_${number}', '{reports_${(number % schemas) + 1}}', '{}', NULL)`,
       );
     await client.query(
-      `SELECT * FROM rolecall_internal.provision(jsonb_build_array(${definitions.join(', ')}), NULL, true, false)`,
+      `SELECT * FROM rolecall_internal.run_reporting(jsonb_build_array(${definitions.join(', ')}), '{}', NULL, true, false)`,
     );
   }
 }
