@@ -18,8 +18,8 @@ BEGIN
     alike AS (
       SELECT a.withheld, array_agg(p) AS principals
       FROM audited AS a JOIN unnest(v_principals) AS p ON p.audited = a.role_oid
-      GROUP BY a.withheld
-      HAVING rolecall_internal.is_reachable(a.withheld)
+      -- OFFSET has what follows asked once for each group, not for each role.
+      GROUP BY a.withheld OFFSET 0
     )
     SELECT a.name, f.severity, f.path, f.object, f.detail, f.remedy
     FROM (
@@ -32,6 +32,7 @@ BEGIN
       UNION ALL SELECT * FROM rolecall_internal.audit_catalogs(v_principals)
       UNION ALL
       SELECT r.* FROM alike AS k CROSS JOIN LATERAL rolecall_internal.audit_reading(k.principals, k.withheld) AS r
+      WHERE rolecall_internal.is_reachable(k.withheld)
       UNION ALL SELECT * FROM rolecall_internal.audit_functions(v_principals)
       UNION ALL SELECT * FROM rolecall_internal.audit_objects(v_principals)
       UNION ALL SELECT * FROM rolecall_internal.audit_server(v_principals)

@@ -6,19 +6,22 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_reachable$
 BEGIN
+  -- With OFFSET each look is one by index for each table, where else whole catalogs are read into hashes.
   RETURN EXISTS (
     SELECT FROM jsonb_to_recordset(is_reachable.withheld) AS w(table_oid oid)
-    WHERE EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhrelid = w.table_oid OR i.inhparent = w.table_oid)
+    WHERE EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhrelid = w.table_oid OR i.inhparent = w.table_oid OFFSET 0)
       OR EXISTS (
         SELECT FROM pg_depend AS d JOIN pg_rewrite AS r ON r.oid = d.objid
         WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = w.table_oid AND d.classid = 'pg_rewrite'::regclass
           AND r.ev_class NOT IN (w.table_oid, 'rolecall_watch.reporting_role'::regclass)
+        OFFSET 0
       )
       OR EXISTS (
         SELECT FROM pg_class AS c CROSS JOIN LATERAL aclexplode(c.relacl) AS x
         WHERE c.oid = w.table_oid AND x.privilege_type = 'SELECT' AND x.grantee <> c.relowner
+        OFFSET 0
       )
-      OR EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = w.table_oid AND a.attacl IS NOT NULL)
+      OR EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = w.table_oid AND a.attacl IS NOT NULL OFFSET 0)
   );
 END
 $is_reachable$;

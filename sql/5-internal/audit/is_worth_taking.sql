@@ -5,12 +5,12 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_worth_taking$
 BEGIN
-  RETURN EXISTS (
-    SELECT FROM pg_roles AS r
-    WHERE r.oid = is_worth_taking.role_oid AND NOT r.rolsuper
-      AND (r.rolbypassrls OR has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')
-           OR is_worth_taking.definition IS NOT NULL)
-  );
+  -- In WHERE the server would look at privileges of every role before it looks at the oid.
+  RETURN coalesce((
+    SELECT r.rolbypassrls OR is_worth_taking.definition IS NOT NULL
+           OR has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')
+    FROM pg_roles AS r WHERE r.oid = is_worth_taking.role_oid AND NOT r.rolsuper
+  ), false);
 END
 $is_worth_taking$;
 
