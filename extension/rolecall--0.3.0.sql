@@ -12516,62 +12516,72 @@ CREATE FUNCTION rolecall_internal.power_takers(role_oid oid, member_oid oid) RET
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $power_takers$
+DECLARE
+  -- Mostly there are none. All roles are read once for them, not again for each who could take them.
+  v_powers pg_roles[] := ARRAY(
+    SELECT g FROM pg_roles AS g
+    WHERE pg_has_role(power_takers.role_oid, g.oid, 'MEMBER')
+      AND (g.rolsuper OR g.rolcreaterole OR g.rolcreatedb OR g.rolreplication OR g.rolbypassrls
+           OR starts_with(g.rolname, 'pg_') OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT'))
+  );
 BEGIN
-  RETURN QUERY
-    WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
-      SELECT power_takers.member_oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
-      UNION
-      SELECT m.member, NOT m.admin_option AND EXISTS (
-        SELECT FROM (
-          SELECT p.* FROM (
-            SELECT DISTINCT ON (r.section, r.key) r.*
-            FROM rolecall_internal.resource AS r
-            WHERE r.section = 'memberships'
-            AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
-            ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
-          ) AS p
-          WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
-        ) AS w
-      ),
-             m.roleid, m.grantor, r.rolname, e.edge
-      FROM taker AS t
-      JOIN pg_auth_members AS m ON m.roleid = t.member
-      JOIN pg_roles AS r ON r.oid = m.member
-      CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
-      WHERE t.is_to_have_it AND NOT EXISTS (
-        SELECT FROM pg_roles AS s WHERE s.rolsuper AND pg_has_role(r.oid, s.oid, 'MEMBER')
-      ) AND r.rolname <> current_user
-        AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
-             OR NOT e.edge ? 'set_option')
-        AND NOT (NOT EXISTS (
-              SELECT FROM pg_roles AS g
-              WHERE pg_has_role(power_takers.role_oid, g.oid, 'MEMBER') AND NOT pg_has_role(r.oid, g.oid, 'MEMBER')
-                AND (g.rolsuper OR (g.rolcreaterole AND NOT r.rolcreaterole) OR (g.rolcreatedb AND NOT r.rolcreatedb)
-                     OR (g.rolreplication AND NOT r.rolreplication) OR (g.rolbypassrls AND NOT r.rolbypassrls)
-                     OR starts_with(g.rolname, 'pg_')
-                     OR (has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
-                         AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')))
-            ))
-    )
-    SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
-           string_agg(
-             format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
-                    -- From 16 on what somebody has granted on keeps the membership from being revoked.
-                    CASE WHEN t.edge ? 'set_option' THEN format(
-                      CASE WHEN EXISTS (
-                        SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
-                      ) THEN ' GRANTED BY %I CASCADE' ELSE ' GRANTED BY %I' END,
-                      pg_get_userbyid(t.grantor)
-                    ) END),
-             '; ' ORDER BY (t.edge ->> 'oid')::oid DESC, t.name
-           ) AS revokes
-    FROM taker AS t WHERE NOT t.is_to_have_it;
+  IF cardinality(v_powers) > 0 THEN
+    RETURN QUERY
+      WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
+        SELECT power_takers.member_oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
+        UNION
+        SELECT m.member, NOT m.admin_option AND EXISTS (
+          SELECT FROM (
+            SELECT p.* FROM (
+              SELECT DISTINCT ON (r.section, r.key) r.*
+              FROM rolecall_internal.resource AS r
+              WHERE r.section = 'memberships'
+              AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
+              ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+            ) AS p
+            WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
+          ) AS w
+        ),
+               m.roleid, m.grantor, r.rolname, e.edge
+        FROM taker AS t
+        JOIN pg_auth_members AS m ON m.roleid = t.member
+        JOIN pg_roles AS r ON r.oid = m.member
+        CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
+        WHERE t.is_to_have_it AND NOT EXISTS (
+          SELECT FROM pg_roles AS s WHERE s.rolsuper AND pg_has_role(r.oid, s.oid, 'MEMBER')
+        ) AND r.rolname <> current_user
+          AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
+               OR NOT e.edge ? 'set_option')
+          AND NOT (NOT EXISTS (
+                SELECT FROM unnest(v_powers) AS g
+                WHERE NOT pg_has_role(r.oid, g.oid, 'MEMBER')
+                  AND (g.rolsuper OR (g.rolcreaterole AND NOT r.rolcreaterole) OR (g.rolcreatedb AND NOT r.rolcreatedb)
+                       OR (g.rolreplication AND NOT r.rolreplication) OR (g.rolbypassrls AND NOT r.rolbypassrls)
+                       OR starts_with(g.rolname, 'pg_')
+                       OR (has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
+                           AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')))
+              ))
+      )
+      SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
+             string_agg(
+               format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
+                      -- From 16 on what somebody has granted on keeps the membership from being revoked.
+                      CASE WHEN t.edge ? 'set_option' THEN format(
+                        CASE WHEN EXISTS (
+                          SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
+                        ) THEN ' GRANTED BY %I CASCADE' ELSE ' GRANTED BY %I' END,
+                        pg_get_userbyid(t.grantor)
+                      ) END),
+               '; ' ORDER BY (t.edge ->> 'oid')::oid DESC, t.name
+             ) AS revokes
+      FROM taker AS t WHERE NOT t.is_to_have_it;
+  END IF;
 END
 $power_takers$;
 
 COMMENT ON FUNCTION rolecall_internal.power_takers(oid, oid)
   IS 'Those who could take through a member what attributes, predefined roles or the rights of an operator give a '
-     'role, and do not have it; nulls where there is nobody';
+     'role, and do not have it; no row or nulls where there is nobody';
 REVOKE ALL ON FUNCTION rolecall_internal.power_takers(oid, oid) FROM PUBLIC;
 
 -- sql/5-internal/granting/privilege_differences.sql

@@ -44,23 +44,33 @@ export function withhold_powers(changes: Changes): Returns<Changes> {
 
 /**
  * Those who could take through a member what attributes, predefined roles or the rights of an operator give a role, and do
- * not have it; nulls where there is nobody
+ * not have it; no row or nulls where there is nobody
  * @volatility stable
  * @probes
  */
 export function power_takers(role_oid: Oid, member_oid: Oid): Table<{ names: Text; revokes: Text }> {
   return sql`
+    DECLARE
+      -- Mostly there are none. All roles are read once for them, not again for each who could take them.
+      v_powers pg_roles[] := ARRAY(
+        SELECT g FROM pg_roles AS g
+        WHERE pg_has_role(${role_oid}, g.oid, 'MEMBER')
+          AND (g.rolsuper OR g.rolcreaterole OR g.rolcreatedb OR g.rolreplication OR g.rolbypassrls
+               OR starts_with(g.rolname, 'pg_') OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT'))
+      );
     BEGIN
-      RETURN QUERY
-        ${takers(member_oid, () => sql`(NOT ${gains(role_oid)})`, isAskedFor)};
+      IF cardinality(v_powers) > 0 THEN
+        RETURN QUERY
+          ${takers(member_oid, () => sql`(NOT ${gains})`, isAskedFor)};
+      END IF;
     END
   `;
 }
 
-/** Whether a role has a power that the role r does not have. */
-const gains = (role: Oid) => sql`EXISTS (
-      SELECT FROM pg_roles AS g
-      WHERE pg_has_role(${role}, g.oid, 'MEMBER') AND NOT pg_has_role(r.oid, g.oid, 'MEMBER')
+/** Whether there is a power that the role r does not have. */
+const gains = sql`EXISTS (
+      SELECT FROM unnest(v_powers) AS g
+      WHERE NOT pg_has_role(r.oid, g.oid, 'MEMBER')
         AND (g.rolsuper OR (g.rolcreaterole AND NOT r.rolcreaterole) OR (g.rolcreatedb AND NOT r.rolcreatedb)
              OR (g.rolreplication AND NOT r.rolreplication) OR (g.rolbypassrls AND NOT r.rolbypassrls)
              OR starts_with(g.rolname, 'pg_')
