@@ -617,10 +617,7 @@ BEGIN
   PERFORM rolecall_internal.note_unmatched_exceptions(v_state -> 'privileges');
   PERFORM rolecall_internal.note_default_role(v_state);
   IF v_reports IS NULL THEN
-    v_steps := rolecall_internal.run(
-      rolecall_internal.masked(v_state),
-      rolecall_internal.passwords_of(v_state), apply_policy.dry_run
-    );
+    v_steps := rolecall_internal.run(v_state, apply_policy.dry_run);
   ELSE
     PERFORM rolecall_internal.check_read_access(v_reports);
     PERFORM rolecall_internal.warn_about_readers(v_reports);
@@ -635,10 +632,7 @@ BEGIN
       PERFORM rolecall_internal.lock_reporting_secret(rolecall_internal.is_rotation_due(v_rotate_after));
     END IF;
     -- Owners of what the reporting roles read can be roles of the policy.
-    v_steps := rolecall_internal.run(
-      rolecall_internal.masked(v_state),
-      rolecall_internal.passwords_of(v_state), apply_policy.dry_run
-    )
+    v_steps := rolecall_internal.run(v_state, apply_policy.dry_run)
       || rolecall_internal.run_reporting(v_reports, '{}', v_rotate_after, false, apply_policy.dry_run);
   END IF;
   IF apply_policy.dry_run IS NOT TRUE THEN
@@ -10288,7 +10282,7 @@ BEGIN
   v_definition := rolecall_internal.newest_record('read_access', jsonb_build_array(rename_role.old_name));
   v_steps := rolecall_internal.run(jsonb_build_object(
     'renames', jsonb_build_array(jsonb_build_object('role', rename_role.old_name, 'new_name', rename_role.new_name))
-  ), '{}', rename_role.dry_run);
+  ), rename_role.dry_run);
   IF rename_role.dry_run THEN
     IF v_definition IS NOT NULL THEN
       v_steps := v_steps || ROW(
@@ -10506,10 +10500,7 @@ BEGIN
     -- A password that nobody but a superuser could compare counts as right.
     v_steps := rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, restore.dry_run);
   ELSE
-    v_steps := rolecall_internal.run(
-      rolecall_internal.masked(v_state),
-      rolecall_internal.passwords_of(v_state), restore.dry_run
-    );
+    v_steps := rolecall_internal.run(v_state, restore.dry_run);
   END IF;
   IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'create_role' AND s.status = 'applied') THEN
     PERFORM rolecall_internal.renew_records(v_recorded, v_steps);
@@ -10715,13 +10706,18 @@ $rotate_secret$;
 
 COMMENT ON FUNCTION rolecall_internal.rotate_secret(boolean) IS 'Makes a new reporting secret';
 
--- The document has the mask where there is a password; the passwords are beside it, by the name of the role. What
--- cannot be done because of another transaction is undone, with all locks, and started over.
-CREATE FUNCTION rolecall_internal.run(document jsonb, passwords jsonb, dry_run boolean) RETURNS rolecall.step[]
+-- Where passwords are given, by the names of the roles, the document has the mask in their place; else they can be
+-- anywhere in the document. What cannot be done because of another transaction is undone, with all locks, and started
+-- over.
+CREATE FUNCTION rolecall_internal.run(document jsonb, dry_run boolean, passwords jsonb DEFAULT NULL)
+RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $run$
 DECLARE
+  v_document jsonb := CASE WHEN run.passwords IS NULL
+                             THEN rolecall_internal.masked(run.document) ELSE run.document END;
+  v_passwords jsonb;
   v_known text[] := '{}'::text[];
   v_steps rolecall.step[];
   v_failures integer := 0;
@@ -10729,14 +10725,15 @@ DECLARE
   v_detail text;
   v_hint text;
 BEGIN
-  PERFORM rolecall_internal.check_document(run.document);
+  PERFORM rolecall_internal.check_document(v_document);
+  v_passwords := coalesce(run.passwords, rolecall_internal.passwords_of(run.document));
   LOOP
     v_seen := pg_current_snapshot()::text;
     BEGIN
       IF run.dry_run THEN
-        RETURN rolecall_internal.planned_steps(rolecall_internal.plan(run.document, run.passwords));
+        RETURN rolecall_internal.planned_steps(rolecall_internal.plan(v_document, v_passwords));
       END IF;
-      v_steps := rolecall_internal.attempt(run.document, run.passwords, v_known);
+      v_steps := rolecall_internal.attempt(v_document, v_passwords, v_known);
       PERFORM rolecall_internal.note_no_connect(v_steps);
       RETURN v_steps;
     EXCEPTION
@@ -10762,9 +10759,9 @@ BEGIN
 END
 $run$;
 
-COMMENT ON FUNCTION rolecall_internal.run(jsonb, jsonb, boolean)
+COMMENT ON FUNCTION rolecall_internal.run(jsonb, boolean, jsonb)
   IS 'Establishes the desired state and returns the steps, as an array: it is called without a query';
-REVOKE ALL ON FUNCTION rolecall_internal.run(jsonb, jsonb, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.run(jsonb, boolean, jsonb) FROM PUBLIC;
 
 -- A role that cannot be changed, such as one that its own session has locked, keeps nobody from the others: it is a
 -- step that is skipped, with the operation and the statement given. Where that goes for every role it is the error of
@@ -10784,10 +10781,7 @@ BEGIN
   FOR v_position IN 0 .. v_count - 1 LOOP
     v_state := run_apart.states -> v_position;
     BEGIN
-      v_steps := v_steps || rolecall_internal.run(
-        rolecall_internal.masked((v_state -> 'state')),
-        rolecall_internal.passwords_of((v_state -> 'state')), run_apart.dry_run
-      );
+      v_steps := v_steps || rolecall_internal.run(v_state -> 'state', run_apart.dry_run);
     EXCEPTION
       WHEN insufficient_privilege OR lock_not_available THEN
         GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
@@ -10880,10 +10874,7 @@ BEGIN
   v_state := rolecall_internal.joined(
     run_reporting.others, rolecall_internal.reporting_state(run_reporting.definitions, v_passwords)
   );
-  v_steps := v_steps || rolecall_internal.run(
-    rolecall_internal.masked(v_state),
-    rolecall_internal.passwords_of(v_state), run_reporting.dry_run
-  );
+  v_steps := v_steps || rolecall_internal.run(v_state, run_reporting.dry_run);
   IF run_reporting.dry_run IS NOT TRUE
     AND EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation IN ('create_role', 'set_password'))
   THEN
@@ -12332,7 +12323,7 @@ BEGIN
   PERFORM rolecall_internal.check_operator(add_operator.role_name);
   FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
     'operators', jsonb_build_array(jsonb_build_object('role', add_operator.role_name))
-  ), '{}', add_operator.dry_run) LOOP
+  ), add_operator.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -12610,7 +12601,7 @@ BEGIN
     PERFORM rolecall_internal.check_not_reporting(v_authenticated);
     PERFORM rolecall_internal.check_not_reporting(v_administrator);
     PERFORM rolecall_internal.note_default_role(v_state);
-    FOREACH v_step IN ARRAY rolecall_internal.run(v_state, '{}', create_base_roles.dry_run) LOOP
+    FOREACH v_step IN ARRAY rolecall_internal.run(v_state, create_base_roles.dry_run, '{}') LOOP
       RETURN NEXT v_step;
     END LOOP;
   END;
@@ -12695,7 +12686,7 @@ BEGIN
           'value', create_client_role.statement_timeout
         )
       )
-    ), '{}', create_client_role.dry_run) LOOP
+    ), create_client_role.dry_run, '{}') LOOP
       RETURN NEXT v_step;
     END LOOP;
   END;
@@ -12797,7 +12788,7 @@ BEGIN
       PERFORM rolecall_internal.check_not_reporting(v_user);
       PERFORM rolecall_internal.check_not_reporting(v_admin);
       FOREACH v_step IN ARRAY rolecall_internal.run(
-        v_document, v_passwords, create_test_users.dry_run
+        v_document, create_test_users.dry_run, v_passwords
       ) LOOP
         RETURN NEXT v_step;
       END LOOP;
@@ -12872,7 +12863,7 @@ BEGIN
     END IF;
     PERFORM rolecall_internal.check_not_reporting(create_user.username);
     FOREACH v_step IN ARRAY rolecall_internal.run(
-      v_document, v_passwords, create_user.dry_run
+      v_document, create_user.dry_run, v_passwords
     ) LOOP
       RETURN NEXT v_step;
     END LOOP;
@@ -12952,7 +12943,7 @@ BEGIN
       END IF;
       PERFORM rolecall_internal.check_not_reporting(create_user_with_grants.username);
       FOREACH v_step IN ARRAY rolecall_internal.run(
-        v_document, v_passwords, create_user_with_grants.dry_run
+        v_document, create_user_with_grants.dry_run, v_passwords
       ) LOOP
         RETURN NEXT v_step;
       END LOOP;
@@ -13035,7 +13026,7 @@ BEGIN
     -- What a policy has left on the role for other databases is no row.
     PERFORM rolecall_internal.run(jsonb_build_object(
       'marks', jsonb_build_array(jsonb_build_object('role', forget.role_name))
-    ), '{}', false);
+    ), false);
   END IF;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
@@ -13088,7 +13079,7 @@ BEGIN
         'set', grant_role.set_option
       )
     )
-  ), '{}', grant_role.dry_run) LOOP
+  ), grant_role.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -13183,7 +13174,7 @@ BEGIN
         'state', CASE WHEN lock_user.terminate_sessions THEN 'absent' END
       )
     )
-  ), '{}', lock_user.dry_run) LOOP
+  ), lock_user.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -13458,7 +13449,7 @@ BEGIN
   PERFORM rolecall_internal.check_no_operators_of(remove_operator.role_name);
   FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
     'operators', jsonb_build_array(jsonb_build_object('role', remove_operator.role_name, 'state', 'absent'))
-  ), '{}', remove_operator.dry_run) LOOP
+  ), remove_operator.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -13512,7 +13503,7 @@ BEGIN
         'terminate_sessions', remove_user.terminate_sessions
       )
     )
-  ), '{}', remove_user.dry_run) LOOP
+  ), remove_user.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -13595,7 +13586,7 @@ BEGIN
         'state', 'absent'
       )
     )
-  ), '{}', revoke_role.dry_run) LOOP
+  ), revoke_role.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -13761,9 +13752,9 @@ BEGIN
         'valid_until', set_password.valid_until
       )
     )
-  ), rolecall_internal.password_of(
+  ), set_password.dry_run, rolecall_internal.password_of(
     set_password.username, set_password.password
-  ), set_password.dry_run) LOOP
+  )) LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -13858,7 +13849,7 @@ BEGIN
         'protected', true
       )
     )
-  ), '{}', unlock_user.dry_run) LOOP
+  ), unlock_user.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -13913,7 +13904,7 @@ BEGIN
         'state', CASE WHEN watch_new_tables.enable THEN 'present' ELSE 'absent' END
       )
     )
-  ), '{}', watch_new_tables.dry_run) LOOP
+  ), watch_new_tables.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION

@@ -844,10 +844,7 @@ BEGIN
   PERFORM rolecall_internal.note_unmatched_exceptions(v_state -> 'privileges');
   PERFORM rolecall_internal.note_default_role(v_state);
   IF v_reports IS NULL THEN
-    v_steps := rolecall_internal.run(
-      rolecall_internal.masked(v_state),
-      rolecall_internal.passwords_of(v_state), apply_policy.dry_run
-    );
+    v_steps := rolecall_internal.run(v_state, apply_policy.dry_run);
   ELSE
     PERFORM rolecall_internal.check_read_access(v_reports);
     PERFORM rolecall_internal.warn_about_readers(v_reports);
@@ -862,10 +859,7 @@ BEGIN
       PERFORM rolecall_internal.lock_reporting_secret(rolecall_internal.is_rotation_due(v_rotate_after));
     END IF;
     -- Owners of what the reporting roles read can be roles of the policy.
-    v_steps := rolecall_internal.run(
-      rolecall_internal.masked(v_state),
-      rolecall_internal.passwords_of(v_state), apply_policy.dry_run
-    )
+    v_steps := rolecall_internal.run(v_state, apply_policy.dry_run)
       || rolecall_internal.run_reporting(v_reports, '{}', v_rotate_after, false, apply_policy.dry_run);
   END IF;
   IF apply_policy.dry_run IS NOT TRUE THEN
@@ -14114,7 +14108,7 @@ BEGIN
   v_definition := rolecall_internal.newest_record('read_access', jsonb_build_array(rename_role.old_name));
   v_steps := rolecall_internal.run(jsonb_build_object(
     'renames', jsonb_build_array(jsonb_build_object('role', rename_role.old_name, 'new_name', rename_role.new_name))
-  ), '{}', rename_role.dry_run);
+  ), rename_role.dry_run);
   IF rename_role.dry_run THEN
     IF v_definition IS NOT NULL THEN
       v_steps := v_steps || ROW(
@@ -14410,10 +14404,7 @@ BEGIN
     -- A password that nobody but a superuser could compare counts as right.
     v_steps := rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, restore.dry_run);
   ELSE
-    v_steps := rolecall_internal.run(
-      rolecall_internal.masked(v_state),
-      rolecall_internal.passwords_of(v_state), restore.dry_run
-    );
+    v_steps := rolecall_internal.run(v_state, restore.dry_run);
   END IF;
   IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'create_role' AND s.status = 'applied') THEN
     PERFORM rolecall_internal.renew_records(v_recorded, v_steps);
@@ -14667,13 +14658,18 @@ COMMENT ON FUNCTION rolecall_internal.rotate_secret(boolean) IS 'Makes a new rep
 REVOKE ALL ON FUNCTION rolecall_internal.rotate_secret(boolean) FROM PUBLIC;
 
 -- sql/5-internal/run/run.sql
--- The document has the mask where there is a password; the passwords are beside it, by the name of the role. What
--- cannot be done because of another transaction is undone, with all locks, and started over.
-CREATE FUNCTION rolecall_internal.run(document jsonb, passwords jsonb, dry_run boolean) RETURNS rolecall.step[]
+-- Where passwords are given, by the names of the roles, the document has the mask in their place; else they can be
+-- anywhere in the document. What cannot be done because of another transaction is undone, with all locks, and started
+-- over.
+CREATE FUNCTION rolecall_internal.run(document jsonb, dry_run boolean, passwords jsonb DEFAULT NULL)
+RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $run$
 DECLARE
+  v_document jsonb := CASE WHEN run.passwords IS NULL
+                             THEN rolecall_internal.masked(run.document) ELSE run.document END;
+  v_passwords jsonb;
   v_known text[] := '{}'::text[];
   v_steps rolecall.step[];
   v_failures integer := 0;
@@ -14681,14 +14677,15 @@ DECLARE
   v_detail text;
   v_hint text;
 BEGIN
-  PERFORM rolecall_internal.check_document(run.document);
+  PERFORM rolecall_internal.check_document(v_document);
+  v_passwords := coalesce(run.passwords, rolecall_internal.passwords_of(run.document));
   LOOP
     v_seen := pg_current_snapshot()::text;
     BEGIN
       IF run.dry_run THEN
-        RETURN rolecall_internal.planned_steps(rolecall_internal.plan(run.document, run.passwords));
+        RETURN rolecall_internal.planned_steps(rolecall_internal.plan(v_document, v_passwords));
       END IF;
-      v_steps := rolecall_internal.attempt(run.document, run.passwords, v_known);
+      v_steps := rolecall_internal.attempt(v_document, v_passwords, v_known);
       PERFORM rolecall_internal.note_no_connect(v_steps);
       RETURN v_steps;
     EXCEPTION
@@ -14714,9 +14711,9 @@ BEGIN
 END
 $run$;
 
-COMMENT ON FUNCTION rolecall_internal.run(jsonb, jsonb, boolean)
+COMMENT ON FUNCTION rolecall_internal.run(jsonb, boolean, jsonb)
   IS 'Establishes the desired state and returns the steps, as an array: it is called without a query';
-REVOKE ALL ON FUNCTION rolecall_internal.run(jsonb, jsonb, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.run(jsonb, boolean, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/run/run_apart.sql
 -- A role that cannot be changed, such as one that its own session has locked, keeps nobody from the others: it is a
@@ -14737,10 +14734,7 @@ BEGIN
   FOR v_position IN 0 .. v_count - 1 LOOP
     v_state := run_apart.states -> v_position;
     BEGIN
-      v_steps := v_steps || rolecall_internal.run(
-        rolecall_internal.masked((v_state -> 'state')),
-        rolecall_internal.passwords_of((v_state -> 'state')), run_apart.dry_run
-      );
+      v_steps := v_steps || rolecall_internal.run(v_state -> 'state', run_apart.dry_run);
     EXCEPTION
       WHEN insufficient_privilege OR lock_not_available THEN
         GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
@@ -14834,10 +14828,7 @@ BEGIN
   v_state := rolecall_internal.joined(
     run_reporting.others, rolecall_internal.reporting_state(run_reporting.definitions, v_passwords)
   );
-  v_steps := v_steps || rolecall_internal.run(
-    rolecall_internal.masked(v_state),
-    rolecall_internal.passwords_of(v_state), run_reporting.dry_run
-  );
+  v_steps := v_steps || rolecall_internal.run(v_state, run_reporting.dry_run);
   IF run_reporting.dry_run IS NOT TRUE
     AND EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation IN ('create_role', 'set_password'))
   THEN
@@ -17042,7 +17033,7 @@ BEGIN
   PERFORM rolecall_internal.check_operator(add_operator.role_name);
   FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
     'operators', jsonb_build_array(jsonb_build_object('role', add_operator.role_name))
-  ), '{}', add_operator.dry_run) LOOP
+  ), add_operator.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -17363,7 +17354,7 @@ BEGIN
     PERFORM rolecall_internal.check_not_reporting(v_authenticated);
     PERFORM rolecall_internal.check_not_reporting(v_administrator);
     PERFORM rolecall_internal.note_default_role(v_state);
-    FOREACH v_step IN ARRAY rolecall_internal.run(v_state, '{}', create_base_roles.dry_run) LOOP
+    FOREACH v_step IN ARRAY rolecall_internal.run(v_state, create_base_roles.dry_run, '{}') LOOP
       RETURN NEXT v_step;
     END LOOP;
   END;
@@ -17450,7 +17441,7 @@ BEGIN
           'value', create_client_role.statement_timeout
         )
       )
-    ), '{}', create_client_role.dry_run) LOOP
+    ), create_client_role.dry_run, '{}') LOOP
       RETURN NEXT v_step;
     END LOOP;
   END;
@@ -17554,7 +17545,7 @@ BEGIN
       PERFORM rolecall_internal.check_not_reporting(v_user);
       PERFORM rolecall_internal.check_not_reporting(v_admin);
       FOREACH v_step IN ARRAY rolecall_internal.run(
-        v_document, v_passwords, create_test_users.dry_run
+        v_document, create_test_users.dry_run, v_passwords
       ) LOOP
         RETURN NEXT v_step;
       END LOOP;
@@ -17631,7 +17622,7 @@ BEGIN
     END IF;
     PERFORM rolecall_internal.check_not_reporting(create_user.username);
     FOREACH v_step IN ARRAY rolecall_internal.run(
-      v_document, v_passwords, create_user.dry_run
+      v_document, create_user.dry_run, v_passwords
     ) LOOP
       RETURN NEXT v_step;
     END LOOP;
@@ -17713,7 +17704,7 @@ BEGIN
       END IF;
       PERFORM rolecall_internal.check_not_reporting(create_user_with_grants.username);
       FOREACH v_step IN ARRAY rolecall_internal.run(
-        v_document, v_passwords, create_user_with_grants.dry_run
+        v_document, create_user_with_grants.dry_run, v_passwords
       ) LOOP
         RETURN NEXT v_step;
       END LOOP;
@@ -17835,7 +17826,7 @@ BEGIN
     -- What a policy has left on the role for other databases is no row.
     PERFORM rolecall_internal.run(jsonb_build_object(
       'marks', jsonb_build_array(jsonb_build_object('role', forget.role_name))
-    ), '{}', false);
+    ), false);
   END IF;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
@@ -17973,7 +17964,7 @@ BEGIN
         'set', grant_role.set_option
       )
     )
-  ), '{}', grant_role.dry_run) LOOP
+  ), grant_role.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -18071,7 +18062,7 @@ BEGIN
         'state', CASE WHEN lock_user.terminate_sessions THEN 'absent' END
       )
     )
-  ), '{}', lock_user.dry_run) LOOP
+  ), lock_user.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -18361,7 +18352,7 @@ BEGIN
   PERFORM rolecall_internal.check_no_operators_of(remove_operator.role_name);
   FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
     'operators', jsonb_build_array(jsonb_build_object('role', remove_operator.role_name, 'state', 'absent'))
-  ), '{}', remove_operator.dry_run) LOOP
+  ), remove_operator.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -18417,7 +18408,7 @@ BEGIN
         'terminate_sessions', remove_user.terminate_sessions
       )
     )
-  ), '{}', remove_user.dry_run) LOOP
+  ), remove_user.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -18551,7 +18542,7 @@ BEGIN
         'state', 'absent'
       )
     )
-  ), '{}', revoke_role.dry_run) LOOP
+  ), revoke_role.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -18817,9 +18808,9 @@ BEGIN
         'valid_until', set_password.valid_until
       )
     )
-  ), rolecall_internal.password_of(
+  ), set_password.dry_run, rolecall_internal.password_of(
     set_password.username, set_password.password
-  ), set_password.dry_run) LOOP
+  )) LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -19020,7 +19011,7 @@ BEGIN
         'protected', true
       )
     )
-  ), '{}', unlock_user.dry_run) LOOP
+  ), unlock_user.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -19125,7 +19116,7 @@ BEGIN
         'state', CASE WHEN watch_new_tables.enable THEN 'present' ELSE 'absent' END
       )
     )
-  ), '{}', watch_new_tables.dry_run) LOOP
+  ), watch_new_tables.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION

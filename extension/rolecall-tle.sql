@@ -852,10 +852,7 @@ BEGIN
   PERFORM rolecall_internal.note_unmatched_exceptions(v_state -> 'privileges');
   PERFORM rolecall_internal.note_default_role(v_state);
   IF v_reports IS NULL THEN
-    v_steps := rolecall_internal.run(
-      rolecall_internal.masked(v_state),
-      rolecall_internal.passwords_of(v_state), apply_policy.dry_run
-    );
+    v_steps := rolecall_internal.run(v_state, apply_policy.dry_run);
   ELSE
     PERFORM rolecall_internal.check_read_access(v_reports);
     PERFORM rolecall_internal.warn_about_readers(v_reports);
@@ -870,10 +867,7 @@ BEGIN
       PERFORM rolecall_internal.lock_reporting_secret(rolecall_internal.is_rotation_due(v_rotate_after));
     END IF;
     -- Owners of what the reporting roles read can be roles of the policy.
-    v_steps := rolecall_internal.run(
-      rolecall_internal.masked(v_state),
-      rolecall_internal.passwords_of(v_state), apply_policy.dry_run
-    )
+    v_steps := rolecall_internal.run(v_state, apply_policy.dry_run)
       || rolecall_internal.run_reporting(v_reports, '{}', v_rotate_after, false, apply_policy.dry_run);
   END IF;
   IF apply_policy.dry_run IS NOT TRUE THEN
@@ -14122,7 +14116,7 @@ BEGIN
   v_definition := rolecall_internal.newest_record('read_access', jsonb_build_array(rename_role.old_name));
   v_steps := rolecall_internal.run(jsonb_build_object(
     'renames', jsonb_build_array(jsonb_build_object('role', rename_role.old_name, 'new_name', rename_role.new_name))
-  ), '{}', rename_role.dry_run);
+  ), rename_role.dry_run);
   IF rename_role.dry_run THEN
     IF v_definition IS NOT NULL THEN
       v_steps := v_steps || ROW(
@@ -14418,10 +14412,7 @@ BEGIN
     -- A password that nobody but a superuser could compare counts as right.
     v_steps := rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, restore.dry_run);
   ELSE
-    v_steps := rolecall_internal.run(
-      rolecall_internal.masked(v_state),
-      rolecall_internal.passwords_of(v_state), restore.dry_run
-    );
+    v_steps := rolecall_internal.run(v_state, restore.dry_run);
   END IF;
   IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'create_role' AND s.status = 'applied') THEN
     PERFORM rolecall_internal.renew_records(v_recorded, v_steps);
@@ -14675,13 +14666,18 @@ COMMENT ON FUNCTION rolecall_internal.rotate_secret(boolean) IS 'Makes a new rep
 REVOKE ALL ON FUNCTION rolecall_internal.rotate_secret(boolean) FROM PUBLIC;
 
 -- sql/5-internal/run/run.sql
--- The document has the mask where there is a password; the passwords are beside it, by the name of the role. What
--- cannot be done because of another transaction is undone, with all locks, and started over.
-CREATE FUNCTION rolecall_internal.run(document jsonb, passwords jsonb, dry_run boolean) RETURNS rolecall.step[]
+-- Where passwords are given, by the names of the roles, the document has the mask in their place; else they can be
+-- anywhere in the document. What cannot be done because of another transaction is undone, with all locks, and started
+-- over.
+CREATE FUNCTION rolecall_internal.run(document jsonb, dry_run boolean, passwords jsonb DEFAULT NULL)
+RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $run$
 DECLARE
+  v_document jsonb := CASE WHEN run.passwords IS NULL
+                             THEN rolecall_internal.masked(run.document) ELSE run.document END;
+  v_passwords jsonb;
   v_known text[] := '{}'::text[];
   v_steps rolecall.step[];
   v_failures integer := 0;
@@ -14689,14 +14685,15 @@ DECLARE
   v_detail text;
   v_hint text;
 BEGIN
-  PERFORM rolecall_internal.check_document(run.document);
+  PERFORM rolecall_internal.check_document(v_document);
+  v_passwords := coalesce(run.passwords, rolecall_internal.passwords_of(run.document));
   LOOP
     v_seen := pg_current_snapshot()::text;
     BEGIN
       IF run.dry_run THEN
-        RETURN rolecall_internal.planned_steps(rolecall_internal.plan(run.document, run.passwords));
+        RETURN rolecall_internal.planned_steps(rolecall_internal.plan(v_document, v_passwords));
       END IF;
-      v_steps := rolecall_internal.attempt(run.document, run.passwords, v_known);
+      v_steps := rolecall_internal.attempt(v_document, v_passwords, v_known);
       PERFORM rolecall_internal.note_no_connect(v_steps);
       RETURN v_steps;
     EXCEPTION
@@ -14722,9 +14719,9 @@ BEGIN
 END
 $run$;
 
-COMMENT ON FUNCTION rolecall_internal.run(jsonb, jsonb, boolean)
+COMMENT ON FUNCTION rolecall_internal.run(jsonb, boolean, jsonb)
   IS 'Establishes the desired state and returns the steps, as an array: it is called without a query';
-REVOKE ALL ON FUNCTION rolecall_internal.run(jsonb, jsonb, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.run(jsonb, boolean, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/run/run_apart.sql
 -- A role that cannot be changed, such as one that its own session has locked, keeps nobody from the others: it is a
@@ -14745,10 +14742,7 @@ BEGIN
   FOR v_position IN 0 .. v_count - 1 LOOP
     v_state := run_apart.states -> v_position;
     BEGIN
-      v_steps := v_steps || rolecall_internal.run(
-        rolecall_internal.masked((v_state -> 'state')),
-        rolecall_internal.passwords_of((v_state -> 'state')), run_apart.dry_run
-      );
+      v_steps := v_steps || rolecall_internal.run(v_state -> 'state', run_apart.dry_run);
     EXCEPTION
       WHEN insufficient_privilege OR lock_not_available THEN
         GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
@@ -14842,10 +14836,7 @@ BEGIN
   v_state := rolecall_internal.joined(
     run_reporting.others, rolecall_internal.reporting_state(run_reporting.definitions, v_passwords)
   );
-  v_steps := v_steps || rolecall_internal.run(
-    rolecall_internal.masked(v_state),
-    rolecall_internal.passwords_of(v_state), run_reporting.dry_run
-  );
+  v_steps := v_steps || rolecall_internal.run(v_state, run_reporting.dry_run);
   IF run_reporting.dry_run IS NOT TRUE
     AND EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation IN ('create_role', 'set_password'))
   THEN
@@ -17050,7 +17041,7 @@ BEGIN
   PERFORM rolecall_internal.check_operator(add_operator.role_name);
   FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
     'operators', jsonb_build_array(jsonb_build_object('role', add_operator.role_name))
-  ), '{}', add_operator.dry_run) LOOP
+  ), add_operator.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -17371,7 +17362,7 @@ BEGIN
     PERFORM rolecall_internal.check_not_reporting(v_authenticated);
     PERFORM rolecall_internal.check_not_reporting(v_administrator);
     PERFORM rolecall_internal.note_default_role(v_state);
-    FOREACH v_step IN ARRAY rolecall_internal.run(v_state, '{}', create_base_roles.dry_run) LOOP
+    FOREACH v_step IN ARRAY rolecall_internal.run(v_state, create_base_roles.dry_run, '{}') LOOP
       RETURN NEXT v_step;
     END LOOP;
   END;
@@ -17458,7 +17449,7 @@ BEGIN
           'value', create_client_role.statement_timeout
         )
       )
-    ), '{}', create_client_role.dry_run) LOOP
+    ), create_client_role.dry_run, '{}') LOOP
       RETURN NEXT v_step;
     END LOOP;
   END;
@@ -17562,7 +17553,7 @@ BEGIN
       PERFORM rolecall_internal.check_not_reporting(v_user);
       PERFORM rolecall_internal.check_not_reporting(v_admin);
       FOREACH v_step IN ARRAY rolecall_internal.run(
-        v_document, v_passwords, create_test_users.dry_run
+        v_document, create_test_users.dry_run, v_passwords
       ) LOOP
         RETURN NEXT v_step;
       END LOOP;
@@ -17639,7 +17630,7 @@ BEGIN
     END IF;
     PERFORM rolecall_internal.check_not_reporting(create_user.username);
     FOREACH v_step IN ARRAY rolecall_internal.run(
-      v_document, v_passwords, create_user.dry_run
+      v_document, create_user.dry_run, v_passwords
     ) LOOP
       RETURN NEXT v_step;
     END LOOP;
@@ -17721,7 +17712,7 @@ BEGIN
       END IF;
       PERFORM rolecall_internal.check_not_reporting(create_user_with_grants.username);
       FOREACH v_step IN ARRAY rolecall_internal.run(
-        v_document, v_passwords, create_user_with_grants.dry_run
+        v_document, create_user_with_grants.dry_run, v_passwords
       ) LOOP
         RETURN NEXT v_step;
       END LOOP;
@@ -17843,7 +17834,7 @@ BEGIN
     -- What a policy has left on the role for other databases is no row.
     PERFORM rolecall_internal.run(jsonb_build_object(
       'marks', jsonb_build_array(jsonb_build_object('role', forget.role_name))
-    ), '{}', false);
+    ), false);
   END IF;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
@@ -17981,7 +17972,7 @@ BEGIN
         'set', grant_role.set_option
       )
     )
-  ), '{}', grant_role.dry_run) LOOP
+  ), grant_role.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -18079,7 +18070,7 @@ BEGIN
         'state', CASE WHEN lock_user.terminate_sessions THEN 'absent' END
       )
     )
-  ), '{}', lock_user.dry_run) LOOP
+  ), lock_user.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -18369,7 +18360,7 @@ BEGIN
   PERFORM rolecall_internal.check_no_operators_of(remove_operator.role_name);
   FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
     'operators', jsonb_build_array(jsonb_build_object('role', remove_operator.role_name, 'state', 'absent'))
-  ), '{}', remove_operator.dry_run) LOOP
+  ), remove_operator.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -18425,7 +18416,7 @@ BEGIN
         'terminate_sessions', remove_user.terminate_sessions
       )
     )
-  ), '{}', remove_user.dry_run) LOOP
+  ), remove_user.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -18559,7 +18550,7 @@ BEGIN
         'state', 'absent'
       )
     )
-  ), '{}', revoke_role.dry_run) LOOP
+  ), revoke_role.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -18825,9 +18816,9 @@ BEGIN
         'valid_until', set_password.valid_until
       )
     )
-  ), rolecall_internal.password_of(
+  ), set_password.dry_run, rolecall_internal.password_of(
     set_password.username, set_password.password
-  ), set_password.dry_run) LOOP
+  )) LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -19028,7 +19019,7 @@ BEGIN
         'protected', true
       )
     )
-  ), '{}', unlock_user.dry_run) LOOP
+  ), unlock_user.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -19133,7 +19124,7 @@ BEGIN
         'state', CASE WHEN watch_new_tables.enable THEN 'present' ELSE 'absent' END
       )
     )
-  ), '{}', watch_new_tables.dry_run) LOOP
+  ), watch_new_tables.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -19905,10 +19896,7 @@ BEGIN
   PERFORM rolecall_internal.note_unmatched_exceptions(v_state -> 'privileges');
   PERFORM rolecall_internal.note_default_role(v_state);
   IF v_reports IS NULL THEN
-    v_steps := rolecall_internal.run(
-      rolecall_internal.masked(v_state),
-      rolecall_internal.passwords_of(v_state), apply_policy.dry_run
-    );
+    v_steps := rolecall_internal.run(v_state, apply_policy.dry_run);
   ELSE
     PERFORM rolecall_internal.check_read_access(v_reports);
     PERFORM rolecall_internal.warn_about_readers(v_reports);
@@ -19923,10 +19911,7 @@ BEGIN
       PERFORM rolecall_internal.lock_reporting_secret(rolecall_internal.is_rotation_due(v_rotate_after));
     END IF;
     -- Owners of what the reporting roles read can be roles of the policy.
-    v_steps := rolecall_internal.run(
-      rolecall_internal.masked(v_state),
-      rolecall_internal.passwords_of(v_state), apply_policy.dry_run
-    )
+    v_steps := rolecall_internal.run(v_state, apply_policy.dry_run)
       || rolecall_internal.run_reporting(v_reports, '{}', v_rotate_after, false, apply_policy.dry_run);
   END IF;
   IF apply_policy.dry_run IS NOT TRUE THEN
@@ -29576,7 +29561,7 @@ BEGIN
   v_definition := rolecall_internal.newest_record('read_access', jsonb_build_array(rename_role.old_name));
   v_steps := rolecall_internal.run(jsonb_build_object(
     'renames', jsonb_build_array(jsonb_build_object('role', rename_role.old_name, 'new_name', rename_role.new_name))
-  ), '{}', rename_role.dry_run);
+  ), rename_role.dry_run);
   IF rename_role.dry_run THEN
     IF v_definition IS NOT NULL THEN
       v_steps := v_steps || ROW(
@@ -29794,10 +29779,7 @@ BEGIN
     -- A password that nobody but a superuser could compare counts as right.
     v_steps := rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, restore.dry_run);
   ELSE
-    v_steps := rolecall_internal.run(
-      rolecall_internal.masked(v_state),
-      rolecall_internal.passwords_of(v_state), restore.dry_run
-    );
+    v_steps := rolecall_internal.run(v_state, restore.dry_run);
   END IF;
   IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'create_role' AND s.status = 'applied') THEN
     PERFORM rolecall_internal.renew_records(v_recorded, v_steps);
@@ -30003,13 +29985,18 @@ $rotate_secret$;
 
 COMMENT ON FUNCTION rolecall_internal.rotate_secret(boolean) IS 'Makes a new reporting secret';
 
--- The document has the mask where there is a password; the passwords are beside it, by the name of the role. What
--- cannot be done because of another transaction is undone, with all locks, and started over.
-CREATE FUNCTION rolecall_internal.run(document jsonb, passwords jsonb, dry_run boolean) RETURNS rolecall.step[]
+-- Where passwords are given, by the names of the roles, the document has the mask in their place; else they can be
+-- anywhere in the document. What cannot be done because of another transaction is undone, with all locks, and started
+-- over.
+CREATE FUNCTION rolecall_internal.run(document jsonb, dry_run boolean, passwords jsonb DEFAULT NULL)
+RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $run$
 DECLARE
+  v_document jsonb := CASE WHEN run.passwords IS NULL
+                             THEN rolecall_internal.masked(run.document) ELSE run.document END;
+  v_passwords jsonb;
   v_known text[] := '{}'::text[];
   v_steps rolecall.step[];
   v_failures integer := 0;
@@ -30017,14 +30004,15 @@ DECLARE
   v_detail text;
   v_hint text;
 BEGIN
-  PERFORM rolecall_internal.check_document(run.document);
+  PERFORM rolecall_internal.check_document(v_document);
+  v_passwords := coalesce(run.passwords, rolecall_internal.passwords_of(run.document));
   LOOP
     v_seen := pg_current_snapshot()::text;
     BEGIN
       IF run.dry_run THEN
-        RETURN rolecall_internal.planned_steps(rolecall_internal.plan(run.document, run.passwords));
+        RETURN rolecall_internal.planned_steps(rolecall_internal.plan(v_document, v_passwords));
       END IF;
-      v_steps := rolecall_internal.attempt(run.document, run.passwords, v_known);
+      v_steps := rolecall_internal.attempt(v_document, v_passwords, v_known);
       PERFORM rolecall_internal.note_no_connect(v_steps);
       RETURN v_steps;
     EXCEPTION
@@ -30050,9 +30038,9 @@ BEGIN
 END
 $run$;
 
-COMMENT ON FUNCTION rolecall_internal.run(jsonb, jsonb, boolean)
+COMMENT ON FUNCTION rolecall_internal.run(jsonb, boolean, jsonb)
   IS 'Establishes the desired state and returns the steps, as an array: it is called without a query';
-REVOKE ALL ON FUNCTION rolecall_internal.run(jsonb, jsonb, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.run(jsonb, boolean, jsonb) FROM PUBLIC;
 
 -- A role that cannot be changed, such as one that its own session has locked, keeps nobody from the others: it is a
 -- step that is skipped, with the operation and the statement given. Where that goes for every role it is the error of
@@ -30072,10 +30060,7 @@ BEGIN
   FOR v_position IN 0 .. v_count - 1 LOOP
     v_state := run_apart.states -> v_position;
     BEGIN
-      v_steps := v_steps || rolecall_internal.run(
-        rolecall_internal.masked((v_state -> 'state')),
-        rolecall_internal.passwords_of((v_state -> 'state')), run_apart.dry_run
-      );
+      v_steps := v_steps || rolecall_internal.run(v_state -> 'state', run_apart.dry_run);
     EXCEPTION
       WHEN insufficient_privilege OR lock_not_available THEN
         GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
@@ -30168,10 +30153,7 @@ BEGIN
   v_state := rolecall_internal.joined(
     run_reporting.others, rolecall_internal.reporting_state(run_reporting.definitions, v_passwords)
   );
-  v_steps := v_steps || rolecall_internal.run(
-    rolecall_internal.masked(v_state),
-    rolecall_internal.passwords_of(v_state), run_reporting.dry_run
-  );
+  v_steps := v_steps || rolecall_internal.run(v_state, run_reporting.dry_run);
   IF run_reporting.dry_run IS NOT TRUE
     AND EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation IN ('create_role', 'set_password'))
   THEN
@@ -31620,7 +31602,7 @@ BEGIN
   PERFORM rolecall_internal.check_operator(add_operator.role_name);
   FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
     'operators', jsonb_build_array(jsonb_build_object('role', add_operator.role_name))
-  ), '{}', add_operator.dry_run) LOOP
+  ), add_operator.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -31898,7 +31880,7 @@ BEGIN
     PERFORM rolecall_internal.check_not_reporting(v_authenticated);
     PERFORM rolecall_internal.check_not_reporting(v_administrator);
     PERFORM rolecall_internal.note_default_role(v_state);
-    FOREACH v_step IN ARRAY rolecall_internal.run(v_state, '{}', create_base_roles.dry_run) LOOP
+    FOREACH v_step IN ARRAY rolecall_internal.run(v_state, create_base_roles.dry_run, '{}') LOOP
       RETURN NEXT v_step;
     END LOOP;
   END;
@@ -31983,7 +31965,7 @@ BEGIN
           'value', create_client_role.statement_timeout
         )
       )
-    ), '{}', create_client_role.dry_run) LOOP
+    ), create_client_role.dry_run, '{}') LOOP
       RETURN NEXT v_step;
     END LOOP;
   END;
@@ -32085,7 +32067,7 @@ BEGIN
       PERFORM rolecall_internal.check_not_reporting(v_user);
       PERFORM rolecall_internal.check_not_reporting(v_admin);
       FOREACH v_step IN ARRAY rolecall_internal.run(
-        v_document, v_passwords, create_test_users.dry_run
+        v_document, create_test_users.dry_run, v_passwords
       ) LOOP
         RETURN NEXT v_step;
       END LOOP;
@@ -32160,7 +32142,7 @@ BEGIN
     END IF;
     PERFORM rolecall_internal.check_not_reporting(create_user.username);
     FOREACH v_step IN ARRAY rolecall_internal.run(
-      v_document, v_passwords, create_user.dry_run
+      v_document, create_user.dry_run, v_passwords
     ) LOOP
       RETURN NEXT v_step;
     END LOOP;
@@ -32240,7 +32222,7 @@ BEGIN
       END IF;
       PERFORM rolecall_internal.check_not_reporting(create_user_with_grants.username);
       FOREACH v_step IN ARRAY rolecall_internal.run(
-        v_document, v_passwords, create_user_with_grants.dry_run
+        v_document, create_user_with_grants.dry_run, v_passwords
       ) LOOP
         RETURN NEXT v_step;
       END LOOP;
@@ -32323,7 +32305,7 @@ BEGIN
     -- What a policy has left on the role for other databases is no row.
     PERFORM rolecall_internal.run(jsonb_build_object(
       'marks', jsonb_build_array(jsonb_build_object('role', forget.role_name))
-    ), '{}', false);
+    ), false);
   END IF;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
@@ -32376,7 +32358,7 @@ BEGIN
         'set', grant_role.set_option
       )
     )
-  ), '{}', grant_role.dry_run) LOOP
+  ), grant_role.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -32471,7 +32453,7 @@ BEGIN
         'state', CASE WHEN lock_user.terminate_sessions THEN 'absent' END
       )
     )
-  ), '{}', lock_user.dry_run) LOOP
+  ), lock_user.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -32746,7 +32728,7 @@ BEGIN
   PERFORM rolecall_internal.check_no_operators_of(remove_operator.role_name);
   FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
     'operators', jsonb_build_array(jsonb_build_object('role', remove_operator.role_name, 'state', 'absent'))
-  ), '{}', remove_operator.dry_run) LOOP
+  ), remove_operator.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -32800,7 +32782,7 @@ BEGIN
         'terminate_sessions', remove_user.terminate_sessions
       )
     )
-  ), '{}', remove_user.dry_run) LOOP
+  ), remove_user.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -32883,7 +32865,7 @@ BEGIN
         'state', 'absent'
       )
     )
-  ), '{}', revoke_role.dry_run) LOOP
+  ), revoke_role.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -33049,9 +33031,9 @@ BEGIN
         'valid_until', set_password.valid_until
       )
     )
-  ), rolecall_internal.password_of(
+  ), set_password.dry_run, rolecall_internal.password_of(
     set_password.username, set_password.password
-  ), set_password.dry_run) LOOP
+  )) LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -33146,7 +33128,7 @@ BEGIN
         'protected', true
       )
     )
-  ), '{}', unlock_user.dry_run) LOOP
+  ), unlock_user.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -33201,7 +33183,7 @@ BEGIN
         'state', CASE WHEN watch_new_tables.enable THEN 'present' ELSE 'absent' END
       )
     )
-  ), '{}', watch_new_tables.dry_run) LOOP
+  ), watch_new_tables.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION

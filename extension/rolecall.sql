@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script c8dff62984708fe8050b79f4f73392ed6e91430384bcef2b2f97cdca3506120f'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script a5fec4e5eede77d1a77709e715802352b864b3d0dc0909a260f32de35e01dbb0'
     AND 411 <= (
       SELECT count(*)
       FROM (
@@ -734,7 +734,7 @@ BEGIN
       ('rolecall_internal', 'rotate_secret', 
        'dry_run boolean', 'rolecall.step', 0),
       ('rolecall_internal', 'run', 
-       'document jsonb, passwords jsonb, dry_run boolean', 'rolecall.step[]', 0),
+       'document jsonb, dry_run boolean, passwords jsonb', 'rolecall.step[]', 1),
       ('rolecall_internal', 'run_apart', 
        'states jsonb, lenient boolean, dry_run boolean', 'rolecall.step[]', 0),
       ('rolecall_internal', 'run_reporting', 
@@ -1876,10 +1876,7 @@ BEGIN
   PERFORM rolecall_internal.note_unmatched_exceptions(v_state -> 'privileges');
   PERFORM rolecall_internal.note_default_role(v_state);
   IF v_reports IS NULL THEN
-    v_steps := rolecall_internal.run(
-      rolecall_internal.masked(v_state),
-      rolecall_internal.passwords_of(v_state), apply_policy.dry_run
-    );
+    v_steps := rolecall_internal.run(v_state, apply_policy.dry_run);
   ELSE
     PERFORM rolecall_internal.check_read_access(v_reports);
     PERFORM rolecall_internal.warn_about_readers(v_reports);
@@ -1894,10 +1891,7 @@ BEGIN
       PERFORM rolecall_internal.lock_reporting_secret(rolecall_internal.is_rotation_due(v_rotate_after));
     END IF;
     -- Owners of what the reporting roles read can be roles of the policy.
-    v_steps := rolecall_internal.run(
-      rolecall_internal.masked(v_state),
-      rolecall_internal.passwords_of(v_state), apply_policy.dry_run
-    )
+    v_steps := rolecall_internal.run(v_state, apply_policy.dry_run)
       || rolecall_internal.run_reporting(v_reports, '{}', v_rotate_after, false, apply_policy.dry_run);
   END IF;
   IF apply_policy.dry_run IS NOT TRUE THEN
@@ -14868,7 +14862,7 @@ BEGIN
   v_definition := rolecall_internal.newest_record('read_access', jsonb_build_array(rename_role.old_name));
   v_steps := rolecall_internal.run(jsonb_build_object(
     'renames', jsonb_build_array(jsonb_build_object('role', rename_role.old_name, 'new_name', rename_role.new_name))
-  ), '{}', rename_role.dry_run);
+  ), rename_role.dry_run);
   IF rename_role.dry_run THEN
     IF v_definition IS NOT NULL THEN
       v_steps := v_steps || ROW(
@@ -15157,10 +15151,7 @@ BEGIN
     -- A password that nobody but a superuser could compare counts as right.
     v_steps := rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, restore.dry_run);
   ELSE
-    v_steps := rolecall_internal.run(
-      rolecall_internal.masked(v_state),
-      rolecall_internal.passwords_of(v_state), restore.dry_run
-    );
+    v_steps := rolecall_internal.run(v_state, restore.dry_run);
   END IF;
   IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'create_role' AND s.status = 'applied') THEN
     PERFORM rolecall_internal.renew_records(v_recorded, v_steps);
@@ -15407,13 +15398,18 @@ $rotate_secret$;
 COMMENT ON FUNCTION rolecall_internal.rotate_secret(boolean) IS 'Makes a new reporting secret';
 REVOKE ALL ON FUNCTION rolecall_internal.rotate_secret(boolean) FROM PUBLIC;
 
--- The document has the mask where there is a password; the passwords are beside it, by the name of the role. What
--- cannot be done because of another transaction is undone, with all locks, and started over.
-CREATE OR REPLACE FUNCTION rolecall_internal.run(document jsonb, passwords jsonb, dry_run boolean) RETURNS rolecall.step[]
+-- Where passwords are given, by the names of the roles, the document has the mask in their place; else they can be
+-- anywhere in the document. What cannot be done because of another transaction is undone, with all locks, and started
+-- over.
+CREATE OR REPLACE FUNCTION rolecall_internal.run(document jsonb, dry_run boolean, passwords jsonb DEFAULT NULL)
+RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $run$
 DECLARE
+  v_document jsonb := CASE WHEN run.passwords IS NULL
+                             THEN rolecall_internal.masked(run.document) ELSE run.document END;
+  v_passwords jsonb;
   v_known text[] := '{}'::text[];
   v_steps rolecall.step[];
   v_failures integer := 0;
@@ -15421,14 +15417,15 @@ DECLARE
   v_detail text;
   v_hint text;
 BEGIN
-  PERFORM rolecall_internal.check_document(run.document);
+  PERFORM rolecall_internal.check_document(v_document);
+  v_passwords := coalesce(run.passwords, rolecall_internal.passwords_of(run.document));
   LOOP
     v_seen := pg_current_snapshot()::text;
     BEGIN
       IF run.dry_run THEN
-        RETURN rolecall_internal.planned_steps(rolecall_internal.plan(run.document, run.passwords));
+        RETURN rolecall_internal.planned_steps(rolecall_internal.plan(v_document, v_passwords));
       END IF;
-      v_steps := rolecall_internal.attempt(run.document, run.passwords, v_known);
+      v_steps := rolecall_internal.attempt(v_document, v_passwords, v_known);
       PERFORM rolecall_internal.note_no_connect(v_steps);
       RETURN v_steps;
     EXCEPTION
@@ -15454,9 +15451,9 @@ BEGIN
 END
 $run$;
 
-COMMENT ON FUNCTION rolecall_internal.run(jsonb, jsonb, boolean)
+COMMENT ON FUNCTION rolecall_internal.run(jsonb, boolean, jsonb)
   IS 'Establishes the desired state and returns the steps, as an array: it is called without a query';
-REVOKE ALL ON FUNCTION rolecall_internal.run(jsonb, jsonb, boolean) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.run(jsonb, boolean, jsonb) FROM PUBLIC;
 
 -- A role that cannot be changed, such as one that its own session has locked, keeps nobody from the others: it is a
 -- step that is skipped, with the operation and the statement given. Where that goes for every role it is the error of
@@ -15476,10 +15473,7 @@ BEGIN
   FOR v_position IN 0 .. v_count - 1 LOOP
     v_state := run_apart.states -> v_position;
     BEGIN
-      v_steps := v_steps || rolecall_internal.run(
-        rolecall_internal.masked((v_state -> 'state')),
-        rolecall_internal.passwords_of((v_state -> 'state')), run_apart.dry_run
-      );
+      v_steps := v_steps || rolecall_internal.run(v_state -> 'state', run_apart.dry_run);
     EXCEPTION
       WHEN insufficient_privilege OR lock_not_available THEN
         GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
@@ -15572,10 +15566,7 @@ BEGIN
   v_state := rolecall_internal.joined(
     run_reporting.others, rolecall_internal.reporting_state(run_reporting.definitions, v_passwords)
   );
-  v_steps := v_steps || rolecall_internal.run(
-    rolecall_internal.masked(v_state),
-    rolecall_internal.passwords_of(v_state), run_reporting.dry_run
-  );
+  v_steps := v_steps || rolecall_internal.run(v_state, run_reporting.dry_run);
   IF run_reporting.dry_run IS NOT TRUE
     AND EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation IN ('create_role', 'set_password'))
   THEN
@@ -17724,7 +17715,7 @@ BEGIN
   PERFORM rolecall_internal.check_operator(add_operator.role_name);
   FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
     'operators', jsonb_build_array(jsonb_build_object('role', add_operator.role_name))
-  ), '{}', add_operator.dry_run) LOOP
+  ), add_operator.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -18039,7 +18030,7 @@ BEGIN
     PERFORM rolecall_internal.check_not_reporting(v_authenticated);
     PERFORM rolecall_internal.check_not_reporting(v_administrator);
     PERFORM rolecall_internal.note_default_role(v_state);
-    FOREACH v_step IN ARRAY rolecall_internal.run(v_state, '{}', create_base_roles.dry_run) LOOP
+    FOREACH v_step IN ARRAY rolecall_internal.run(v_state, create_base_roles.dry_run, '{}') LOOP
       RETURN NEXT v_step;
     END LOOP;
   END;
@@ -18125,7 +18116,7 @@ BEGIN
           'value', create_client_role.statement_timeout
         )
       )
-    ), '{}', create_client_role.dry_run) LOOP
+    ), create_client_role.dry_run, '{}') LOOP
       RETURN NEXT v_step;
     END LOOP;
   END;
@@ -18228,7 +18219,7 @@ BEGIN
       PERFORM rolecall_internal.check_not_reporting(v_user);
       PERFORM rolecall_internal.check_not_reporting(v_admin);
       FOREACH v_step IN ARRAY rolecall_internal.run(
-        v_document, v_passwords, create_test_users.dry_run
+        v_document, create_test_users.dry_run, v_passwords
       ) LOOP
         RETURN NEXT v_step;
       END LOOP;
@@ -18304,7 +18295,7 @@ BEGIN
     END IF;
     PERFORM rolecall_internal.check_not_reporting(create_user.username);
     FOREACH v_step IN ARRAY rolecall_internal.run(
-      v_document, v_passwords, create_user.dry_run
+      v_document, create_user.dry_run, v_passwords
     ) LOOP
       RETURN NEXT v_step;
     END LOOP;
@@ -18385,7 +18376,7 @@ BEGIN
       END IF;
       PERFORM rolecall_internal.check_not_reporting(create_user_with_grants.username);
       FOREACH v_step IN ARRAY rolecall_internal.run(
-        v_document, v_passwords, create_user_with_grants.dry_run
+        v_document, create_user_with_grants.dry_run, v_passwords
       ) LOOP
         RETURN NEXT v_step;
       END LOOP;
@@ -18504,7 +18495,7 @@ BEGIN
     -- What a policy has left on the role for other databases is no row.
     PERFORM rolecall_internal.run(jsonb_build_object(
       'marks', jsonb_build_array(jsonb_build_object('role', forget.role_name))
-    ), '{}', false);
+    ), false);
   END IF;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
@@ -18639,7 +18630,7 @@ BEGIN
         'set', grant_role.set_option
       )
     )
-  ), '{}', grant_role.dry_run) LOOP
+  ), grant_role.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -18735,7 +18726,7 @@ BEGIN
         'state', CASE WHEN lock_user.terminate_sessions THEN 'absent' END
       )
     )
-  ), '{}', lock_user.dry_run) LOOP
+  ), lock_user.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -19020,7 +19011,7 @@ BEGIN
   PERFORM rolecall_internal.check_no_operators_of(remove_operator.role_name);
   FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
     'operators', jsonb_build_array(jsonb_build_object('role', remove_operator.role_name, 'state', 'absent'))
-  ), '{}', remove_operator.dry_run) LOOP
+  ), remove_operator.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -19075,7 +19066,7 @@ BEGIN
         'terminate_sessions', remove_user.terminate_sessions
       )
     )
-  ), '{}', remove_user.dry_run) LOOP
+  ), remove_user.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -19206,7 +19197,7 @@ BEGIN
         'state', 'absent'
       )
     )
-  ), '{}', revoke_role.dry_run) LOOP
+  ), revoke_role.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -19467,9 +19458,9 @@ BEGIN
         'valid_until', set_password.valid_until
       )
     )
-  ), rolecall_internal.password_of(
+  ), set_password.dry_run, rolecall_internal.password_of(
     set_password.username, set_password.password
-  ), set_password.dry_run) LOOP
+  )) LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -19666,7 +19657,7 @@ BEGIN
         'protected', true
       )
     )
-  ), '{}', unlock_user.dry_run) LOOP
+  ), unlock_user.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -19768,7 +19759,7 @@ BEGIN
         'state', CASE WHEN watch_new_tables.enable THEN 'present' ELSE 'absent' END
       )
     )
-  ), '{}', watch_new_tables.dry_run) LOOP
+  ), watch_new_tables.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION
@@ -19904,7 +19895,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script c8dff62984708fe8050b79f4f73392ed6e91430384bcef2b2f97cdca3506120f';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script a5fec4e5eede77d1a77709e715802352b864b3d0dc0909a260f32de35e01dbb0';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

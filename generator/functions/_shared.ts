@@ -37,7 +37,7 @@ export function established(state: DesiredState, dryRun: Bool): Sql {
   if (!isSimple(state))
     return sql`
       ${refusingReporting(state)}
-      ${rows(sql`rolecall_internal.run(${desired(masked(state))}, ${passwords}, ${dryRun})`)}
+      ${rows(sql`rolecall_internal.run(${desired(masked(state))}, ${dryRun}, ${passwords})`)}
     `;
   return sql`
     DECLARE
@@ -48,7 +48,7 @@ export function established(state: DesiredState, dryRun: Bool): Sql {
       ${refusingReporting(state)}
       ${rows(sql`
         rolecall_internal.run(
-          v_document, v_passwords, ${dryRun}
+          v_document, ${dryRun}, v_passwords
         )
       `)}
     END;

@@ -81,7 +81,7 @@ export function create_base_roles(
       ${unlessEstablished(raw('v_state'))}
       ${refusingReporting(state)}
       PERFORM rolecall_internal.note_default_role(v_state);
-      ${rows(sql`rolecall_internal.run(v_state, '{}', ${dry_run})`)}
+      ${rows(sql`rolecall_internal.run(v_state, ${dry_run}, '{}')`)}
     END
   `;
 }

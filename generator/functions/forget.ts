@@ -27,7 +27,7 @@ export function forget(role_name: Text, dry_run: Bool = false): SetOf<StepRow> {
         -- What a policy has left on the role for other databases is no row.
         PERFORM rolecall_internal.run(jsonb_build_object(
           'marks', jsonb_build_array(jsonb_build_object('role', ${role_name}))
-        ), '{}', false);
+        ), false);
       END IF;
     END
   `;

@@ -14,7 +14,7 @@ BEGIN
   PERFORM rolecall_internal.check_operator(add_operator.role_name);
   FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
     'operators', jsonb_build_array(jsonb_build_object('role', add_operator.role_name))
-  ), '{}', add_operator.dry_run) LOOP
+  ), add_operator.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION

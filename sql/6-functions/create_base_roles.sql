@@ -73,7 +73,7 @@ BEGIN
     PERFORM rolecall_internal.check_not_reporting(v_authenticated);
     PERFORM rolecall_internal.check_not_reporting(v_administrator);
     PERFORM rolecall_internal.note_default_role(v_state);
-    FOREACH v_step IN ARRAY rolecall_internal.run(v_state, '{}', create_base_roles.dry_run) LOOP
+    FOREACH v_step IN ARRAY rolecall_internal.run(v_state, create_base_roles.dry_run, '{}') LOOP
       RETURN NEXT v_step;
     END LOOP;
   END;

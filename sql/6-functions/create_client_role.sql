@@ -59,7 +59,7 @@ BEGIN
           'value', create_client_role.statement_timeout
         )
       )
-    ), '{}', create_client_role.dry_run) LOOP
+    ), create_client_role.dry_run, '{}') LOOP
       RETURN NEXT v_step;
     END LOOP;
   END;

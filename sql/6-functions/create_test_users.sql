@@ -77,7 +77,7 @@ BEGIN
       PERFORM rolecall_internal.check_not_reporting(v_user);
       PERFORM rolecall_internal.check_not_reporting(v_admin);
       FOREACH v_step IN ARRAY rolecall_internal.run(
-        v_document, v_passwords, create_test_users.dry_run
+        v_document, create_test_users.dry_run, v_passwords
       ) LOOP
         RETURN NEXT v_step;
       END LOOP;

@@ -54,7 +54,7 @@ BEGIN
       END IF;
       PERFORM rolecall_internal.check_not_reporting(create_user_with_grants.username);
       FOREACH v_step IN ARRAY rolecall_internal.run(
-        v_document, v_passwords, create_user_with_grants.dry_run
+        v_document, create_user_with_grants.dry_run, v_passwords
       ) LOOP
         RETURN NEXT v_step;
       END LOOP;

@@ -18,7 +18,7 @@ BEGIN
     -- What a policy has left on the role for other databases is no row.
     PERFORM rolecall_internal.run(jsonb_build_object(
       'marks', jsonb_build_array(jsonb_build_object('role', forget.role_name))
-    ), '{}', false);
+    ), false);
   END IF;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.

@@ -29,7 +29,7 @@ BEGIN
         'set', grant_role.set_option
       )
     )
-  ), '{}', grant_role.dry_run) LOOP
+  ), grant_role.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION

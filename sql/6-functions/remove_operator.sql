@@ -15,7 +15,7 @@ BEGIN
   PERFORM rolecall_internal.check_no_operators_of(remove_operator.role_name);
   FOREACH v_step IN ARRAY rolecall_internal.run(jsonb_build_object(
     'operators', jsonb_build_array(jsonb_build_object('role', remove_operator.role_name, 'state', 'absent'))
-  ), '{}', remove_operator.dry_run) LOOP
+  ), remove_operator.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION

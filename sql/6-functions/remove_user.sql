@@ -31,7 +31,7 @@ BEGIN
         'terminate_sessions', remove_user.terminate_sessions
       )
     )
-  ), '{}', remove_user.dry_run) LOOP
+  ), remove_user.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION

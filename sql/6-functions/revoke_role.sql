@@ -19,7 +19,7 @@ BEGIN
         'state', 'absent'
       )
     )
-  ), '{}', revoke_role.dry_run) LOOP
+  ), revoke_role.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION

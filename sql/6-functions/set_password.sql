@@ -28,9 +28,9 @@ BEGIN
         'valid_until', set_password.valid_until
       )
     )
-  ), rolecall_internal.password_of(
+  ), set_password.dry_run, rolecall_internal.password_of(
     set_password.username, set_password.password
-  ), set_password.dry_run) LOOP
+  )) LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION

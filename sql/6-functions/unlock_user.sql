@@ -20,7 +20,7 @@ BEGIN
         'protected', true
       )
     )
-  ), '{}', unlock_user.dry_run) LOOP
+  ), unlock_user.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION

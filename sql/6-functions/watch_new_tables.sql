@@ -19,7 +19,7 @@ BEGIN
         'state', CASE WHEN watch_new_tables.enable THEN 'present' ELSE 'absent' END
       )
     )
-  ), '{}', watch_new_tables.dry_run) LOOP
+  ), watch_new_tables.dry_run, '{}') LOOP
     RETURN NEXT v_step;
   END LOOP;
 EXCEPTION

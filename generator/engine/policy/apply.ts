@@ -1,7 +1,6 @@
 /**
  * Making a policy hold.
  */
-import { runMasked } from '../run/masking.ts';
 import { accepted } from '../../model/record.ts';
 import type { Bool, Jsonb, Returns, Steps, Text } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
@@ -43,7 +42,7 @@ export function apply_policy(policy: Jsonb, mode: Text, passwords: Jsonb, dry_ru
       PERFORM rolecall_internal.note_unmatched_exceptions(v_state -> 'privileges');
       PERFORM rolecall_internal.note_default_role(v_state);
       IF v_reports IS NULL THEN
-        v_steps := ${runMasked(sql`v_state`, dry_run)};
+        v_steps := rolecall_internal.run(v_state, ${dry_run});
       ELSE
         PERFORM rolecall_internal.check_read_access(v_reports);
         PERFORM rolecall_internal.warn_about_readers(v_reports);
@@ -56,7 +55,7 @@ export function apply_policy(policy: Jsonb, mode: Text, passwords: Jsonb, dry_ru
           PERFORM rolecall_internal.lock_reporting_secret(rolecall_internal.is_rotation_due(v_rotate_after));
         END IF;
         -- Owners of what the reporting roles read can be roles of the policy.
-        v_steps := ${runMasked(sql`v_state`, dry_run)}
+        v_steps := rolecall_internal.run(v_state, ${dry_run})
           || rolecall_internal.run_reporting(v_reports, '{}', v_rotate_after, false, ${dry_run});
       END IF;
       IF ${dry_run} IS NOT TRUE THEN

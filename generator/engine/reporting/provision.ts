@@ -2,7 +2,6 @@
  * Provisioning of reporting roles: the desired state of one or several of them.
  */
 import { setApart } from './roles.ts';
-import { runMasked } from '../run/masking.ts';
 import { schemas } from '../../model/objects.ts';
 import { attributes } from '../../model/resources.ts';
 import { recordedMark } from '../../model/sections.ts';
@@ -151,7 +150,7 @@ export function run_reporting(
       v_state := rolecall_internal.joined(
         ${others}, rolecall_internal.reporting_state(${definitions}, v_passwords)
       );
-      v_steps := v_steps || ${runMasked(sql`v_state`, dry_run)};
+      v_steps := v_steps || rolecall_internal.run(v_state, ${dry_run});
       IF ${dry_run} IS NOT TRUE
         AND EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation IN ('create_role', 'set_password'))
       THEN

@@ -25,7 +25,7 @@ export function rename_role(old_name: Text, new_name: Text, dry_run: Bool): Retu
       v_definition := rolecall_internal.newest_record('read_access', jsonb_build_array(${old_name}));
       v_steps := rolecall_internal.run(jsonb_build_object(
         'renames', jsonb_build_array(jsonb_build_object('role', ${old_name}, 'new_name', ${new_name}))
-      ), '{}', ${dry_run});
+      ), ${dry_run});
       IF ${dry_run} THEN
         IF v_definition IS NOT NULL THEN
           v_steps := v_steps || ROW(

@@ -1,7 +1,6 @@
 /**
  * What this database's calls have asked for, as one desired state.
  */
-import { runMasked } from '../run/masking.ts';
 import { recordedMark } from '../../model/sections.ts';
 import type { Bool, Returns, Steps } from '../../model/types.ts';
 import { raw, sql } from '../../sql/template.ts';
@@ -44,7 +43,7 @@ export function restore(dry_run: Bool): Returns<Steps> {
         -- A password that nobody but a superuser could compare counts as right.
         v_steps := rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, ${dry_run});
       ELSE
-        v_steps := ${runMasked(sql`v_state`, dry_run)};
+        v_steps := rolecall_internal.run(v_state, ${dry_run});
       END IF;
       IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'create_role' AND s.status = 'applied') THEN
         PERFORM rolecall_internal.renew_records(v_recorded, v_steps);

@@ -1,7 +1,6 @@
 /**
  * Several desired states, each of which can fail alone.
  */
-import { runMasked } from './masking.ts';
 import type { Bool, Jsonb, Returns, Steps } from '../../model/types.ts';
 import { conditions } from '../../sql/conditions.ts';
 import { raiseAgain, warnOfSkipped } from '../../sql/raise.ts';
@@ -27,7 +26,7 @@ export function run_apart(states: Jsonb, lenient: Bool, dry_run: Bool): Returns<
       FOR v_position IN 0 .. v_count - 1 LOOP
         v_state := ${states} -> v_position;
         BEGIN
-          v_steps := v_steps || ${runMasked(sql`(v_state -> 'state')`, dry_run)};
+          v_steps := v_steps || rolecall_internal.run(v_state -> 'state', ${dry_run});
         EXCEPTION
           WHEN ${conditions('insufficient_privilege', 'lock_not_available')} THEN
             GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;

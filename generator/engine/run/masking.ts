@@ -4,18 +4,10 @@
  * They are only ever part of simple expressions: as a parameter of a query they would be shown by auto_explain.
  */
 import { mask } from '../../model/resources.ts';
-import type { Bool, Jsonb, Returns, Text } from '../../model/types.ts';
-import { type Sql, sql } from '../../sql/template.ts';
+import type { Jsonb, Returns, Text } from '../../model/types.ts';
+import { sql } from '../../sql/template.ts';
 import { isHash } from '../passwords/verifiers.ts';
 import { noPassword, raiseEmpty } from '../../sql/raise.ts';
-
-/** The steps of establishing a state, given by a variable, that can have passwords anywhere. */
-export const runMasked = (state: Sql, dryRun: Bool) => sql`
-  rolecall_internal.run(
-    rolecall_internal.masked(${state}),
-    rolecall_internal.passwords_of(${state}), ${dryRun}
-  )
-`;
 
 /**
  * The plain passwords and verifiers of a document, by the name of the role; of two for one role the first counts

@@ -17,12 +17,15 @@ const repeats = 20;
 /**
  * Establishes the desired state and returns the steps, as an array: it is called without a query
  *
- * The document has the mask where there is a password; the passwords are beside it, by the name of the role. What cannot be
- * done because of another transaction is undone, with all locks, and started over.
+ * Where passwords are given, by the names of the roles, the document has the mask in their place; else they can be anywhere in
+ * the document. What cannot be done because of another transaction is undone, with all locks, and started over.
  */
-export function run(document: Jsonb, passwords: Jsonb, dry_run: Bool): Returns<Steps> {
+export function run(document: Jsonb, dry_run: Bool, passwords: Jsonb | null = null): Returns<Steps> {
   return sql`
     DECLARE
+      v_document jsonb := CASE WHEN ${passwords} IS NULL
+                                 THEN rolecall_internal.masked(${document}) ELSE ${document} END;
+      v_passwords jsonb;
       v_known text[] := '{}'::text[];
       v_steps rolecall.step[];
       v_failures integer := 0;
@@ -30,14 +33,15 @@ export function run(document: Jsonb, passwords: Jsonb, dry_run: Bool): Returns<S
       v_detail text;
       v_hint text;
     BEGIN
-      PERFORM rolecall_internal.check_document(${document});
+      PERFORM rolecall_internal.check_document(v_document);
+      v_passwords := coalesce(${passwords}, rolecall_internal.passwords_of(${document}));
       LOOP
         v_seen := pg_current_snapshot()::text;
         BEGIN
           IF ${dry_run} THEN
-            RETURN rolecall_internal.planned_steps(rolecall_internal.plan(${document}, ${passwords}));
+            RETURN rolecall_internal.planned_steps(rolecall_internal.plan(v_document, v_passwords));
           END IF;
-          v_steps := rolecall_internal.attempt(${document}, ${passwords}, v_known);
+          v_steps := rolecall_internal.attempt(v_document, v_passwords, v_known);
           PERFORM rolecall_internal.note_no_connect(v_steps);
           RETURN v_steps;
         EXCEPTION

@@ -34,10 +34,7 @@ BEGIN
   PERFORM rolecall_internal.note_unmatched_exceptions(v_state -> 'privileges');
   PERFORM rolecall_internal.note_default_role(v_state);
   IF v_reports IS NULL THEN
-    v_steps := rolecall_internal.run(
-      rolecall_internal.masked(v_state),
-      rolecall_internal.passwords_of(v_state), apply_policy.dry_run
-    );
+    v_steps := rolecall_internal.run(v_state, apply_policy.dry_run);
   ELSE
     PERFORM rolecall_internal.check_read_access(v_reports);
     PERFORM rolecall_internal.warn_about_readers(v_reports);
@@ -52,10 +49,7 @@ BEGIN
       PERFORM rolecall_internal.lock_reporting_secret(rolecall_internal.is_rotation_due(v_rotate_after));
     END IF;
     -- Owners of what the reporting roles read can be roles of the policy.
-    v_steps := rolecall_internal.run(
-      rolecall_internal.masked(v_state),
-      rolecall_internal.passwords_of(v_state), apply_policy.dry_run
-    )
+    v_steps := rolecall_internal.run(v_state, apply_policy.dry_run)
       || rolecall_internal.run_reporting(v_reports, '{}', v_rotate_after, false, apply_policy.dry_run);
   END IF;
   IF apply_policy.dry_run IS NOT TRUE THEN

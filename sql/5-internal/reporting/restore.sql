@@ -38,10 +38,7 @@ BEGIN
     -- A password that nobody but a superuser could compare counts as right.
     v_steps := rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, restore.dry_run);
   ELSE
-    v_steps := rolecall_internal.run(
-      rolecall_internal.masked(v_state),
-      rolecall_internal.passwords_of(v_state), restore.dry_run
-    );
+    v_steps := rolecall_internal.run(v_state, restore.dry_run);
   END IF;
   IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'create_role' AND s.status = 'applied') THEN
     PERFORM rolecall_internal.renew_records(v_recorded, v_steps);

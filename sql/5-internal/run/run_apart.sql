@@ -18,10 +18,7 @@ BEGIN
   FOR v_position IN 0 .. v_count - 1 LOOP
     v_state := run_apart.states -> v_position;
     BEGIN
-      v_steps := v_steps || rolecall_internal.run(
-        rolecall_internal.masked((v_state -> 'state')),
-        rolecall_internal.passwords_of((v_state -> 'state')), run_apart.dry_run
-      );
+      v_steps := v_steps || rolecall_internal.run(v_state -> 'state', run_apart.dry_run);
     EXCEPTION
       WHEN insufficient_privilege OR lock_not_available THEN
         GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
