@@ -4052,7 +4052,11 @@ BEGIN
   IF NOT (
     divided.document ? 'declared'
     OR divided.document @? '$.roles[*] ? (@.state == "absent" && @.protected == true)'
-  ) THEN
+  ) OR NOT EXISTS (SELECT FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
+  WHERE k.setdatabase NOT IN (0, (
+    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+  )) AND starts_with(e.setting, 'rolecall.policy=')) THEN
     RETURN divided.document;
   END IF;
   v_theirs := rolecall_internal.said_elsewhere((
@@ -10052,10 +10056,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_marks$
 DECLARE
-  v_here oid := (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-  );
+  v_present jsonb;
 BEGIN
   IF NOT has_table_privilege(
     to_regrole(quote_ident(current_user))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
@@ -10064,26 +10065,30 @@ BEGIN
   THEN
     RETURN;
   END IF;
+  v_present := coalesce((
+    SELECT jsonb_object_agg(pg_get_userbyid(k.setrole), rolecall_internal.read_mark(e.setting))
+    FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
+    WHERE k.setdatabase = (
+      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+    ) AND starts_with(e.setting, 'rolecall.policy=')
+  ), '{}');
   RETURN QUERY
-    WITH present AS MATERIALIZED (
-      SELECT k.setrole AS role, rolecall_internal.read_mark(e.setting) AS said
-      FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
-      WHERE k.setdatabase = v_here AND starts_with(e.setting, 'rolecall.policy=')
-    )
     SELECT 'leave_mark', min(s.role), string_agg(format(
              'ALTER ROLE %I IN DATABASE %I SET rolecall.policy = %L', s.role, current_database(), m.said
            ), '; ' ORDER BY s.role COLLATE "C"),
            NULL::text, array_agg(s.role ORDER BY s.role COLLATE "C"), NULL::text, NULL::text
     FROM rolecall_internal.said_here(plan_marks.document) AS s
-    CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(s.role))::oid OFFSET 0) AS r(oid)
-    LEFT JOIN present AS p ON p.role = r.oid
+    CROSS JOIN LATERAL (SELECT nullif(v_present -> s.role, 'null') OFFSET 0) AS p(said)
     CROSS JOIN LATERAL (
       SELECT CASE WHEN s.exact OR p.said IS NULL THEN s.said
                   ELSE p.said || (
                     SELECT coalesce(jsonb_object_agg(e.key, coalesce(p.said -> e.key, '{}') || e.value), '{}')
                     FROM jsonb_each(s.said) AS e
                   ) END
+      OFFSET 0
     ) AS m(said)
+    CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(s.role))::oid) AS r(oid)
     WHERE m.said IS DISTINCT FROM p.said
       AND CASE WHEN r.oid IS NULL THEN true
                ELSE NOT plan_marks.document ? 'recorded' AND NOT has_table_privilege(
@@ -10501,31 +10506,44 @@ CREATE FUNCTION rolecall_internal.plan_other_settings(document jsonb) RETURNS SE
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_other_settings$
+DECLARE
+  -- Names are looked up in these: a join is planned as a loop in a loop where the catalog seems to be empty.
+  v_exact jsonb := (
+    SELECT jsonb_object_agg(d.resource ->> 'role', d.position)
+    FROM jsonb_array_elements(plan_other_settings.document -> 'declared') WITH ORDINALITY AS d(resource, position)
+    WHERE d.resource -> 'exact' = 'true'
+  );
+  v_wanted jsonb := (
+    SELECT coalesce(jsonb_object_agg(
+             jsonb_build_array(w.role, lower(w.name), coalesce(w.here, false))::text, true
+           ), '{}')
+    FROM jsonb_to_recordset(plan_other_settings.document -> 'settings')
+      AS w(role text, name text, here boolean, state text)
+    WHERE w.state IS NULL
+  );
 BEGIN
   RETURN QUERY
-    SELECT 'set_config', d.role,
-           format('ALTER ROLE %I%s RESET %I', d.role, ' IN DATABASE ' || quote_ident(b.datname), n.name),
-           NULL::text, ARRAY[d.role], NULL::text, NULL::text
-    FROM ROWS FROM (jsonb_to_recordset(plan_other_settings.document -> 'declared') AS (role text, exact boolean))
-         WITH ORDINALITY AS d(role, exact, position)
-    JOIN pg_db_role_setting AS s ON s.setrole = to_regrole(quote_ident(d.role))::oid
-    LEFT JOIN pg_database AS b ON b.oid = s.setdatabase
-    CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
-    CROSS JOIN LATERAL (SELECT split_part(e.entry, '=', 1)) AS n(name)
-    LEFT JOIN jsonb_to_recordset(plan_other_settings.document -> 'settings')
-      AS w(role text, name text, here boolean, state text)
-      ON w.role = d.role AND lower(w.name) = lower(n.name) AND w.state IS NULL
-        AND coalesce(w.here, false) = (b.datname IS NOT NULL)
-    WHERE d.exact AND w.role IS NULL AND coalesce(b.datname, current_database()) = current_database()
-      AND NOT starts_with(e.entry, 'rolecall.policy=')
-      AND (b.datname IS NOT NULL
-           OR (plan_other_settings.document -> 'theirs' -> d.role -> 'settings' ? lower(n.name)) IS NOT TRUE)
-      AND NOT (n.name = 'statement_timeout' AND EXISTS (
+    SELECT 'set_config', s.role,
+           format('ALTER ROLE %I%s RESET %I', s.role,
+                  CASE WHEN s.here THEN format(' IN DATABASE %I', current_database()) END, s.name),
+           NULL::text, ARRAY[s.role], NULL::text, NULL::text
+    FROM (
+      SELECT pg_get_userbyid(k.setrole)::text, k.setrole, k.setdatabase <> 0, e.entry, split_part(e.entry, '=', 1)
+      FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(entry)
+      WHERE k.setrole <> 0 AND k.setdatabase IN (0, (
+        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+      )) AND NOT starts_with(e.entry, 'rolecall.policy=')
+      OFFSET 0
+    ) AS s(role, oid, here, entry, name)
+    WHERE v_exact ? s.role AND NOT v_wanted ? jsonb_build_array(s.role, lower(s.name), s.here)::text
+      AND (s.here OR (plan_other_settings.document -> 'theirs' -> s.role -> 'settings' ? lower(s.name)) IS NOT TRUE)
+      AND NOT (s.name = 'statement_timeout' AND EXISTS (
         SELECT FROM pg_auth_members AS m
         JOIN pg_db_role_setting AS g ON g.setrole = m.roleid
-        WHERE m.member = s.setrole AND e.entry = ANY (g.setconfig)
+        WHERE m.member = s.oid AND s.entry = ANY (g.setconfig)
       ))
-    ORDER BY d.position, b.datname NULLS FIRST, n.name;
+    ORDER BY (v_exact -> s.role)::integer, s.here, s.name;
 END
 $plan_other_settings$;
 
@@ -14868,14 +14886,20 @@ AS $said_elsewhere$
 BEGIN
   RETURN (
     WITH marked AS (
-      SELECT r.rolname::text AS role, d.datname::text AS database, m.said
-      FROM pg_db_role_setting AS k
-      JOIN pg_roles AS r ON r.oid = k.setrole AND said_elsewhere.names ? r.rolname::text
-      JOIN pg_database AS d ON d.oid = k.setdatabase AND d.datname <> current_database()
-      CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
+      -- The names are looked up: a join of roles is planned as a loop in a loop where a new catalog seems to be empty.
+      SELECT k.role, d.datname::text AS database, m.said
+      FROM (
+        SELECT pg_get_userbyid(k.setrole)::text, k.setdatabase, e.setting
+        FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
+        WHERE k.setdatabase NOT IN (0, (
+          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        )) AND starts_with(e.setting, 'rolecall.policy=')
+        OFFSET 0
+      ) AS k(role, database, setting)
+      JOIN pg_database AS d ON d.oid = k.database
       CROSS JOIN LATERAL (
-        SELECT CASE WHEN starts_with(e.setting, 'rolecall.policy=')
-                      THEN rolecall_internal.read_mark(e.setting) END
+        SELECT CASE WHEN said_elsewhere.names ? k.role THEN rolecall_internal.read_mark(k.setting) END
         OFFSET 0
       ) AS m(said)
       WHERE m.said IS NOT NULL
@@ -22197,7 +22221,11 @@ BEGIN
   IF NOT (
     divided.document ? 'declared'
     OR divided.document @? '$.roles[*] ? (@.state == "absent" && @.protected == true)'
-  ) THEN
+  ) OR NOT EXISTS (SELECT FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
+  WHERE k.setdatabase NOT IN (0, (
+    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+  )) AND starts_with(e.setting, 'rolecall.policy=')) THEN
     RETURN divided.document;
   END IF;
   v_theirs := rolecall_internal.said_elsewhere((
@@ -26264,10 +26292,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_marks$
 DECLARE
-  v_here oid := (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-  );
+  v_present jsonb;
 BEGIN
   IF NOT has_table_privilege(
     to_regrole(quote_ident(current_user))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
@@ -26276,26 +26301,30 @@ BEGIN
   THEN
     RETURN;
   END IF;
+  v_present := coalesce((
+    SELECT jsonb_object_agg(pg_get_userbyid(k.setrole), rolecall_internal.read_mark(e.setting))
+    FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
+    WHERE k.setdatabase = (
+      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+    ) AND starts_with(e.setting, 'rolecall.policy=')
+  ), '{}');
   RETURN QUERY
-    WITH present AS MATERIALIZED (
-      SELECT k.setrole AS role, rolecall_internal.read_mark(e.setting) AS said
-      FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
-      WHERE k.setdatabase = v_here AND starts_with(e.setting, 'rolecall.policy=')
-    )
     SELECT 'leave_mark', min(s.role), string_agg(format(
              'ALTER ROLE %I IN DATABASE %I SET rolecall.policy = %L', s.role, current_database(), m.said
            ), '; ' ORDER BY s.role COLLATE "C"),
            NULL::text, array_agg(s.role ORDER BY s.role COLLATE "C"), NULL::text, NULL::text
     FROM rolecall_internal.said_here(plan_marks.document) AS s
-    CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(s.role))::oid OFFSET 0) AS r(oid)
-    LEFT JOIN present AS p ON p.role = r.oid
+    CROSS JOIN LATERAL (SELECT nullif(v_present -> s.role, 'null') OFFSET 0) AS p(said)
     CROSS JOIN LATERAL (
       SELECT CASE WHEN s.exact OR p.said IS NULL THEN s.said
                   ELSE p.said || (
                     SELECT coalesce(jsonb_object_agg(e.key, coalesce(p.said -> e.key, '{}') || e.value), '{}')
                     FROM jsonb_each(s.said) AS e
                   ) END
+      OFFSET 0
     ) AS m(said)
+    CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(s.role))::oid) AS r(oid)
     WHERE m.said IS DISTINCT FROM p.said
       AND CASE WHEN r.oid IS NULL THEN true
                ELSE NOT plan_marks.document ? 'recorded' AND NOT has_table_privilege(
@@ -26547,31 +26576,44 @@ CREATE FUNCTION rolecall_internal.plan_other_settings(document jsonb) RETURNS SE
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_other_settings$
+DECLARE
+  -- Names are looked up in these: a join is planned as a loop in a loop where the catalog seems to be empty.
+  v_exact jsonb := (
+    SELECT jsonb_object_agg(d.resource ->> 'role', d.position)
+    FROM jsonb_array_elements(plan_other_settings.document -> 'declared') WITH ORDINALITY AS d(resource, position)
+    WHERE d.resource -> 'exact' = 'true'
+  );
+  v_wanted jsonb := (
+    SELECT coalesce(jsonb_object_agg(
+             jsonb_build_array(w.role, lower(w.name), coalesce(w.here, false))::text, true
+           ), '{}')
+    FROM jsonb_to_recordset(plan_other_settings.document -> 'settings')
+      AS w(role text, name text, here boolean, state text)
+    WHERE w.state IS NULL
+  );
 BEGIN
   RETURN QUERY
-    SELECT 'set_config', d.role,
-           format('ALTER ROLE %I%s RESET %I', d.role, ' IN DATABASE ' || quote_ident(b.datname), n.name),
-           NULL::text, ARRAY[d.role], NULL::text, NULL::text
-    FROM ROWS FROM (jsonb_to_recordset(plan_other_settings.document -> 'declared') AS (role text, exact boolean))
-         WITH ORDINALITY AS d(role, exact, position)
-    JOIN pg_db_role_setting AS s ON s.setrole = to_regrole(quote_ident(d.role))::oid
-    LEFT JOIN pg_database AS b ON b.oid = s.setdatabase
-    CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
-    CROSS JOIN LATERAL (SELECT split_part(e.entry, '=', 1)) AS n(name)
-    LEFT JOIN jsonb_to_recordset(plan_other_settings.document -> 'settings')
-      AS w(role text, name text, here boolean, state text)
-      ON w.role = d.role AND lower(w.name) = lower(n.name) AND w.state IS NULL
-        AND coalesce(w.here, false) = (b.datname IS NOT NULL)
-    WHERE d.exact AND w.role IS NULL AND coalesce(b.datname, current_database()) = current_database()
-      AND NOT starts_with(e.entry, 'rolecall.policy=')
-      AND (b.datname IS NOT NULL
-           OR (plan_other_settings.document -> 'theirs' -> d.role -> 'settings' ? lower(n.name)) IS NOT TRUE)
-      AND NOT (n.name = 'statement_timeout' AND EXISTS (
+    SELECT 'set_config', s.role,
+           format('ALTER ROLE %I%s RESET %I', s.role,
+                  CASE WHEN s.here THEN format(' IN DATABASE %I', current_database()) END, s.name),
+           NULL::text, ARRAY[s.role], NULL::text, NULL::text
+    FROM (
+      SELECT pg_get_userbyid(k.setrole)::text, k.setrole, k.setdatabase <> 0, e.entry, split_part(e.entry, '=', 1)
+      FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(entry)
+      WHERE k.setrole <> 0 AND k.setdatabase IN (0, (
+        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+      )) AND NOT starts_with(e.entry, 'rolecall.policy=')
+      OFFSET 0
+    ) AS s(role, oid, here, entry, name)
+    WHERE v_exact ? s.role AND NOT v_wanted ? jsonb_build_array(s.role, lower(s.name), s.here)::text
+      AND (s.here OR (plan_other_settings.document -> 'theirs' -> s.role -> 'settings' ? lower(s.name)) IS NOT TRUE)
+      AND NOT (s.name = 'statement_timeout' AND EXISTS (
         SELECT FROM pg_auth_members AS m
         JOIN pg_db_role_setting AS g ON g.setrole = m.roleid
-        WHERE m.member = s.setrole AND e.entry = ANY (g.setconfig)
+        WHERE m.member = s.oid AND s.entry = ANY (g.setconfig)
       ))
-    ORDER BY d.position, b.datname NULLS FIRST, n.name;
+    ORDER BY (v_exact -> s.role)::integer, s.here, s.name;
 END
 $plan_other_settings$;
 
@@ -30183,14 +30225,20 @@ AS $said_elsewhere$
 BEGIN
   RETURN (
     WITH marked AS (
-      SELECT r.rolname::text AS role, d.datname::text AS database, m.said
-      FROM pg_db_role_setting AS k
-      JOIN pg_roles AS r ON r.oid = k.setrole AND said_elsewhere.names ? r.rolname::text
-      JOIN pg_database AS d ON d.oid = k.setdatabase AND d.datname <> current_database()
-      CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
+      -- The names are looked up: a join of roles is planned as a loop in a loop where a new catalog seems to be empty.
+      SELECT k.role, d.datname::text AS database, m.said
+      FROM (
+        SELECT pg_get_userbyid(k.setrole)::text, k.setdatabase, e.setting
+        FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
+        WHERE k.setdatabase NOT IN (0, (
+          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        )) AND starts_with(e.setting, 'rolecall.policy=')
+        OFFSET 0
+      ) AS k(role, database, setting)
+      JOIN pg_database AS d ON d.oid = k.database
       CROSS JOIN LATERAL (
-        SELECT CASE WHEN starts_with(e.setting, 'rolecall.policy=')
-                      THEN rolecall_internal.read_mark(e.setting) END
+        SELECT CASE WHEN said_elsewhere.names ? k.role THEN rolecall_internal.read_mark(k.setting) END
         OFFSET 0
       ) AS m(said)
       WHERE m.said IS NOT NULL

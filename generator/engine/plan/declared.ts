@@ -2,8 +2,8 @@
  * What a policy says of roles and schemas beyond what calls ask for: comments, owners, and that there is nothing else.
  */
 import type { ChangeRow, Changes, Jsonb, Returns, SetOf } from '../../model/types.ts';
-import { sql } from '../../sql/template.ts';
-import { isMark } from '../catalogs/server.ts';
+import { type Sql, sql } from '../../sql/template.ts';
+import { isMark, thisDatabase } from '../catalogs/server.ts';
 
 /**
  * Comments that differ
@@ -70,6 +70,9 @@ export function plan_declared(document: Jsonb): Returns<Changes> {
   `;
 }
 
+/** A setting of a role, everywhere or in this database alone, as a key. */
+const settingKey = (role: Sql, name: Sql, here: Sql) => sql`jsonb_build_array(${role}, lower(${name}), ${here})::text`;
+
 /**
  * Settings that roles of a policy have beyond it, here or in all databases
  *
@@ -78,31 +81,41 @@ export function plan_declared(document: Jsonb): Returns<Changes> {
  */
 export function plan_other_settings(document: Jsonb): SetOf<ChangeRow> {
   return sql`
+    DECLARE
+      -- Names are looked up in these: a join is planned as a loop in a loop where the catalog seems to be empty.
+      v_exact jsonb := (
+        SELECT jsonb_object_agg(d.resource ->> 'role', d.position)
+        FROM jsonb_array_elements(${document} -> 'declared') WITH ORDINALITY AS d(resource, position)
+        WHERE d.resource -> 'exact' = 'true'
+      );
+      v_wanted jsonb := (
+        SELECT coalesce(jsonb_object_agg(
+                 ${settingKey(sql`w.role`, sql`w.name`, sql`coalesce(w.here, false)`)}, true
+               ), '{}')
+        FROM jsonb_to_recordset(${document} -> 'settings')
+          AS w(role text, name text, here boolean, state text)
+        WHERE w.state IS NULL
+      );
     BEGIN
       RETURN QUERY
-        SELECT 'set_config', d.role,
-               format('ALTER ROLE %I%s RESET %I', d.role, ' IN DATABASE ' || quote_ident(b.datname), n.name),
-               NULL::text, ARRAY[d.role], NULL::text, NULL::text
-        FROM ROWS FROM (jsonb_to_recordset(${document} -> 'declared') AS (role text, exact boolean))
-             WITH ORDINALITY AS d(role, exact, position)
-        JOIN pg_db_role_setting AS s ON s.setrole = to_regrole(quote_ident(d.role))::oid
-        LEFT JOIN pg_database AS b ON b.oid = s.setdatabase
-        CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
-        CROSS JOIN LATERAL (SELECT split_part(e.entry, '=', 1)) AS n(name)
-        LEFT JOIN jsonb_to_recordset(${document} -> 'settings')
-          AS w(role text, name text, here boolean, state text)
-          ON w.role = d.role AND lower(w.name) = lower(n.name) AND w.state IS NULL
-            AND coalesce(w.here, false) = (b.datname IS NOT NULL)
-        WHERE d.exact AND w.role IS NULL AND coalesce(b.datname, current_database()) = current_database()
-          AND NOT ${isMark(sql`e.entry`)}
-          AND (b.datname IS NOT NULL
-               OR (${document} -> 'theirs' -> d.role -> 'settings' ? lower(n.name)) IS NOT TRUE)
-          AND NOT (n.name = 'statement_timeout' AND EXISTS (
+        SELECT 'set_config', s.role,
+               format('ALTER ROLE %I%s RESET %I', s.role,
+                      CASE WHEN s.here THEN format(' IN DATABASE %I', current_database()) END, s.name),
+               NULL::text, ARRAY[s.role], NULL::text, NULL::text
+        FROM (
+          SELECT pg_get_userbyid(k.setrole)::text, k.setrole, k.setdatabase <> 0, e.entry, split_part(e.entry, '=', 1)
+          FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(entry)
+          WHERE k.setrole <> 0 AND k.setdatabase IN (0, ${thisDatabase}) AND NOT ${isMark(sql`e.entry`)}
+          OFFSET 0
+        ) AS s(role, oid, here, entry, name)
+        WHERE v_exact ? s.role AND NOT v_wanted ? ${settingKey(sql`s.role`, sql`s.name`, sql`s.here`)}
+          AND (s.here OR (${document} -> 'theirs' -> s.role -> 'settings' ? lower(s.name)) IS NOT TRUE)
+          AND NOT (s.name = 'statement_timeout' AND EXISTS (
             SELECT FROM pg_auth_members AS m
             JOIN pg_db_role_setting AS g ON g.setrole = m.roleid
-            WHERE m.member = s.setrole AND e.entry = ANY (g.setconfig)
+            WHERE m.member = s.oid AND s.entry = ANY (g.setconfig)
           ))
-        ORDER BY d.position, b.datname NULLS FIRST, n.name;
+        ORDER BY (v_exact -> s.role)::integer, s.here, s.name;
     END
   `;
 }

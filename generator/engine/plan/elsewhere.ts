@@ -37,6 +37,12 @@ export function usual_attributes(): Returns<Jsonb> {
   `;
 }
 
+/** The marks of other databases: rows of settings, k, with an entry each, e. */
+const marksElsewhere = sql`
+  pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
+  WHERE k.setdatabase NOT IN (0, ${thisDatabase}) AND ${isMark(sql`e.setting`)}
+`;
+
 /**
  * What a mark says, by section and key; null where it is none
  * @volatility stable
@@ -67,14 +73,16 @@ export function said_elsewhere(names: Jsonb): Returns<Jsonb> {
     BEGIN
       RETURN (
         WITH marked AS (
-          SELECT r.rolname::text AS role, d.datname::text AS database, m.said
-          FROM pg_db_role_setting AS k
-          JOIN pg_roles AS r ON r.oid = k.setrole AND ${names} ? r.rolname::text
-          JOIN pg_database AS d ON d.oid = k.setdatabase AND d.datname <> current_database()
-          CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
+          -- The names are looked up: a join of roles is planned as a loop in a loop where a new catalog seems to be empty.
+          SELECT k.role, d.datname::text AS database, m.said
+          FROM (
+            SELECT pg_get_userbyid(k.setrole)::text, k.setdatabase, e.setting
+            FROM ${marksElsewhere}
+            OFFSET 0
+          ) AS k(role, database, setting)
+          JOIN pg_database AS d ON d.oid = k.database
           CROSS JOIN LATERAL (
-            SELECT CASE WHEN ${isMark(sql`e.setting`)}
-                          THEN rolecall_internal.read_mark(e.setting) END
+            SELECT CASE WHEN ${names} ? k.role THEN rolecall_internal.read_mark(k.setting) END
             OFFSET 0
           ) AS m(said)
           WHERE m.said IS NOT NULL
@@ -110,7 +118,7 @@ export function divided(document: Jsonb): Returns<Jsonb> {
       IF NOT (
         ${document} ? 'declared'
         OR ${document} @? '$.roles[*] ? (@.state == "absent" && @.protected == true)'
-      ) THEN
+      ) OR NOT EXISTS (SELECT FROM ${marksElsewhere}) THEN
         RETURN ${document};
       END IF;
       v_theirs := rolecall_internal.said_elsewhere((
@@ -313,33 +321,34 @@ export function said_here(document: Jsonb): Table<{ role: Text; exact: Bool; sai
 export function plan_marks(document: Jsonb): SetOf<ChangeRow> {
   return sql`
     DECLARE
-      v_here oid := ${thisDatabase};
+      v_present jsonb;
     BEGIN
       IF NOT ${isSuperuser(sql`to_regrole(quote_ident(current_user))::oid`)}
         OR current_setting('transaction_read_only')::boolean
       THEN
         RETURN;
       END IF;
+      v_present := coalesce((
+        SELECT jsonb_object_agg(pg_get_userbyid(k.setrole), rolecall_internal.read_mark(e.setting))
+        FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
+        WHERE k.setdatabase = ${thisDatabase} AND ${isMark(sql`e.setting`)}
+      ), '{}');
       RETURN QUERY
-        WITH present AS MATERIALIZED (
-          SELECT k.setrole AS role, rolecall_internal.read_mark(e.setting) AS said
-          FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
-          WHERE k.setdatabase = v_here AND ${isMark(sql`e.setting`)}
-        )
         SELECT 'leave_mark', min(s.role), string_agg(format(
                  'ALTER ROLE %I IN DATABASE %I SET ${raw(mark)} = %L', s.role, current_database(), m.said
                ), '; ' ORDER BY s.role COLLATE "C"),
                NULL::text, array_agg(s.role ORDER BY s.role COLLATE "C"), NULL::text, NULL::text
         FROM rolecall_internal.said_here(${document}) AS s
-        CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(s.role))::oid OFFSET 0) AS r(oid)
-        LEFT JOIN present AS p ON p.role = r.oid
+        CROSS JOIN LATERAL (SELECT nullif(v_present -> s.role, 'null') OFFSET 0) AS p(said)
         CROSS JOIN LATERAL (
           SELECT CASE WHEN s.exact OR p.said IS NULL THEN s.said
                       ELSE p.said || (
                         SELECT coalesce(jsonb_object_agg(e.key, coalesce(p.said -> e.key, '{}') || e.value), '{}')
                         FROM jsonb_each(s.said) AS e
                       ) END
+          OFFSET 0
         ) AS m(said)
+        CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(s.role))::oid) AS r(oid)
         WHERE m.said IS DISTINCT FROM p.said
           AND CASE WHEN r.oid IS NULL THEN true
                    ELSE NOT ${document} ? ${text(recordedMark)} AND NOT ${isSuperuser(sql`r.oid`)} END

@@ -7,10 +7,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_marks$
 DECLARE
-  v_here oid := (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-  );
+  v_present jsonb;
 BEGIN
   IF NOT has_table_privilege(
     to_regrole(quote_ident(current_user))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
@@ -19,26 +16,30 @@ BEGIN
   THEN
     RETURN;
   END IF;
+  v_present := coalesce((
+    SELECT jsonb_object_agg(pg_get_userbyid(k.setrole), rolecall_internal.read_mark(e.setting))
+    FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
+    WHERE k.setdatabase = (
+      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+    ) AND starts_with(e.setting, 'rolecall.policy=')
+  ), '{}');
   RETURN QUERY
-    WITH present AS MATERIALIZED (
-      SELECT k.setrole AS role, rolecall_internal.read_mark(e.setting) AS said
-      FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
-      WHERE k.setdatabase = v_here AND starts_with(e.setting, 'rolecall.policy=')
-    )
     SELECT 'leave_mark', min(s.role), string_agg(format(
              'ALTER ROLE %I IN DATABASE %I SET rolecall.policy = %L', s.role, current_database(), m.said
            ), '; ' ORDER BY s.role COLLATE "C"),
            NULL::text, array_agg(s.role ORDER BY s.role COLLATE "C"), NULL::text, NULL::text
     FROM rolecall_internal.said_here(plan_marks.document) AS s
-    CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(s.role))::oid OFFSET 0) AS r(oid)
-    LEFT JOIN present AS p ON p.role = r.oid
+    CROSS JOIN LATERAL (SELECT nullif(v_present -> s.role, 'null') OFFSET 0) AS p(said)
     CROSS JOIN LATERAL (
       SELECT CASE WHEN s.exact OR p.said IS NULL THEN s.said
                   ELSE p.said || (
                     SELECT coalesce(jsonb_object_agg(e.key, coalesce(p.said -> e.key, '{}') || e.value), '{}')
                     FROM jsonb_each(s.said) AS e
                   ) END
+      OFFSET 0
     ) AS m(said)
+    CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(s.role))::oid) AS r(oid)
     WHERE m.said IS DISTINCT FROM p.said
       AND CASE WHEN r.oid IS NULL THEN true
                ELSE NOT plan_marks.document ? 'recorded' AND NOT has_table_privilege(

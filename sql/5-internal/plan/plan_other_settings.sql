@@ -5,31 +5,44 @@ CREATE FUNCTION rolecall_internal.plan_other_settings(document jsonb) RETURNS SE
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_other_settings$
+DECLARE
+  -- Names are looked up in these: a join is planned as a loop in a loop where the catalog seems to be empty.
+  v_exact jsonb := (
+    SELECT jsonb_object_agg(d.resource ->> 'role', d.position)
+    FROM jsonb_array_elements(plan_other_settings.document -> 'declared') WITH ORDINALITY AS d(resource, position)
+    WHERE d.resource -> 'exact' = 'true'
+  );
+  v_wanted jsonb := (
+    SELECT coalesce(jsonb_object_agg(
+             jsonb_build_array(w.role, lower(w.name), coalesce(w.here, false))::text, true
+           ), '{}')
+    FROM jsonb_to_recordset(plan_other_settings.document -> 'settings')
+      AS w(role text, name text, here boolean, state text)
+    WHERE w.state IS NULL
+  );
 BEGIN
   RETURN QUERY
-    SELECT 'set_config', d.role,
-           format('ALTER ROLE %I%s RESET %I', d.role, ' IN DATABASE ' || quote_ident(b.datname), n.name),
-           NULL::text, ARRAY[d.role], NULL::text, NULL::text
-    FROM ROWS FROM (jsonb_to_recordset(plan_other_settings.document -> 'declared') AS (role text, exact boolean))
-         WITH ORDINALITY AS d(role, exact, position)
-    JOIN pg_db_role_setting AS s ON s.setrole = to_regrole(quote_ident(d.role))::oid
-    LEFT JOIN pg_database AS b ON b.oid = s.setdatabase
-    CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
-    CROSS JOIN LATERAL (SELECT split_part(e.entry, '=', 1)) AS n(name)
-    LEFT JOIN jsonb_to_recordset(plan_other_settings.document -> 'settings')
-      AS w(role text, name text, here boolean, state text)
-      ON w.role = d.role AND lower(w.name) = lower(n.name) AND w.state IS NULL
-        AND coalesce(w.here, false) = (b.datname IS NOT NULL)
-    WHERE d.exact AND w.role IS NULL AND coalesce(b.datname, current_database()) = current_database()
-      AND NOT starts_with(e.entry, 'rolecall.policy=')
-      AND (b.datname IS NOT NULL
-           OR (plan_other_settings.document -> 'theirs' -> d.role -> 'settings' ? lower(n.name)) IS NOT TRUE)
-      AND NOT (n.name = 'statement_timeout' AND EXISTS (
+    SELECT 'set_config', s.role,
+           format('ALTER ROLE %I%s RESET %I', s.role,
+                  CASE WHEN s.here THEN format(' IN DATABASE %I', current_database()) END, s.name),
+           NULL::text, ARRAY[s.role], NULL::text, NULL::text
+    FROM (
+      SELECT pg_get_userbyid(k.setrole)::text, k.setrole, k.setdatabase <> 0, e.entry, split_part(e.entry, '=', 1)
+      FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(entry)
+      WHERE k.setrole <> 0 AND k.setdatabase IN (0, (
+        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+      )) AND NOT starts_with(e.entry, 'rolecall.policy=')
+      OFFSET 0
+    ) AS s(role, oid, here, entry, name)
+    WHERE v_exact ? s.role AND NOT v_wanted ? jsonb_build_array(s.role, lower(s.name), s.here)::text
+      AND (s.here OR (plan_other_settings.document -> 'theirs' -> s.role -> 'settings' ? lower(s.name)) IS NOT TRUE)
+      AND NOT (s.name = 'statement_timeout' AND EXISTS (
         SELECT FROM pg_auth_members AS m
         JOIN pg_db_role_setting AS g ON g.setrole = m.roleid
-        WHERE m.member = s.setrole AND e.entry = ANY (g.setconfig)
+        WHERE m.member = s.oid AND s.entry = ANY (g.setconfig)
       ))
-    ORDER BY d.position, b.datname NULLS FIRST, n.name;
+    ORDER BY (v_exact -> s.role)::integer, s.here, s.name;
 END
 $plan_other_settings$;
 

@@ -7,14 +7,20 @@ AS $said_elsewhere$
 BEGIN
   RETURN (
     WITH marked AS (
-      SELECT r.rolname::text AS role, d.datname::text AS database, m.said
-      FROM pg_db_role_setting AS k
-      JOIN pg_roles AS r ON r.oid = k.setrole AND said_elsewhere.names ? r.rolname::text
-      JOIN pg_database AS d ON d.oid = k.setdatabase AND d.datname <> current_database()
-      CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
+      -- The names are looked up: a join of roles is planned as a loop in a loop where a new catalog seems to be empty.
+      SELECT k.role, d.datname::text AS database, m.said
+      FROM (
+        SELECT pg_get_userbyid(k.setrole)::text, k.setdatabase, e.setting
+        FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
+        WHERE k.setdatabase NOT IN (0, (
+          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        )) AND starts_with(e.setting, 'rolecall.policy=')
+        OFFSET 0
+      ) AS k(role, database, setting)
+      JOIN pg_database AS d ON d.oid = k.database
       CROSS JOIN LATERAL (
-        SELECT CASE WHEN starts_with(e.setting, 'rolecall.policy=')
-                      THEN rolecall_internal.read_mark(e.setting) END
+        SELECT CASE WHEN said_elsewhere.names ? k.role THEN rolecall_internal.read_mark(k.setting) END
         OFFSET 0
       ) AS m(said)
       WHERE m.said IS NOT NULL
