@@ -52,7 +52,7 @@ run('npm', ['install', '--offline', '--no-audit', '--no-fund', `./${packed.filen
 const installed = join(project, 'node_modules/rolecall');
 
 test('it is small, has no dependencies, and holds what the ways to install need', () => {
-  assert.ok(packed.size < 900_000, `${packed.size} bytes packed`);
+  assert.ok(packed.size < 1_000_000, `${packed.size} bytes packed`);
   // The script as text is a third of it, the command line somewhat more.
   assert.ok(packed.unpackedSize < 2_400_000, `${packed.unpackedSize} bytes unpacked`);
   const manifest = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')) as Record<string, unknown>;
