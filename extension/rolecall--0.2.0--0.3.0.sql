@@ -2419,6 +2419,28 @@ COMMENT ON FUNCTION rolecall_internal.audited_roles(oid[])
      'by record';
 REVOKE ALL ON FUNCTION rolecall_internal.audited_roles(oid[]) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.bounding_recorder(recorder text) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $bounding_recorder$
+DECLARE
+  v_role oid := to_regrole(quote_ident(bounding_recorder.recorder))::oid;
+BEGIN
+  IF bounding_recorder.recorder = current_user OR has_table_privilege(
+    v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
+  )
+    OR (SELECT pg_has_role(v_role, datdba, 'USAGE') FROM pg_database WHERE datname = current_database() LIMIT 1)
+  THEN
+    RETURN NULL;
+  END IF;
+  RETURN bounding_recorder.recorder;
+END
+$bounding_recorder$;
+
+COMMENT ON FUNCTION rolecall_internal.bounding_recorder(text)
+  IS 'Who has recorded a definition, where no more may be granted from it than that role may grant; null where the '
+     'caller alone counts. The owner of the database decides who reads what is in it.';
+
 CREATE FUNCTION rolecall_internal.canonical_name(kind text, means text, name text) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -4479,7 +4501,10 @@ DECLARE
       WHERE n.nspname ~ '^pg_'
         OR n.nspname IN ('information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch')
     )),
-    ARRAY['database'], ARRAY[(SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1)]
+    ARRAY['database'], ARRAY[(
+      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+    )]
   );
 BEGIN
   RETURN QUERY
@@ -4596,7 +4621,10 @@ SET search_path = pg_catalog, pg_temp
 AS $inspected_state$
 DECLARE
   v_roles oid[] := rolecall_internal.inspected_roles(inspected_state.roles);
-  v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1);
+  v_here oid := (
+    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+  );
 BEGIN
   RETURN jsonb_strip_nulls(jsonb_build_object(
     'roles', (
@@ -5002,7 +5030,7 @@ BEGIN
       AND coalesce((v_given -> 'createdb')::boolean OR v_given ? 'createdb' AND v_present.rolcreatedb, false)
   THEN
     RETURN 'the role may not give, or deny, such attributes';
-  ELSIF NOT (SELECT pg_has_role(d.datdba, 'USAGE') FROM pg_database AS d WHERE d.datname = current_database()) THEN
+  ELSIF NOT (SELECT pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = current_database() LIMIT 1) THEN
     RETURN (
       SELECT 'the role owns neither the database nor the schemas: ' || string_agg(s.name, ', ')
       FROM jsonb_array_elements_text(lacking_right.resource -> 'schemas') AS s(name)
@@ -7913,7 +7941,10 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_settings$
 DECLARE
-  v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1);
+  v_here oid := (
+    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+  );
 BEGIN
   RETURN QUERY
     SELECT 'set_config', s.role, c.statement, NULL::text, ARRAY[s.role], CASE WHEN o.is_gone THEN '42704' END,
@@ -8969,7 +9000,10 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $privilege_differences$
 DECLARE
-  v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1);
+  v_here oid := (
+    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+  );
   v_own oid[] := ARRAY(
     SELECT n.oid FROM pg_namespace AS n
     WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch')
@@ -10899,11 +10933,13 @@ BEGIN
     PERFORM rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
     PERFORM rolecall_internal.check_secret_is_current();
   END IF;
-  v_set := rolecall_internal.run_apart(
-    rolecall_internal.password_states(v_apart), true, run_reporting.dry_run
-  );
-  PERFORM rolecall_internal.keep_no_verifier(v_set);
-  v_steps := v_steps || v_set;
+  IF v_apart <> '[]' THEN
+    v_set := rolecall_internal.run_apart(
+      rolecall_internal.password_states(v_apart), true, run_reporting.dry_run
+    );
+    PERFORM rolecall_internal.keep_no_verifier(v_set);
+    v_steps := v_steps || v_set;
+  END IF;
   IF run_reporting.dry_run IS NOT TRUE THEN
     PERFORM rolecall_internal.remember_withheld(run_reporting.definitions);
   END IF;
@@ -11870,7 +11906,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $warn_about_path$
 DECLARE
-  v_owner oid := (SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database());
+  v_owner oid := (SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1);
   v_others text;
 BEGIN
   SELECT string_agg(format('%s (%s)', o.name, o.schemas), ', ' ORDER BY o.name) INTO v_others

@@ -17,6 +17,7 @@ import type {
 } from '../../model/types.ts';
 import { schemas } from '../../model/objects.ts';
 import { join, type Sql, sql, text } from '../../sql/template.ts';
+import { thisDatabase } from '../catalogs/server.ts';
 
 /** The groups, g, with their numbers. */
 export const numbered = (groups: Sql) =>
@@ -90,7 +91,7 @@ export function objects_of(groups: AclGroups, numbers: Oids): Table<{ number: Oi
 export function privilege_differences(wanted: WantedPrivileges, groups: AclGroups, exact: Oids): Returns<Differences> {
   return sql`
     DECLARE
-      v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1);
+      v_here oid := ${thisDatabase};
       v_own oid[] := ${ownSchemas};
     BEGIN
       RETURN ARRAY(

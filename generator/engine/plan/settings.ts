@@ -16,7 +16,7 @@ import { serverVersion, thisDatabase } from '../catalogs/server.ts';
 export function plan_settings(document: Jsonb): SetOf<ChangeRow> {
   return sql`
     DECLARE
-      v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1);
+      v_here oid := ${thisDatabase};
     BEGIN
       RETURN QUERY
         SELECT 'set_config', s.role, c.statement, NULL::text, ARRAY[s.role], CASE WHEN o.is_gone THEN '42704' END,

@@ -18,7 +18,7 @@ import type {
 } from '../../model/types.ts';
 import { join, sql, text } from '../../sql/template.ts';
 import { parameterPrivileges } from '../catalogs/grantable.ts';
-import { isMark } from '../catalogs/server.ts';
+import { isMark, thisDatabase } from '../catalogs/server.ts';
 import { isProtected } from '../document/names.ts';
 import { numbered, ownSchemas } from '../granting/groups.ts';
 
@@ -70,7 +70,7 @@ export function inspected_state(roles: Texts): Returns<Jsonb> {
   return sql`
     DECLARE
       v_roles oid[] := rolecall_internal.inspected_roles(${roles});
-      v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1);
+      v_here oid := ${thisDatabase};
     BEGIN
       RETURN jsonb_strip_nulls(jsonb_build_object(
         'roles', (
@@ -152,7 +152,7 @@ export function inspected_privileges(roles: Oids, everybody: Bool): SetOf<Jsonb>
     DECLARE
       v_groups rolecall_internal.acl_group[] := rolecall_internal.acl_groups(
         ARRAY(SELECT n.oid FROM pg_namespace AS n WHERE n.oid NOT IN ${systemSchemas}),
-        ARRAY['database'], ARRAY[(SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1)]
+        ARRAY['database'], ARRAY[${thisDatabase}]
       );
     BEGIN
       RETURN QUERY

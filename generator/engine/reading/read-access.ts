@@ -132,7 +132,7 @@ export function bounding_recorder(recorder: Text): Returns<Text | null> {
       v_role oid := to_regrole(quote_ident(${recorder}))::oid;
     BEGIN
       IF ${recorder} = current_user OR ${isSuperuser(sql`v_role`)}
-        OR (SELECT pg_has_role(v_role, d.datdba, 'USAGE') FROM pg_database AS d WHERE d.datname = current_database())
+        OR (SELECT pg_has_role(v_role, datdba, 'USAGE') FROM pg_database WHERE datname = current_database() LIMIT 1)
       THEN
         RETURN NULL;
       END IF;

@@ -221,7 +221,7 @@ export function lacking_right(section: Text, resource: Jsonb): Returns<Text | nu
           AND ${gives('createdb')}
       THEN
         RETURN 'the role may not give, or deny, such attributes';
-      ELSIF NOT (SELECT pg_has_role(d.datdba, 'USAGE') FROM pg_database AS d WHERE d.datname = current_database()) THEN
+      ELSIF NOT (SELECT pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = current_database() LIMIT 1) THEN
         RETURN (
           SELECT 'the role owns neither the database nor the schemas: ' || string_agg(s.name, ', ')
           FROM jsonb_array_elements_text(${resource} -> 'schemas') AS s(name)

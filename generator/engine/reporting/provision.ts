@@ -157,8 +157,10 @@ export function run_reporting(
         PERFORM rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
         PERFORM rolecall_internal.check_secret_is_current();
       END IF;
-      ${setApart(sql`v_set`, sql`v_apart`, true, dry_run)}
-      v_steps := v_steps || v_set;
+      IF v_apart <> '[]' THEN
+        ${setApart(sql`v_set`, sql`v_apart`, true, dry_run)}
+        v_steps := v_steps || v_set;
+      END IF;
       IF ${dry_run} IS NOT TRUE THEN
         PERFORM rolecall_internal.remember_withheld(${definitions});
       END IF;

@@ -207,7 +207,7 @@ export function note_unmatched(definitions: Jsonb): Nothing {
 export function warn_about_path(definitions: Jsonb): Nothing {
   return sql`
     DECLARE
-      v_owner oid := (SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database());
+      v_owner oid := (SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1);
       v_others text;
     BEGIN
       SELECT string_agg(format('%s (%s)', o.name, o.schemas), ', ' ORDER BY o.name) INTO v_others

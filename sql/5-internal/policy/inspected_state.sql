@@ -6,7 +6,10 @@ SET search_path = pg_catalog, pg_temp
 AS $inspected_state$
 DECLARE
   v_roles oid[] := rolecall_internal.inspected_roles(inspected_state.roles);
-  v_here oid := (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1);
+  v_here oid := (
+    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+  );
 BEGIN
   RETURN jsonb_strip_nulls(jsonb_build_object(
     'roles', (

@@ -10,7 +10,7 @@ BEGIN
   IF bounding_recorder.recorder = current_user OR has_table_privilege(
     v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
   )
-    OR (SELECT pg_has_role(v_role, d.datdba, 'USAGE') FROM pg_database AS d WHERE d.datname = current_database())
+    OR (SELECT pg_has_role(v_role, datdba, 'USAGE') FROM pg_database WHERE datname = current_database() LIMIT 1)
   THEN
     RETURN NULL;
   END IF;

@@ -76,7 +76,7 @@ BEGIN
       AND coalesce((v_given -> 'createdb')::boolean OR v_given ? 'createdb' AND v_present.rolcreatedb, false)
   THEN
     RETURN 'the role may not give, or deny, such attributes';
-  ELSIF NOT (SELECT pg_has_role(d.datdba, 'USAGE') FROM pg_database AS d WHERE d.datname = current_database()) THEN
+  ELSIF NOT (SELECT pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = current_database() LIMIT 1) THEN
     RETURN (
       SELECT 'the role owns neither the database nor the schemas: ' || string_agg(s.name, ', ')
       FROM jsonb_array_elements_text(lacking_right.resource -> 'schemas') AS s(name)

@@ -69,11 +69,13 @@ BEGIN
     PERFORM rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
     PERFORM rolecall_internal.check_secret_is_current();
   END IF;
-  v_set := rolecall_internal.run_apart(
-    rolecall_internal.password_states(v_apart), true, run_reporting.dry_run
-  );
-  PERFORM rolecall_internal.keep_no_verifier(v_set);
-  v_steps := v_steps || v_set;
+  IF v_apart <> '[]' THEN
+    v_set := rolecall_internal.run_apart(
+      rolecall_internal.password_states(v_apart), true, run_reporting.dry_run
+    );
+    PERFORM rolecall_internal.keep_no_verifier(v_set);
+    v_steps := v_steps || v_set;
+  END IF;
   IF run_reporting.dry_run IS NOT TRUE THEN
     PERFORM rolecall_internal.remember_withheld(run_reporting.definitions);
   END IF;

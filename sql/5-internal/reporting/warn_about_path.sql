@@ -6,7 +6,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $warn_about_path$
 DECLARE
-  v_owner oid := (SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database());
+  v_owner oid := (SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1);
   v_others text;
 BEGIN
   SELECT string_agg(format('%s (%s)', o.name, o.schemas), ', ' ORDER BY o.name) INTO v_others
