@@ -29,7 +29,7 @@ demo-stop: $(modules) ## stop that server and remove it
 test: $(modules) $(application_modules) $(package_modules) $(tool_modules) ## run every test on every PostgreSQL version; PG="14 18" picks versions, ONLY=text files by path
 	@$(node) tests/run.ts
 
-stress: $(modules) ## many connections call for the same names at once, then for everything; and random policies; CONNECTIONS=48 DATABASES=4 ROUNDS=20 MINUTES=5 DOCUMENTS=2000 SEED=1, PG and ONLY as for test
+stress: $(modules) ## many connections call for the same names at once, then for everything; and what is drawn at random; CONNECTIONS=48 DATABASES=4 ROUNDS=20 MINUTES=5 DOCUMENTS=2000 SEED=1, PG and ONLY as for test
 	@node --import tsx tests/stress.ts
 
 check: $(modules) $(application_modules) $(bench_modules) $(package_modules) $(tool_modules) ## types, lint, format, and whether sql/ and extension/ are what the generator makes

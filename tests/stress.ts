@@ -1,5 +1,5 @@
 /**
- * `make stress`: the races of tests/concurrency in a large size, and how fast they are; then a mixed load; then random policies.
+ * `make stress`: the races of tests/concurrency in a large size, and how fast they are; then a mixed load; then the random tests, with a seed of their own.
  */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -46,11 +46,11 @@ async function mixed(version: number): Promise<void> {
   await cluster.stop();
 }
 
-/** Random policies against the model of tests/policy, as many as DOCUMENTS says. */
-function policies(version: number): void {
-  const what = `PostgreSQL ${version}  policies`;
+/** A random test of `make test`, which draws something new here; of policies as many as DOCUMENTS says. */
+function drawn(version: number, path: string): void {
+  const what = `PostgreSQL ${version}  ${path}`;
   if (!what.includes(only)) return;
-  const file = join(root, 'tests/policy/round-trip.test.ts');
+  const file = join(root, 'tests', path);
   const compiler = join(root, 'tests/support/typescript.mjs');
   const environment = { ...process.env, PG: String(version), DOCUMENTS: String(documents), SEED: String(seed) };
   const { status, stdout } = spawnSync(process.execPath, ['--import', compiler, '--test-force-exit', file], {
@@ -58,7 +58,7 @@ function policies(version: number): void {
     encoding: 'utf8',
   });
   if (status !== 0) failed++;
-  console.log(`${what}  seed ${seed}  ${documents} policies  ${status === 0 ? 'no failure' : stdout}`);
+  console.log(`${what}  seed ${seed}  ${status === 0 ? 'no failure' : stdout}`);
 }
 
 for (const version of asked.length > 0 ? asked : versions()) {
@@ -87,7 +87,8 @@ for (const version of asked.length > 0 ? asked : versions()) {
   }
   await cluster.stop();
   await mixed(version);
-  policies(version);
+  for (const path of ['policy/round-trip.test.ts', 'policy/who-can.test.ts', 'security/hostile.test.ts'])
+    drawn(version, path);
 }
 console.log(failed === 0 ? 'no failure' : `${failed} failures`);
 process.exitCode = failed === 0 ? 0 : 1;

@@ -7,10 +7,8 @@ import { after, before, test } from 'node:test';
 import fc from 'fast-check';
 import pg, { type Client, type DatabaseError } from 'pg';
 import { startCluster, type Cluster } from '../support/cluster.ts';
+import { seed } from '../support/seed.ts';
 
-// The runner prints this where a test fails: with SEED in the environment, the same names are made again.
-const seed = Number(process.env.SEED || Math.floor(Math.random() * 2 ** 31));
-console.log(`SEED=${seed}`);
 fc.configureGlobal({ seed, endOnFailure: true, asyncAfterEach: cleanUp });
 
 let cluster: Cluster;
