@@ -8,7 +8,8 @@ const databases = 4;
 /** Users that each connection asks for in one round, after the base roles. */
 const users = 4;
 
-export async function contention({ cluster, pick, report }: Bench): Promise<void> {
+export async function contention(bench: Bench): Promise<void> {
+  const { cluster, pick } = bench;
   const names: string[] = [];
   for (let i = 0; i < databases; i++) names.push(await cluster.createDatabase());
   const clients = await Promise.all(
@@ -16,8 +17,12 @@ export async function contention({ cluster, pick, report }: Bench): Promise<void
       cluster.connect({ database: names[i % databases] ?? '', host: cluster.socketDir }),
     ),
   );
-  const who = `${clients.length} connections in ${databases} databases`;
+  for (const count of pick([8, 48], [8])) await compete(clients.slice(0, count), bench);
+  await Promise.all(clients.map((client) => client.end()));
+}
 
+async function compete(clients: readonly Client[], { pick, report }: Bench): Promise<void> {
+  const who = `${clients.length} connections in ${databases} databases`;
   for (const [what, password] of [
     ['with a verifier', verifier],
     ['with a password', plain],
@@ -46,7 +51,7 @@ export async function contention({ cluster, pick, report }: Bench): Promise<void
       for (let turn = 0; turn < ways.length; turn++) {
         const index = (round + turn) % ways.length;
         const { name, calls } = ways[index] as (typeof ways)[number];
-        const statements = calls(`${password === plain ? 'p' : 'v'}${index}_${round}_`);
+        const statements = calls(`${password === plain ? 'p' : 'v'}${clients.length}_${index}_${round}_`);
         const started = performance.now();
         const failures = (await Promise.all(clients.map((client) => callAll(client, statements)))).flat();
         const took = (performance.now() - started) / 1000;
@@ -66,7 +71,6 @@ export async function contention({ cluster, pick, report }: Bench): Promise<void
       ...compare(`${who}, ${what}: successful calls`, 'per s', series(rate), [{ least: 1 }]),
     );
   }
-  await Promise.all(clients.map((client) => client.end()));
 }
 
 /** The SQLSTATEs of the calls that failed. */
