@@ -496,31 +496,33 @@ BEGIN
       SELECT h.*, g.kind, g.object, NULL, g.owner, g.acl
       FROM held AS h
       JOIN (
-        SELECT 'pg_namespace'::regclass AS classid, n.oid, 'SCHEMA' AS kind,
-               quote_ident(n.nspname) AS object, n.nspowner AS owner,
-               coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl, 'USAGE' AS harmless
-        FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
+        SELECT 'pg_database'::regclass AS classid, o.oid AS oid, 'DATABASE' AS kind,
+               quote_ident(o.datname) AS object, o.datdba AS owner, o.datacl AS acl, 'CONNECT' AS harmless
+        FROM pg_database AS o
         UNION ALL
-        SELECT 'pg_database'::regclass, d.oid, 'DATABASE', quote_ident(d.datname), d.datdba,
-               coalesce(d.datacl, acldefault('d', d.datdba)), 'CONNECT'
-        FROM pg_database AS d
+        SELECT 'pg_namespace'::regclass AS classid, o.oid AS oid, 'SCHEMA' AS kind,
+               quote_ident(o.nspname) AS object, o.nspowner AS owner, o.nspacl AS acl, 'USAGE' AS harmless
+        FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'
         UNION ALL
-        SELECT 'pg_largeobject'::regclass, l.oid, 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl, 'SELECT'
-        FROM pg_largeobject_metadata AS l
+        SELECT 'pg_language'::regclass AS classid, o.oid AS oid, 'LANGUAGE' AS kind,
+               quote_ident(o.lanname) AS object, o.lanowner AS owner, o.lanacl AS acl, NULL AS harmless
+        FROM pg_language AS o WHERE o.lanpltrusted
         UNION ALL
-        SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner,
-               w.fdwacl, NULL
-        FROM pg_foreign_data_wrapper AS w
+        SELECT 'pg_foreign_data_wrapper'::regclass AS classid, o.oid AS oid, 'FOREIGN DATA WRAPPER' AS kind,
+               quote_ident(o.fdwname) AS object, o.fdwowner AS owner, o.fdwacl AS acl, NULL AS harmless
+        FROM pg_foreign_data_wrapper AS o
         UNION ALL
-        SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner,
-               s.srvacl, NULL
-        FROM pg_foreign_server AS s
+        SELECT 'pg_foreign_server'::regclass AS classid, o.oid AS oid, 'FOREIGN SERVER' AS kind,
+               quote_ident(o.srvname) AS object, o.srvowner AS owner, o.srvacl AS acl, NULL AS harmless
+        FROM pg_foreign_server AS o
         UNION ALL
-        SELECT 'pg_tablespace'::regclass, t.oid, 'TABLESPACE', quote_ident(t.spcname), t.spcowner, t.spcacl, NULL
-        FROM pg_tablespace AS t
+        SELECT 'pg_tablespace'::regclass AS classid, o.oid AS oid, 'TABLESPACE' AS kind,
+               quote_ident(o.spcname) AS object, o.spcowner AS owner, o.spcacl AS acl, NULL AS harmless
+        FROM pg_tablespace AS o
         UNION ALL
-        SELECT 'pg_language'::regclass, l.oid, 'LANGUAGE', quote_ident(l.lanname), l.lanowner, l.lanacl, NULL
-        FROM pg_language AS l
+        SELECT 'pg_largeobject'::regclass AS classid, o.oid AS oid, 'LARGE OBJECT' AS kind,
+               o.oid::text AS object, o.lomowner AS owner, o.lomacl AS acl, 'SELECT' AS harmless
+        FROM pg_largeobject_metadata AS o
       ) AS g ON g.classid = h.classid AND g.oid = h.objid
     )
     SELECT o.classid, o.objid, o.objsubid, o.kind, o.object, o.part, o.owner,
@@ -555,11 +557,9 @@ BEGIN
     FROM (
       SELECT 'database' AS kind, o.oid AS oid, 0::oid AS schema, o.datdba AS owner, o.datacl AS acl
       FROM pg_database AS o
-      WHERE true
       UNION ALL
       SELECT 'schema' AS kind, o.oid AS oid, 0::oid AS schema, o.nspowner AS owner, o.nspacl AS acl
-      FROM pg_namespace AS o
-      WHERE o.nspname !~ '^pg_(toast_)?temp_'
+      FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'
       UNION ALL
       SELECT 'table' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl
       FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
@@ -571,31 +571,26 @@ BEGIN
       UNION ALL
       SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl
       FROM pg_proc AS o
-      WHERE true
       UNION ALL
       SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl
-      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid
+      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
+      LEFT JOIN pg_class AS c ON c.oid = o.typrelid
       WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
       UNION ALL
       SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl
-      FROM pg_language AS o
-      WHERE o.lanpltrusted
+      FROM pg_language AS o WHERE o.lanpltrusted
       UNION ALL
       SELECT 'foreign_data_wrapper' AS kind, o.oid AS oid, 0::oid AS schema, o.fdwowner AS owner, o.fdwacl AS acl
       FROM pg_foreign_data_wrapper AS o
-      WHERE true
       UNION ALL
       SELECT 'foreign_server' AS kind, o.oid AS oid, 0::oid AS schema, o.srvowner AS owner, o.srvacl AS acl
       FROM pg_foreign_server AS o
-      WHERE true
       UNION ALL
       SELECT 'tablespace' AS kind, o.oid AS oid, 0::oid AS schema, o.spcowner AS owner, o.spcacl AS acl
       FROM pg_tablespace AS o
-      WHERE true
       UNION ALL
       SELECT 'large_object' AS kind, o.oid AS oid, 0::oid AS schema, o.lomowner AS owner, o.lomacl AS acl
       FROM pg_largeobject_metadata AS o
-      WHERE true
     ) AS o
     LEFT JOIN (
       SELECT u.kind, u.oid FROM unnest(acl_groups.special_kinds, acl_groups.specials) AS u(kind, oid)
@@ -964,33 +959,35 @@ BEGIN
       SELECT to_jsonb(s) AS touched, o.name, o.acl, n.nspname FROM touched AS s
       CROSS JOIN LATERAL (
         SELECT 'table' AS kind, 'TABLE' AS keyword, o.xmin, o.relnamespace AS schema,
-               o.relowner AS owner, coalesce(o.relacl, acldefault('r', o.relowner)) AS acl,
+               o.relowner AS owner,
+               coalesce(o.relacl, acldefault('r', o.relowner)) AS acl,
                format('%I.%I', n.nspname, o.relname) AS name
         FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
-        WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
-          AND o.oid = s.oid AND s.classid = 'pg_class'::regclass
+        WHERE o.oid = s.oid AND s.classid = 'pg_class'::regclass
+          AND o.relkind IN ('r', 'p', 'v', 'm', 'f')
         UNION ALL
         SELECT 'sequence' AS kind, 'SEQUENCE' AS keyword, o.xmin, o.relnamespace AS schema,
-               o.relowner AS owner, coalesce(o.relacl, acldefault('s', o.relowner)) AS acl,
+               o.relowner AS owner,
+               coalesce(o.relacl, acldefault('s', o.relowner)) AS acl,
                format('%I.%I', n.nspname, o.relname) AS name
         FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
-        WHERE o.relkind IN ('S')
-          AND o.oid = s.oid AND s.classid = 'pg_class'::regclass
+        WHERE o.oid = s.oid AND s.classid = 'pg_class'::regclass
+          AND o.relkind IN ('S')
         UNION ALL
         SELECT 'function' AS kind, 'ROUTINE' AS keyword, o.xmin, o.pronamespace AS schema,
-               o.proowner AS owner, coalesce(o.proacl, acldefault('f', o.proowner)) AS acl,
+               o.proowner AS owner,
+               coalesce(o.proacl, acldefault('f', o.proowner)) AS acl,
                concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) AS name
-        FROM pg_proc AS o
-        WHERE true
-          AND o.oid = s.oid AND s.classid = 'pg_proc'::regclass
+        FROM pg_proc AS o WHERE o.oid = s.oid AND s.classid = 'pg_proc'::regclass
         UNION ALL
         SELECT 'type' AS kind, 'TYPE' AS keyword, o.xmin, o.typnamespace AS schema,
-               o.typowner AS owner, coalesce(o.typacl, acldefault('T', o.typowner)) AS acl,
+               o.typowner AS owner,
+               coalesce(o.typacl, acldefault('T', o.typowner)) AS acl,
                format('%I.%I', n.nspname, o.typname) AS name
         FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
         LEFT JOIN pg_class AS c ON c.oid = o.typrelid
-        WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
-          AND o.oid = s.oid AND s.classid = 'pg_type'::regclass
+        WHERE o.oid = s.oid AND s.classid = 'pg_type'::regclass
+          AND (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
         OFFSET 0
       ) AS o
       CROSS JOIN LATERAL (
@@ -1124,33 +1121,35 @@ BEGIN
         ) AS s
         CROSS JOIN LATERAL (
           SELECT 'table' AS kind, 'TABLE' AS keyword, o.xmin, o.relnamespace AS schema,
-                 o.relowner AS owner, coalesce(o.relacl, acldefault('r', o.relowner)) AS acl,
+                 o.relowner AS owner,
+                 coalesce(o.relacl, acldefault('r', o.relowner)) AS acl,
                  format('%I.%I', n.nspname, o.relname) AS name
           FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
-          WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
-            AND o.oid = s.oid AND s.classid = 'pg_class'::regclass
+          WHERE o.oid = s.oid AND s.classid = 'pg_class'::regclass
+            AND o.relkind IN ('r', 'p', 'v', 'm', 'f')
           UNION ALL
           SELECT 'sequence' AS kind, 'SEQUENCE' AS keyword, o.xmin, o.relnamespace AS schema,
-                 o.relowner AS owner, coalesce(o.relacl, acldefault('s', o.relowner)) AS acl,
+                 o.relowner AS owner,
+                 coalesce(o.relacl, acldefault('s', o.relowner)) AS acl,
                  format('%I.%I', n.nspname, o.relname) AS name
           FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
-          WHERE o.relkind IN ('S')
-            AND o.oid = s.oid AND s.classid = 'pg_class'::regclass
+          WHERE o.oid = s.oid AND s.classid = 'pg_class'::regclass
+            AND o.relkind IN ('S')
           UNION ALL
           SELECT 'function' AS kind, 'ROUTINE' AS keyword, o.xmin, o.pronamespace AS schema,
-                 o.proowner AS owner, coalesce(o.proacl, acldefault('f', o.proowner)) AS acl,
+                 o.proowner AS owner,
+                 coalesce(o.proacl, acldefault('f', o.proowner)) AS acl,
                  concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) AS name
-          FROM pg_proc AS o
-          WHERE true
-            AND o.oid = s.oid AND s.classid = 'pg_proc'::regclass
+          FROM pg_proc AS o WHERE o.oid = s.oid AND s.classid = 'pg_proc'::regclass
           UNION ALL
           SELECT 'type' AS kind, 'TYPE' AS keyword, o.xmin, o.typnamespace AS schema,
-                 o.typowner AS owner, coalesce(o.typacl, acldefault('T', o.typowner)) AS acl,
+                 o.typowner AS owner,
+                 coalesce(o.typacl, acldefault('T', o.typowner)) AS acl,
                  format('%I.%I', n.nspname, o.typname) AS name
           FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
           LEFT JOIN pg_class AS c ON c.oid = o.typrelid
-          WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
-            AND o.oid = s.oid AND s.classid = 'pg_type'::regclass
+          WHERE o.oid = s.oid AND s.classid = 'pg_type'::regclass
+            AND (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
           OFFSET 0
         ) AS o
         CROSS JOIN LATERAL (
@@ -1906,33 +1905,35 @@ BEGIN
              )
            ))
     FROM (
-      SELECT 'pg_namespace'::regclass AS classid, n.oid, 'SCHEMA' AS kind,
-             quote_ident(n.nspname) AS object, n.nspowner AS owner,
-             coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl, 'USAGE' AS harmless
-      FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
+      SELECT 'pg_database'::regclass AS classid, o.oid AS oid, 'DATABASE' AS kind,
+             quote_ident(o.datname) AS object, o.datdba AS owner, o.datacl AS acl, 'CONNECT' AS harmless
+      FROM pg_database AS o
       UNION ALL
-      SELECT 'pg_database'::regclass, d.oid, 'DATABASE', quote_ident(d.datname), d.datdba,
-             coalesce(d.datacl, acldefault('d', d.datdba)), 'CONNECT'
-      FROM pg_database AS d
+      SELECT 'pg_namespace'::regclass AS classid, o.oid AS oid, 'SCHEMA' AS kind,
+             quote_ident(o.nspname) AS object, o.nspowner AS owner, o.nspacl AS acl, 'USAGE' AS harmless
+      FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'
       UNION ALL
-      SELECT 'pg_largeobject'::regclass, l.oid, 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl, 'SELECT'
-      FROM pg_largeobject_metadata AS l
+      SELECT 'pg_language'::regclass AS classid, o.oid AS oid, 'LANGUAGE' AS kind,
+             quote_ident(o.lanname) AS object, o.lanowner AS owner, o.lanacl AS acl, NULL AS harmless
+      FROM pg_language AS o WHERE o.lanpltrusted
       UNION ALL
-      SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner,
-             w.fdwacl, NULL
-      FROM pg_foreign_data_wrapper AS w
+      SELECT 'pg_foreign_data_wrapper'::regclass AS classid, o.oid AS oid, 'FOREIGN DATA WRAPPER' AS kind,
+             quote_ident(o.fdwname) AS object, o.fdwowner AS owner, o.fdwacl AS acl, NULL AS harmless
+      FROM pg_foreign_data_wrapper AS o
       UNION ALL
-      SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner,
-             s.srvacl, NULL
-      FROM pg_foreign_server AS s
+      SELECT 'pg_foreign_server'::regclass AS classid, o.oid AS oid, 'FOREIGN SERVER' AS kind,
+             quote_ident(o.srvname) AS object, o.srvowner AS owner, o.srvacl AS acl, NULL AS harmless
+      FROM pg_foreign_server AS o
       UNION ALL
-      SELECT 'pg_tablespace'::regclass, t.oid, 'TABLESPACE', quote_ident(t.spcname), t.spcowner, t.spcacl, NULL
-      FROM pg_tablespace AS t
+      SELECT 'pg_tablespace'::regclass AS classid, o.oid AS oid, 'TABLESPACE' AS kind,
+             quote_ident(o.spcname) AS object, o.spcowner AS owner, o.spcacl AS acl, NULL AS harmless
+      FROM pg_tablespace AS o
       UNION ALL
-      SELECT 'pg_language'::regclass, l.oid, 'LANGUAGE', quote_ident(l.lanname), l.lanowner, l.lanacl, NULL
-      FROM pg_language AS l
+      SELECT 'pg_largeobject'::regclass AS classid, o.oid AS oid, 'LARGE OBJECT' AS kind,
+             o.oid::text AS object, o.lomowner AS owner, o.lomacl AS acl, 'SELECT' AS harmless
+      FROM pg_largeobject_metadata AS o
     ) AS g
-    CROSS JOIN LATERAL aclexplode(g.acl) AS x
+    CROSS JOIN LATERAL aclexplode(coalesce(g.acl, CASE g.kind WHEN 'DATABASE' THEN acldefault('d', g.owner) END)) AS x
     JOIN unnest(audit_objects.principals) AS p ON p.role_oid = x.grantee
     JOIN (
       VALUES ('SCHEMA', 'CREATE', 'critical', 'warning', 'makes objects in this schema'),
@@ -1946,11 +1947,10 @@ BEGIN
     ) AS k(kind, privilege_type, severity, to_public, detail) ON k.kind = g.kind AND k.privilege_type = x.privilege_type
     WHERE x.grantee <> g.owner AND CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END IS NOT NULL
       -- What PUBLIC may do in other databases is said there.
-      AND (g.kind <> 'DATABASE' OR p.role_oid <> 0
-           OR g.oid = (
-             -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-             SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-           ));
+      AND (g.kind <> 'DATABASE' OR p.role_oid <> 0 OR g.oid = (
+        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+      ));
   RETURN QUERY
     SELECT 'warning', p.path || ' -> default privileges', g.object,
            format('gets %s when %I makes one', g.privileges, pg_get_userbyid(g.defaclrole)),
@@ -3472,40 +3472,23 @@ COMMENT ON FUNCTION rolecall_internal.check_read_access(jsonb)
   IS 'Refuses a definition of a reporting role that could not be provisioned';
 REVOKE ALL ON FUNCTION rolecall_internal.check_read_access(jsonb) FROM PUBLIC;
 
--- sql/5-internal/plan/check_removal_rights.sql
-CREATE FUNCTION rolecall_internal.check_removal_rights(
-  role_oid oid,
-  first rolecall_internal.change,
-  last rolecall_internal.change
-)
-RETURNS void
+-- sql/5-internal/execute/check_rights.sql
+CREATE FUNCTION rolecall_internal.check_rights(change rolecall_internal.change, message text) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $check_removal_rights$
-DECLARE
-  v_caller record;
-  v_is_superuser boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.oid = check_removal_rights.role_oid LIMIT 1);
+AS $check_rights$
 BEGIN
-  SELECT r.rolsuper, r.rolcreaterole INTO v_caller FROM pg_roles AS r WHERE r.rolname = current_user;
-  IF v_caller.rolsuper THEN
-    RETURN;
-  ELSIF v_is_superuser OR NOT v_caller.rolcreaterole
-    OR (current_setting('server_version_num')::integer / 10000 >= 16
-        AND NOT pg_has_role(check_removal_rights.role_oid, 'MEMBER WITH ADMIN OPTION'))
-  THEN
-    PERFORM rolecall_internal.surface(check_removal_rights.last, '42501', 'permission denied to drop role', NULL, NULL);
-  ELSIF rolecall_internal.lacking(check_removal_rights.first) IS NOT NULL THEN
+  IF rolecall_internal.lacking(check_rights.change) IS NOT NULL THEN
     PERFORM rolecall_internal.surface(
-      check_removal_rights.first, '42501', 'permission denied to reassign or drop objects', NULL, NULL
+      check_rights.change, '42501', check_rights.message, NULL, NULL
     );
   END IF;
 END
-$check_removal_rights$;
+$check_rights$;
 
-COMMENT ON FUNCTION rolecall_internal.check_removal_rights(oid, rolecall_internal.change, rolecall_internal.change)
-  IS 'Refuses a caller that may not make a step of a removal';
-REVOKE ALL ON FUNCTION rolecall_internal.check_removal_rights(oid, rolecall_internal.change, rolecall_internal.change)
-  FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.check_rights(rolecall_internal.change, text)
+  IS 'Refuses a change that requires more than the caller has';
+REVOKE ALL ON FUNCTION rolecall_internal.check_rights(rolecall_internal.change, text) FROM PUBLIC;
 
 -- sql/5-internal/document/check_role_name.sql
 CREATE FUNCTION rolecall_internal.check_role_name(role_name text) RETURNS void
@@ -6560,7 +6543,8 @@ AS $is_nobody$
 BEGIN
   RETURN coalesce(is_nobody.role, 'public') <> 'public' AND to_regrole(quote_ident(is_nobody.role)) IS NULL
     AND NOT coalesce(
-      is_nobody.document -> 'roles' @> jsonb_build_array(jsonb_build_object('name', is_nobody.role)), false
+      is_nobody.document -> 'roles'
+        @> jsonb_build_array(jsonb_build_object('name', is_nobody.role)), false
     );
 END
 $is_nobody$;
@@ -7372,9 +7356,9 @@ AS $may_revoke$
 DECLARE
   v_role text := pg_get_userbyid(may_revoke.role_oid);
 BEGIN
-  RETURN rolecall_internal.lacking(
-           ROW('revoke_role', v_role, '', NULL, ARRAY[v_role, v_role], NULL, NULL)::rolecall_internal.change
-         ) IS NULL
+  RETURN rolecall_internal.lacking(ROW(
+    'revoke_role', v_role, '', NULL, ARRAY[v_role, v_role], NULL, NULL
+  )::rolecall_internal.change) IS NULL
     AND (current_setting('server_version_num')::integer / 10000 < 16 OR pg_has_role(may_revoke.grantor, 'USAGE'));
 END
 $may_revoke$;
@@ -8069,8 +8053,10 @@ DECLARE
   v_name jsonb := jsonb_path_query_first(note_default_role.document, '$.base_roles[*] ? (@.key == "default").name');
 BEGIN
   IF to_regrole(quote_ident(v_name #>> '{}')) IS NULL AND v_name <> 'null'
-    AND NOT coalesce(note_default_role.document -> 'roles', '[]')
-      @> jsonb_build_array(jsonb_build_object('name', v_name))
+    AND NOT coalesce(
+      note_default_role.document -> 'roles'
+        @> jsonb_build_array(jsonb_build_object('name', v_name)), false
+    )
   THEN
     RAISE NOTICE USING
       MESSAGE = format('default role "%s" does not exist', v_name #>> '{}'),
@@ -8320,38 +8306,42 @@ BEGIN
   END IF;
   RETURN CASE object_oid.kind
     WHEN 'database' THEN (
-      SELECT o.oid FROM pg_database AS o
-      WHERE o.datname = object_oid.name AND true
+      SELECT o.oid
+      FROM pg_database AS o WHERE o.datname = object_oid.name
       LIMIT 1
     )
     WHEN 'schema' THEN (
-      SELECT o.oid FROM pg_namespace AS o
-      WHERE o.nspname = object_oid.name AND o.nspname !~ '^pg_(toast_)?temp_'
+      SELECT o.oid
+      FROM pg_namespace AS o
+      WHERE o.nspname = object_oid.name
+        AND o.nspname !~ '^pg_(toast_)?temp_'
       LIMIT 1
     )
     WHEN 'language' THEN (
-      SELECT o.oid FROM pg_language AS o
-      WHERE o.lanname = object_oid.name AND o.lanpltrusted
+      SELECT o.oid
+      FROM pg_language AS o
+      WHERE o.lanname = object_oid.name
+        AND o.lanpltrusted
       LIMIT 1
     )
     WHEN 'foreign_data_wrapper' THEN (
-      SELECT o.oid FROM pg_foreign_data_wrapper AS o
-      WHERE o.fdwname = object_oid.name AND true
+      SELECT o.oid
+      FROM pg_foreign_data_wrapper AS o WHERE o.fdwname = object_oid.name
       LIMIT 1
     )
     WHEN 'foreign_server' THEN (
-      SELECT o.oid FROM pg_foreign_server AS o
-      WHERE o.srvname = object_oid.name AND true
+      SELECT o.oid
+      FROM pg_foreign_server AS o WHERE o.srvname = object_oid.name
       LIMIT 1
     )
     WHEN 'tablespace' THEN (
-      SELECT o.oid FROM pg_tablespace AS o
-      WHERE o.spcname = object_oid.name AND true
+      SELECT o.oid
+      FROM pg_tablespace AS o WHERE o.spcname = object_oid.name
       LIMIT 1
     )
     WHEN 'large_object' THEN (
-      SELECT o.oid FROM pg_largeobject_metadata AS o
-      WHERE o.oid::text = object_oid.name AND true
+      SELECT o.oid
+      FROM pg_largeobject_metadata AS o WHERE o.oid::text = object_oid.name
       LIMIT 1
     )
   END;
@@ -8386,7 +8376,6 @@ BEGIN
       WHERE g.kind = 'database' AND g.schema = 0::oid AND g.owner = o.datdba
         AND coalesce(g.acl, '{}') = coalesce(o.datacl, '{}') AND (g.acl IS NULL) = (o.datacl IS NULL)
         AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
-        AND true
       UNION ALL
       SELECT g.number, o.oid AS oid,
              quote_ident(o.nspname) AS name
@@ -8422,11 +8411,11 @@ BEGIN
       WHERE g.kind = 'function' AND g.schema = o.pronamespace AND g.owner = o.proowner
         AND coalesce(g.acl, '{}') = coalesce(o.proacl, '{}') AND (g.acl IS NULL) = (o.proacl IS NULL)
         AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
-        AND true
       UNION ALL
       SELECT g.number, o.oid AS oid,
              format('%I.%I', n.nspname, o.typname) AS name
-      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid
+      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
+      LEFT JOIN pg_class AS c ON c.oid = o.typrelid
       CROSS JOIN g
       WHERE g.kind = 'type' AND g.schema = o.typnamespace AND g.owner = o.typowner
         AND coalesce(g.acl, '{}') = coalesce(o.typacl, '{}') AND (g.acl IS NULL) = (o.typacl IS NULL)
@@ -8449,7 +8438,6 @@ BEGIN
       WHERE g.kind = 'foreign_data_wrapper' AND g.schema = 0::oid AND g.owner = o.fdwowner
         AND coalesce(g.acl, '{}') = coalesce(o.fdwacl, '{}') AND (g.acl IS NULL) = (o.fdwacl IS NULL)
         AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
-        AND true
       UNION ALL
       SELECT g.number, o.oid AS oid,
              quote_ident(o.srvname) AS name
@@ -8458,7 +8446,6 @@ BEGIN
       WHERE g.kind = 'foreign_server' AND g.schema = 0::oid AND g.owner = o.srvowner
         AND coalesce(g.acl, '{}') = coalesce(o.srvacl, '{}') AND (g.acl IS NULL) = (o.srvacl IS NULL)
         AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
-        AND true
       UNION ALL
       SELECT g.number, o.oid AS oid,
              quote_ident(o.spcname) AS name
@@ -8467,7 +8454,6 @@ BEGIN
       WHERE g.kind = 'tablespace' AND g.schema = 0::oid AND g.owner = o.spcowner
         AND coalesce(g.acl, '{}') = coalesce(o.spcacl, '{}') AND (g.acl IS NULL) = (o.spcacl IS NULL)
         AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
-        AND true
       UNION ALL
       SELECT g.number, o.oid AS oid,
              o.oid::text AS name
@@ -8476,7 +8462,6 @@ BEGIN
       WHERE g.kind = 'large_object' AND g.schema = 0::oid AND g.owner = o.lomowner
         AND coalesce(g.acl, '{}') = coalesce(o.lomacl, '{}') AND (g.acl IS NULL) = (o.lomacl IS NULL)
         AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
-        AND true
     ) AS o;
 END
 $objects_of$;
@@ -8606,66 +8591,6 @@ $parameter_privileges$;
 COMMENT ON FUNCTION rolecall_internal.parameter_privileges()
   IS 'Privileges on configuration parameters, which there are from PostgreSQL 15';
 REVOKE ALL ON FUNCTION rolecall_internal.parameter_privileges() FROM PUBLIC;
-
--- sql/5-internal/granting/parameter_takers.sql
-CREATE FUNCTION rolecall_internal.parameter_takers(role_oid oid, parameter text, privilege text)
-RETURNS TABLE (names text, revokes text)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
-AS $parameter_takers$
-BEGIN
-  RETURN QUERY
-    WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
-      SELECT parameter_takers.role_oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
-      UNION
-      SELECT m.member, NOT m.admin_option AND EXISTS (
-        SELECT FROM (
-          SELECT p.* FROM (
-            SELECT DISTINCT ON (r.section, r.key) r.*
-            FROM rolecall_internal.resource AS r
-            WHERE r.section = 'memberships'
-            AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
-            ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
-          ) AS p
-          WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
-        ) AS w
-      ),
-             m.roleid, m.grantor, r.rolname, e.edge
-      FROM taker AS t
-      JOIN pg_auth_members AS m ON m.roleid = t.member
-      JOIN pg_roles AS r ON r.oid = m.member
-      CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
-      WHERE t.is_to_have_it AND NOT EXISTS (
-        SELECT FROM pg_roles AS s WHERE s.rolsuper AND pg_has_role(r.oid, s.oid, 'MEMBER')
-      ) AND r.rolname <> current_user
-        AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
-             OR NOT e.edge ? 'set_option')
-        AND NOT EXISTS (
-                    SELECT FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
-                      AS p(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
-                    WHERE p.parameter = parameter_takers.parameter AND p.privilege_type = parameter_takers.privilege
-                      AND CASE WHEN p.grantee <> 0 THEN pg_has_role(r.oid, p.grantee, 'USAGE') ELSE true END
-                  )
-    )
-    SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
-           string_agg(
-             format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
-                    -- From 16 on what somebody has granted on keeps the membership from being revoked.
-                    CASE WHEN t.edge ? 'set_option' THEN format(
-                      CASE WHEN EXISTS (
-                        SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
-                      ) THEN ' GRANTED BY %I CASCADE' ELSE ' GRANTED BY %I' END,
-                      pg_get_userbyid(t.grantor)
-                    ) END),
-             '; ' ORDER BY (t.edge ->> 'oid')::oid DESC, t.name
-           ) AS revokes
-    FROM taker AS t WHERE NOT t.is_to_have_it;
-END
-$parameter_takers$;
-
-COMMENT ON FUNCTION rolecall_internal.parameter_takers(oid, text, text)
-  IS 'Those who could take through a role a privilege on a parameter, and do not have it; nulls where there is nobody';
-REVOKE ALL ON FUNCTION rolecall_internal.parameter_takers(oid, text, text) FROM PUBLIC;
 
 -- sql/5-internal/passwords/password_matches.sql
 -- Never null. A password that is itself a verifier stands for itself alone, as the server stores it. A verifier with a
@@ -8967,8 +8892,7 @@ BEGIN
       ) AS c
       LEFT JOIN unnest(places.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number) ON (
         g.schema = c.relnamespace AND g.kind = c.relkind AND g.owner = c.relowner
-        AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}')
-        AND (g.acl IS NULL) = (c.relacl IS NULL)
+        AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}') AND (g.acl IS NULL) = (c.relacl IS NULL)
       )
       WHERE g.number IS NOT NULL OR places.groups IS NULL
       GROUP BY w.position, c.relnamespace
@@ -9064,7 +8988,8 @@ BEGIN
     ) AS s(name)
     CROSS JOIN LATERAL (
       SELECT to_regnamespace(quote_ident(s.name)) IS NULL AND coalesce(
-        plan_absent_objects.document -> 'schemas' @> jsonb_build_array(jsonb_build_object('name', s.name)), false
+        plan_absent_objects.document -> 'schemas'
+          @> jsonb_build_array(jsonb_build_object('name', s.name)), false
       )
     ) AS m(made)
     WHERE NOT w.revoked AND w.means <> 'future' AND w.kind <> 'parameter'
@@ -9087,8 +9012,6 @@ CREATE FUNCTION rolecall_internal.plan_client_timeouts(document jsonb) RETURNS S
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_client_timeouts$
-DECLARE
-  v_made jsonb := plan_client_timeouts.document -> 'roles';
 BEGIN
   IF NOT coalesce(plan_client_timeouts.document -> 'settings' @> '[{"name": "statement_timeout"}]', false) THEN
     IF NOT EXISTS (SELECT FROM rolecall_internal.resource AS p WHERE p.section = 'settings') THEN
@@ -9146,16 +9069,13 @@ BEGIN
     FROM member AS m
     JOIN client AS c ON c.role = m.role
     CROSS JOIN LATERAL (
-      SELECT i.role_oid, i.member_oid, r.rolsuper IS TRUE AS super, (
-        i.member_oid IS NULL OR m.member = current_user OR u.rolsuper OR u.rolcreaterole AND (
-          current_setting('server_version_num')::integer / 10000 < 16
-          OR pg_has_role(i.member_oid, 'MEMBER WITH ADMIN OPTION')
-        )
-      ) AS allowed
+      SELECT i.role_oid, i.member_oid, r.rolsuper IS TRUE AS super,
+             i.member_oid IS NULL OR rolecall_internal.lacking(ROW(
+               'set_config', m.member, '', NULL, ARRAY[m.member, m.member], NULL, NULL
+             )::rolecall_internal.change) IS NULL AS allowed
       FROM (
         SELECT to_regrole(quote_ident(m.role))::oid AS role_oid, to_regrole(quote_ident(m.member))::oid AS member_oid
       ) AS i
-      JOIN pg_roles AS u ON u.rolname = current_user
       LEFT JOIN pg_roles AS r ON r.oid = i.member_oid
     ) AS o
     CROSS JOIN LATERAL (
@@ -9176,8 +9096,14 @@ BEGIN
       ) AS former
     ) AS t
     WHERE NOT o.super AND NOT EXISTS (SELECT FROM client AS own WHERE own.role = m.member)
-      AND (o.role_oid IS NOT NULL OR v_made @> jsonb_build_array(jsonb_build_object('name', m.role)))
-      AND (o.member_oid IS NOT NULL OR v_made @> jsonb_build_array(jsonb_build_object('name', m.member)))
+      AND (o.role_oid IS NOT NULL OR coalesce(
+        plan_client_timeouts.document -> 'roles'
+          @> jsonb_build_array(jsonb_build_object('name', m.role)), false
+      ))
+      AND (o.member_oid IS NOT NULL OR coalesce(
+        plan_client_timeouts.document -> 'roles'
+          @> jsonb_build_array(jsonb_build_object('name', m.member)), false
+      ))
       AND (t.own IS NULL OR t.own = t.former AND t.own <> c.value)
     ORDER BY m.member, m.position;
 END
@@ -9214,9 +9140,11 @@ BEGIN
       JOIN pg_namespace AS n ON n.oid = c.relnamespace
       JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = d.attnum
       LEFT JOIN LATERAL (
-        SELECT p.* FROM rolecall_internal.privilege_takers(
-          d.role, coalesce(c.relacl, acldefault('r', c.relowner)) || coalesce(a.attacl, '{}'), d.privilege
-        ) AS p
+        SELECT p.* FROM rolecall_internal.privilege_takers(to_regrole(quote_ident(d.role))::oid, ARRAY(
+          SELECT x.grantee
+          FROM aclexplode(coalesce(c.relacl, acldefault('r', c.relowner)) || coalesce(a.attacl, '{}')) AS x
+          WHERE x.privilege_type = d.privilege
+        )) AS p
         WHERE d.action = 'grant' AND n.nspname = 'pg_catalog'
       ) AS t ON true
       GROUP BY d.role, d.grantable, d.action, d.grantor, c.oid, c.relowner, n.nspname, c.relname, d.privilege,
@@ -9265,10 +9193,10 @@ BEGIN
                CASE WHEN s.grantable THEN ' WITH GRANT OPTION' END
              )),
              coalesce(s.role, 'public'),
-             CASE WHEN m.missing THEN '42704' WHEN NOT s.allowed OR s.names IS NOT NULL THEN '42501' END,
+             CASE WHEN m.missing THEN '42704' WHEN NOT s.allowed OR s.names IS NOT NULL THEN '42501' END AS code,
              CASE WHEN m.missing THEN format('role "%s" does not exist', s.role)
                   WHEN NOT s.allowed THEN format('owned by %I, whose grant it is', pg_get_userbyid(s.owner))
-                  ELSE 'it could be taken by ' || s.names || ', by membership or ADMIN OPTION' END
+                  ELSE 'it could be taken by ' || s.names || ', by membership or ADMIN OPTION' END AS note
       FROM said AS s
       CROSS JOIN LATERAL (SELECT rolecall_internal.is_nobody(plan_column_changes.document, s.role)) AS m(missing)
       WHERE s.action = 'grant'
@@ -9324,8 +9252,10 @@ BEGIN
                    ) AS privileges
       FROM entry AS e
       GROUP BY e.position, e.role, e.nspname, e.relname, e.relowner, e.grantor, e.readable
-    ),
-    revoked AS (
+    )
+    SELECT r.operation, r.target::text, r.statement, NULL::text, array_remove(ARRAY[r.role], 'public'),
+           CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
+    FROM (
       SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
              concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
                     format('REVOKE %s ON %s%s FROM %I CASCADE',
@@ -9348,11 +9278,8 @@ BEGIN
         ) AS h(held_by, delegated)
       ) AS r
       GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
-    )
-    SELECT r.operation, r.target::text, r.statement, NULL::text, ARRAY[r.role],
-           CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
-    FROM revoked AS r
-    ORDER BY r.position, r.part, r.statement;
+    ) AS r
+    ORDER BY r.position, r.role COLLATE "C", r.part, r.statement COLLATE "C";
 END
 $plan_column_excess$;
 
@@ -9776,7 +9703,13 @@ BEGIN
         )
       ) AS a(allowed)
       LEFT JOIN LATERAL (
-        SELECT p.* FROM rolecall_internal.privilege_takers(d.role, g.entries, d.privilege) AS p
+        SELECT p.* FROM rolecall_internal.privilege_takers(
+          to_regrole(quote_ident(d.role))::oid, ARRAY(
+            SELECT x.grantee
+            FROM aclexplode(g.entries) AS x
+            WHERE x.privilege_type = d.privilege
+          )
+        ) AS p
         WHERE g.kept
       ) AS t ON true
       WHERE d.action = 'grant'
@@ -9821,10 +9754,10 @@ BEGIN
                                              coalesce(quote_ident(nullif(f.role, 'public')), 'PUBLIC'),
                                              CASE WHEN f.grantable THEN ' WITH GRANT OPTION' END)),
            NULL::text, array_remove(ARRAY[f.role], 'public'),
-           CASE WHEN r.missing THEN '42704' WHEN NOT f.allowed OR f.names IS NOT NULL THEN '42501' END,
+           CASE WHEN r.missing THEN '42704' WHEN NOT f.allowed OR f.names IS NOT NULL THEN '42501' END AS code,
            CASE WHEN r.missing THEN format('role "%s" does not exist', f.role)
                 WHEN NOT f.allowed THEN format('owned by %I, whose grant it is', pg_get_userbyid(f.owner))
-                ELSE 'it could be taken by ' || f.names || ', by membership or ADMIN OPTION' END
+                ELSE 'it could be taken by ' || f.names || ', by membership or ADMIN OPTION' END AS note
     FROM found AS f
     CROSS JOIN LATERAL (SELECT rolecall_internal.is_nobody(plan_grants.document, f.role)) AS r(missing)
     ORDER BY f.role COLLATE "C", f.objects COLLATE "C", f.privileges;
@@ -9909,16 +9842,19 @@ BEGIN
   END IF;
   RETURN QUERY
     WITH client AS (
-      SELECT p.key ->> 0 AS role, to_regrole(quote_ident(p.key ->> 0))::oid AS role_oid, p.resource ->> 'value' AS value
+      SELECT r.*, to_regrole(quote_ident(r.role))::oid AS role_oid
       FROM (
-        SELECT p.* FROM (
-          SELECT DISTINCT ON (r.section, r.key) r.*
-          FROM rolecall_internal.resource AS r
-          WHERE r.section = 'settings' AND r.key ->> 1 = 'statement_timeout'
-          ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+        SELECT p.key ->> 0 AS role, p.resource ->> 'value' AS value
+        FROM (
+          SELECT p.* FROM (
+            SELECT DISTINCT ON (r.section, r.key) r.*
+            FROM rolecall_internal.resource AS r
+            WHERE r.section = 'settings' AND r.key ->> 1 = 'statement_timeout'
+            ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+          ) AS p
+          WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
         ) AS p
-        WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
-      ) AS p
+      ) AS r
     ),
     leaving AS (
       SELECT DISTINCT c.role_oid, c.value, e.member AS member_oid, pg_get_userbyid(e.member)::text AS member
@@ -9934,13 +9870,9 @@ BEGIN
            NULL::text, ARRAY[l.member], CASE WHEN NOT a.allowed THEN '42501' END,
            CASE WHEN NOT a.allowed THEN 'what the role had of a client role that it leaves stays' END
     FROM leaving AS l
-    JOIN pg_roles AS u ON u.rolname = current_user
-    CROSS JOIN LATERAL (SELECT (
-      l.member_oid IS NULL OR l.member = current_user OR u.rolsuper OR u.rolcreaterole AND (
-        current_setting('server_version_num')::integer / 10000 < 16
-        OR pg_has_role(l.member_oid, 'MEMBER WITH ADMIN OPTION')
-      )
-    )) AS a(allowed)
+    CROSS JOIN LATERAL (SELECT rolecall_internal.lacking(ROW(
+      'set_config', l.member, '', NULL, ARRAY[l.member, l.member], NULL, NULL
+    )::rolecall_internal.change) IS NULL) AS a(allowed)
     LEFT JOIN LATERAL (
       SELECT min(c.value) AS value
       FROM client AS c JOIN pg_auth_members AS e ON e.roleid = c.role_oid
@@ -10430,7 +10362,8 @@ BEGIN
     FROM missing AS m
     CROSS JOIN LATERAL (
       SELECT m.role_oid IS NULL AND NOT coalesce(
-        plan_operators.document -> 'roles' @> jsonb_build_array(jsonb_build_object('name', m.role)), false
+        plan_operators.document -> 'roles'
+          @> jsonb_build_array(jsonb_build_object('name', m.role)), false
       )
     ) AS a(absent)
     CROSS JOIN LATERAL rolecall_internal.operator_takers(m.role_oid) AS t
@@ -10715,7 +10648,11 @@ BEGIN
       FROM string_to_table(w.object, '.') WITH ORDINALITY AS s(part, place)
     ) AS i(name)
     LEFT JOIN LATERAL (
-      SELECT k.* FROM rolecall_internal.parameter_takers(w.role_oid, lower(w.object), w.privilege) AS k
+      SELECT k.* FROM rolecall_internal.privilege_takers(w.role_oid, ARRAY(
+        SELECT x.grantee FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
+          AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
+        WHERE x.parameter = lower(w.object) AND x.privilege_type = w.privilege
+      )) AS k
       WHERE NOT w.revoked
     ) AS t ON true
     WHERE w.kind = 'parameter' AND w.revoked = EXISTS (
@@ -10828,8 +10765,10 @@ BEGIN
         ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
       ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
       LEFT JOIN pg_namespace AS n ON n.oid = g.schema
-    ),
-    revoked AS (
+    )
+    SELECT r.operation, r.target::text, r.statement, NULL::text, array_remove(ARRAY[r.role], 'public'),
+           CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
+    FROM (
       SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
              concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
                     format('REVOKE %s ON %s%s FROM %I CASCADE',
@@ -10852,11 +10791,8 @@ BEGIN
         ) AS h(held_by, delegated)
       ) AS r
       GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
-    )
-    SELECT r.operation, r.target, r.statement, NULL::text, array_remove(ARRAY[r.role], 'public'),
-           CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
-    FROM revoked AS r
-    ORDER BY r.role COLLATE "C", r.part, r.statement COLLATE "C";
+    ) AS r
+    ORDER BY r.position, r.role COLLATE "C", r.part, r.statement COLLATE "C";
 END
 $plan_privilege_excess$;
 
@@ -11074,7 +11010,8 @@ BEGIN
     WHERE a.usesysid = v_role AND a.pid <> pg_backend_pid()
   ) THEN
     -- Nothing brings a session back, so it is not ended for a call that then fails.
-    PERFORM rolecall_internal.check_removal_rights(v_role, v_steps[1], v_drop);
+    PERFORM rolecall_internal.check_rights(v_drop, 'permission denied to drop role');
+    PERFORM rolecall_internal.check_rights(v_steps[1], 'permission denied to reassign or drop objects');
   END IF;
   RETURN QUERY SELECT * FROM unnest(v_regrants || v_steps);
 END
@@ -11523,9 +11460,11 @@ BEGIN
          WITH ORDINALITY AS s(role, name, value, here, alone, state, recorder, position)
     CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(s.role))::oid OFFSET 0) AS r(role_oid)
     CROSS JOIN LATERAL (
-      SELECT r.role_oid, r.role_oid IS NULL AND s.recorder IS NOT NULL AND NOT coalesce(
-        plan_settings.document -> 'roles' @> jsonb_build_array(jsonb_build_object('name', s.role)), false
-      ) AS is_gone
+      SELECT r.role_oid, r.role_oid IS NULL AND s.recorder IS NOT NULL
+        AND NOT coalesce(
+          plan_settings.document -> 'roles'
+            @> jsonb_build_array(jsonb_build_object('name', s.role)), false
+        ) AS is_gone
     ) AS o
     CROSS JOIN LATERAL (
       SELECT 1, NULL::name,
@@ -11595,8 +11534,10 @@ BEGIN
       JOIN pg_class AS c ON c.oid = r.table_oid
       JOIN unnest(plan_shards.places) AS p ON p.position = r.number AND p.schema_oid = c.relnamespace
       WHERE c.relowner <> p.role_oid
-    ),
-    revoked AS (
+    )
+    SELECT r.operation, r.target::text, r.statement, NULL::text, array_remove(ARRAY[r.role], 'public'),
+           CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
+    FROM (
       SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
              concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
                     format('REVOKE %s ON %s%s FROM %I CASCADE',
@@ -11619,11 +11560,8 @@ BEGIN
         ) AS h(held_by, delegated)
       ) AS r
       GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
-    )
-    SELECT r.operation, r.target::text, r.statement, NULL::text, ARRAY[r.role],
-           CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
-    FROM revoked AS r
-    ORDER BY r.position, r.part, r.statement;
+    ) AS r
+    ORDER BY r.position, r.role COLLATE "C", r.part, r.statement COLLATE "C";
 END
 $plan_shards$;
 
@@ -11671,8 +11609,10 @@ BEGIN
         UNION ALL SELECT 'GRANT OPTION FOR SELECT' WHERE s.passes_on AND r.readable
       ) AS d(privileges)
       WHERE d.privileges IS NOT NULL
-    ),
-    revoked AS (
+    )
+    SELECT r.operation, r.target::text, r.statement, NULL::text, array_remove(ARRAY[r.role], 'public'),
+           CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
+    FROM (
       SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
              concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
                     format('REVOKE %s ON %s%s FROM %I CASCADE',
@@ -11695,11 +11635,8 @@ BEGIN
         ) AS h(held_by, delegated)
       ) AS r
       GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
-    )
-    SELECT r.operation, r.target::text, r.statement, NULL::text, ARRAY[r.role],
-           CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
-    FROM revoked AS r
-    ORDER BY r.position, r.part, r.statement;
+    ) AS r
+    ORDER BY r.position, r.role COLLATE "C", r.part, r.statement COLLATE "C";
 END
 $plan_table_excess$;
 
@@ -12782,11 +12719,9 @@ BEGIN
     FROM (
       SELECT 'database' AS kind, o.oid AS oid, 0::oid AS schema, o.datdba AS owner, o.datacl AS acl
       FROM pg_database AS o
-      WHERE true
       UNION ALL
       SELECT 'schema' AS kind, o.oid AS oid, 0::oid AS schema, o.nspowner AS owner, o.nspacl AS acl
-      FROM pg_namespace AS o
-      WHERE o.nspname !~ '^pg_(toast_)?temp_'
+      FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'
       UNION ALL
       SELECT 'table' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl
       FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
@@ -12798,31 +12733,26 @@ BEGIN
       UNION ALL
       SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl
       FROM pg_proc AS o
-      WHERE true
       UNION ALL
       SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl
-      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid
+      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
+      LEFT JOIN pg_class AS c ON c.oid = o.typrelid
       WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
       UNION ALL
       SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl
-      FROM pg_language AS o
-      WHERE o.lanpltrusted
+      FROM pg_language AS o WHERE o.lanpltrusted
       UNION ALL
       SELECT 'foreign_data_wrapper' AS kind, o.oid AS oid, 0::oid AS schema, o.fdwowner AS owner, o.fdwacl AS acl
       FROM pg_foreign_data_wrapper AS o
-      WHERE true
       UNION ALL
       SELECT 'foreign_server' AS kind, o.oid AS oid, 0::oid AS schema, o.srvowner AS owner, o.srvacl AS acl
       FROM pg_foreign_server AS o
-      WHERE true
       UNION ALL
       SELECT 'tablespace' AS kind, o.oid AS oid, 0::oid AS schema, o.spcowner AS owner, o.spcacl AS acl
       FROM pg_tablespace AS o
-      WHERE true
       UNION ALL
       SELECT 'large_object' AS kind, o.oid AS oid, 0::oid AS schema, o.lomowner AS owner, o.lomacl AS acl
       FROM pg_largeobject_metadata AS o
-      WHERE true
     ) AS o
     JOIN (VALUES
       ('database', 'd'::"char", 'DATABASE', NULL, NULL, NULL::"char", false),
@@ -12918,22 +12848,17 @@ COMMENT ON FUNCTION rolecall_internal.privilege_problems(jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.privilege_problems(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/granting/privilege_takers.sql
-CREATE FUNCTION rolecall_internal.privilege_takers(role text, acl aclitem[], privilege text)
-RETURNS TABLE (names text, revokes text)
+CREATE FUNCTION rolecall_internal.privilege_takers(role_oid oid, holders oid[]) RETURNS TABLE (names text, revokes text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $privilege_takers$
-DECLARE
-  v_holders oid[] := ARRAY(
-    SELECT x.grantee FROM aclexplode(privilege_takers.acl) AS x WHERE x.privilege_type = privilege_takers.privilege
-  );
 BEGIN
-  IF 0 = ANY (v_holders) THEN
+  IF 0 = ANY (privilege_takers.holders) THEN
     RETURN;
   END IF;
   RETURN QUERY
     WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
-      SELECT to_regrole(quote_ident(privilege_takers.role))::oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
+      SELECT privilege_takers.role_oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
       UNION
       SELECT m.member, NOT m.admin_option AND EXISTS (
         SELECT FROM (
@@ -12957,7 +12882,7 @@ BEGIN
       ) AND r.rolname <> current_user
         AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
              OR NOT e.edge ? 'set_option')
-        AND NOT EXISTS (SELECT FROM unnest(v_holders) AS h(oid) WHERE pg_has_role(r.oid, h.oid, 'USAGE'))
+        AND NOT EXISTS (SELECT FROM unnest(privilege_takers.holders) AS h(oid) WHERE pg_has_role(r.oid, h.oid, 'USAGE'))
     )
     SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
            string_agg(
@@ -12975,10 +12900,10 @@ BEGIN
 END
 $privilege_takers$;
 
-COMMENT ON FUNCTION rolecall_internal.privilege_takers(text, aclitem[], text)
+COMMENT ON FUNCTION rolecall_internal.privilege_takers(oid, oid[])
   IS 'Those who could take through a role a privilege that the server keeps from PUBLIC, such as EXECUTE on '
-     'pg_read_file(), and do not have it; nulls where there is nobody';
-REVOKE ALL ON FUNCTION rolecall_internal.privilege_takers(text, aclitem[], text) FROM PUBLIC;
+     'pg_read_file(), and are none of its holders; nulls where there is nobody';
+REVOKE ALL ON FUNCTION rolecall_internal.privilege_takers(oid, oid[]) FROM PUBLIC;
 
 -- sql/5-internal/reading/privileges_on_objects.sql
 -- Of functions, EXECUTE is harmless but on one that runs as its owner, reaches out of the database, or was made to be
@@ -13011,31 +12936,33 @@ BEGIN
              g.object, g.owner, g.acl, g.harmless
       FROM held AS h
       JOIN (
-        SELECT 'pg_namespace'::regclass AS classid, n.oid, 'SCHEMA' AS kind,
-               quote_ident(n.nspname) AS object, n.nspowner AS owner,
-               coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl, 'USAGE' AS harmless
-        FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
+        SELECT 'pg_database'::regclass AS classid, o.oid AS oid, 'DATABASE' AS kind,
+               quote_ident(o.datname) AS object, o.datdba AS owner, o.datacl AS acl, 'CONNECT' AS harmless
+        FROM pg_database AS o
         UNION ALL
-        SELECT 'pg_database'::regclass, d.oid, 'DATABASE', quote_ident(d.datname), d.datdba,
-               coalesce(d.datacl, acldefault('d', d.datdba)), 'CONNECT'
-        FROM pg_database AS d
+        SELECT 'pg_namespace'::regclass AS classid, o.oid AS oid, 'SCHEMA' AS kind,
+               quote_ident(o.nspname) AS object, o.nspowner AS owner, o.nspacl AS acl, 'USAGE' AS harmless
+        FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'
         UNION ALL
-        SELECT 'pg_largeobject'::regclass, l.oid, 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl, 'SELECT'
-        FROM pg_largeobject_metadata AS l
+        SELECT 'pg_language'::regclass AS classid, o.oid AS oid, 'LANGUAGE' AS kind,
+               quote_ident(o.lanname) AS object, o.lanowner AS owner, o.lanacl AS acl, NULL AS harmless
+        FROM pg_language AS o WHERE o.lanpltrusted
         UNION ALL
-        SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner,
-               w.fdwacl, NULL
-        FROM pg_foreign_data_wrapper AS w
+        SELECT 'pg_foreign_data_wrapper'::regclass AS classid, o.oid AS oid, 'FOREIGN DATA WRAPPER' AS kind,
+               quote_ident(o.fdwname) AS object, o.fdwowner AS owner, o.fdwacl AS acl, NULL AS harmless
+        FROM pg_foreign_data_wrapper AS o
         UNION ALL
-        SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner,
-               s.srvacl, NULL
-        FROM pg_foreign_server AS s
+        SELECT 'pg_foreign_server'::regclass AS classid, o.oid AS oid, 'FOREIGN SERVER' AS kind,
+               quote_ident(o.srvname) AS object, o.srvowner AS owner, o.srvacl AS acl, NULL AS harmless
+        FROM pg_foreign_server AS o
         UNION ALL
-        SELECT 'pg_tablespace'::regclass, t.oid, 'TABLESPACE', quote_ident(t.spcname), t.spcowner, t.spcacl, NULL
-        FROM pg_tablespace AS t
+        SELECT 'pg_tablespace'::regclass AS classid, o.oid AS oid, 'TABLESPACE' AS kind,
+               quote_ident(o.spcname) AS object, o.spcowner AS owner, o.spcacl AS acl, NULL AS harmless
+        FROM pg_tablespace AS o
         UNION ALL
-        SELECT 'pg_language'::regclass, l.oid, 'LANGUAGE', quote_ident(l.lanname), l.lanowner, l.lanacl, NULL
-        FROM pg_language AS l
+        SELECT 'pg_largeobject'::regclass AS classid, o.oid AS oid, 'LARGE OBJECT' AS kind,
+               o.oid::text AS object, o.lomowner AS owner, o.lomacl AS acl, 'SELECT' AS harmless
+        FROM pg_largeobject_metadata AS o
       ) AS g ON g.classid = h.classid AND g.oid = h.objid
       UNION ALL
       SELECT h.number, h.role, h.role_oid, 'TYPE', n.nspname, y.oid::regtype::text, y.typowner, y.typacl, NULL
@@ -15793,8 +15720,7 @@ BEGIN
       FROM pg_class AS c
       JOIN unnest(tables_of.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number) ON (
         g.schema = c.relnamespace AND g.kind = c.relkind AND g.owner = c.relowner
-        AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}')
-        AND (g.acl IS NULL) = (c.relacl IS NULL)
+        AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}') AND (g.acl IS NULL) = (c.relacl IS NULL)
       )
       WHERE g.number = ANY (tables_of.numbers)
         AND (
@@ -16197,11 +16123,9 @@ DECLARE
       FROM (
         SELECT 'database' AS kind, o.oid AS oid, 0::oid AS schema, o.datdba AS owner, o.datacl AS acl
         FROM pg_database AS o
-        WHERE true
         UNION ALL
         SELECT 'schema' AS kind, o.oid AS oid, 0::oid AS schema, o.nspowner AS owner, o.nspacl AS acl
-        FROM pg_namespace AS o
-        WHERE o.nspname !~ '^pg_(toast_)?temp_'
+        FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'
         UNION ALL
         SELECT 'table' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl
         FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
@@ -16213,31 +16137,26 @@ DECLARE
         UNION ALL
         SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl
         FROM pg_proc AS o
-        WHERE true
         UNION ALL
         SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl
-        FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid
+        FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
+        LEFT JOIN pg_class AS c ON c.oid = o.typrelid
         WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
         UNION ALL
         SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl
-        FROM pg_language AS o
-        WHERE o.lanpltrusted
+        FROM pg_language AS o WHERE o.lanpltrusted
         UNION ALL
         SELECT 'foreign_data_wrapper' AS kind, o.oid AS oid, 0::oid AS schema, o.fdwowner AS owner, o.fdwacl AS acl
         FROM pg_foreign_data_wrapper AS o
-        WHERE true
         UNION ALL
         SELECT 'foreign_server' AS kind, o.oid AS oid, 0::oid AS schema, o.srvowner AS owner, o.srvacl AS acl
         FROM pg_foreign_server AS o
-        WHERE true
         UNION ALL
         SELECT 'tablespace' AS kind, o.oid AS oid, 0::oid AS schema, o.spcowner AS owner, o.spcacl AS acl
         FROM pg_tablespace AS o
-        WHERE true
         UNION ALL
         SELECT 'large_object' AS kind, o.oid AS oid, 0::oid AS schema, o.lomowner AS owner, o.lomacl AS acl
         FROM pg_largeobject_metadata AS o
-        WHERE true
       ) AS o
       WHERE (o.kind, o.schema) IN (
         SELECT w.kind, w.oid FROM unnest(wanted_future.wanted) AS w
@@ -19343,7 +19262,7 @@ BEGIN
     CROSS JOIN aclexplode(o.acl) AS a
     WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch') AND a.grantee <> o.owner
   ) AS g(name, statement)
-    WHERE g.name = ANY ('{rolecall_internal.audit_columns,rolecall_internal.audit_dblink,rolecall_internal.audit_functions,rolecall_internal.audit_principals,rolecall_internal.audit_reading,rolecall_internal.audit_roles,rolecall_internal.audit_schemas,rolecall_internal.audit_search_path,rolecall_internal.audit_shards,rolecall_internal.audit_tables,rolecall_internal.audit_takers,rolecall_internal.audit_withheld,rolecall_internal.bypassrls_refusal,rolecall_internal.held_otherwise,rolecall_internal.is_worth_taking,rolecall_internal.pinned_by,rolecall_internal.plan_roles,rolecall_internal.provision,rolecall_internal.renew_records,rolecall_internal.reported,rolecall_internal.run}'::text[]);
+    WHERE g.name = ANY ('{rolecall_internal.audit_columns,rolecall_internal.audit_dblink,rolecall_internal.audit_functions,rolecall_internal.audit_principals,rolecall_internal.audit_reading,rolecall_internal.audit_roles,rolecall_internal.audit_schemas,rolecall_internal.audit_search_path,rolecall_internal.audit_shards,rolecall_internal.audit_tables,rolecall_internal.audit_takers,rolecall_internal.audit_withheld,rolecall_internal.bypassrls_refusal,rolecall_internal.check_removal_rights,rolecall_internal.held_otherwise,rolecall_internal.is_worth_taking,rolecall_internal.pinned_by,rolecall_internal.plan_roles,rolecall_internal.provision,rolecall_internal.renew_records,rolecall_internal.reported,rolecall_internal.run}'::text[]);
 
   DROP FUNCTION rolecall_internal.audit_columns(rolecall_internal.principal[], oid[]);
 
@@ -19370,6 +19289,8 @@ BEGIN
   DROP FUNCTION rolecall_internal.audit_withheld(text);
 
   DROP FUNCTION rolecall_internal.bypassrls_refusal(text, oid);
+
+  DROP FUNCTION rolecall_internal.check_removal_rights(oid, rolecall_internal.change, rolecall_internal.change);
 
   DROP FUNCTION rolecall_internal.held_otherwise(rolecall_internal.place[]);
 
@@ -19651,31 +19572,33 @@ BEGIN
       SELECT h.*, g.kind, g.object, NULL, g.owner, g.acl
       FROM held AS h
       JOIN (
-        SELECT 'pg_namespace'::regclass AS classid, n.oid, 'SCHEMA' AS kind,
-               quote_ident(n.nspname) AS object, n.nspowner AS owner,
-               coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl, 'USAGE' AS harmless
-        FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
+        SELECT 'pg_database'::regclass AS classid, o.oid AS oid, 'DATABASE' AS kind,
+               quote_ident(o.datname) AS object, o.datdba AS owner, o.datacl AS acl, 'CONNECT' AS harmless
+        FROM pg_database AS o
         UNION ALL
-        SELECT 'pg_database'::regclass, d.oid, 'DATABASE', quote_ident(d.datname), d.datdba,
-               coalesce(d.datacl, acldefault('d', d.datdba)), 'CONNECT'
-        FROM pg_database AS d
+        SELECT 'pg_namespace'::regclass AS classid, o.oid AS oid, 'SCHEMA' AS kind,
+               quote_ident(o.nspname) AS object, o.nspowner AS owner, o.nspacl AS acl, 'USAGE' AS harmless
+        FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'
         UNION ALL
-        SELECT 'pg_largeobject'::regclass, l.oid, 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl, 'SELECT'
-        FROM pg_largeobject_metadata AS l
+        SELECT 'pg_language'::regclass AS classid, o.oid AS oid, 'LANGUAGE' AS kind,
+               quote_ident(o.lanname) AS object, o.lanowner AS owner, o.lanacl AS acl, NULL AS harmless
+        FROM pg_language AS o WHERE o.lanpltrusted
         UNION ALL
-        SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner,
-               w.fdwacl, NULL
-        FROM pg_foreign_data_wrapper AS w
+        SELECT 'pg_foreign_data_wrapper'::regclass AS classid, o.oid AS oid, 'FOREIGN DATA WRAPPER' AS kind,
+               quote_ident(o.fdwname) AS object, o.fdwowner AS owner, o.fdwacl AS acl, NULL AS harmless
+        FROM pg_foreign_data_wrapper AS o
         UNION ALL
-        SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner,
-               s.srvacl, NULL
-        FROM pg_foreign_server AS s
+        SELECT 'pg_foreign_server'::regclass AS classid, o.oid AS oid, 'FOREIGN SERVER' AS kind,
+               quote_ident(o.srvname) AS object, o.srvowner AS owner, o.srvacl AS acl, NULL AS harmless
+        FROM pg_foreign_server AS o
         UNION ALL
-        SELECT 'pg_tablespace'::regclass, t.oid, 'TABLESPACE', quote_ident(t.spcname), t.spcowner, t.spcacl, NULL
-        FROM pg_tablespace AS t
+        SELECT 'pg_tablespace'::regclass AS classid, o.oid AS oid, 'TABLESPACE' AS kind,
+               quote_ident(o.spcname) AS object, o.spcowner AS owner, o.spcacl AS acl, NULL AS harmless
+        FROM pg_tablespace AS o
         UNION ALL
-        SELECT 'pg_language'::regclass, l.oid, 'LANGUAGE', quote_ident(l.lanname), l.lanowner, l.lanacl, NULL
-        FROM pg_language AS l
+        SELECT 'pg_largeobject'::regclass AS classid, o.oid AS oid, 'LARGE OBJECT' AS kind,
+               o.oid::text AS object, o.lomowner AS owner, o.lomacl AS acl, 'SELECT' AS harmless
+        FROM pg_largeobject_metadata AS o
       ) AS g ON g.classid = h.classid AND g.oid = h.objid
     )
     SELECT o.classid, o.objid, o.objsubid, o.kind, o.object, o.part, o.owner,
@@ -19708,11 +19631,9 @@ BEGIN
     FROM (
       SELECT 'database' AS kind, o.oid AS oid, 0::oid AS schema, o.datdba AS owner, o.datacl AS acl
       FROM pg_database AS o
-      WHERE true
       UNION ALL
       SELECT 'schema' AS kind, o.oid AS oid, 0::oid AS schema, o.nspowner AS owner, o.nspacl AS acl
-      FROM pg_namespace AS o
-      WHERE o.nspname !~ '^pg_(toast_)?temp_'
+      FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'
       UNION ALL
       SELECT 'table' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl
       FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
@@ -19724,31 +19645,26 @@ BEGIN
       UNION ALL
       SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl
       FROM pg_proc AS o
-      WHERE true
       UNION ALL
       SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl
-      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid
+      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
+      LEFT JOIN pg_class AS c ON c.oid = o.typrelid
       WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
       UNION ALL
       SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl
-      FROM pg_language AS o
-      WHERE o.lanpltrusted
+      FROM pg_language AS o WHERE o.lanpltrusted
       UNION ALL
       SELECT 'foreign_data_wrapper' AS kind, o.oid AS oid, 0::oid AS schema, o.fdwowner AS owner, o.fdwacl AS acl
       FROM pg_foreign_data_wrapper AS o
-      WHERE true
       UNION ALL
       SELECT 'foreign_server' AS kind, o.oid AS oid, 0::oid AS schema, o.srvowner AS owner, o.srvacl AS acl
       FROM pg_foreign_server AS o
-      WHERE true
       UNION ALL
       SELECT 'tablespace' AS kind, o.oid AS oid, 0::oid AS schema, o.spcowner AS owner, o.spcacl AS acl
       FROM pg_tablespace AS o
-      WHERE true
       UNION ALL
       SELECT 'large_object' AS kind, o.oid AS oid, 0::oid AS schema, o.lomowner AS owner, o.lomacl AS acl
       FROM pg_largeobject_metadata AS o
-      WHERE true
     ) AS o
     LEFT JOIN (
       SELECT u.kind, u.oid FROM unnest(acl_groups.special_kinds, acl_groups.specials) AS u(kind, oid)
@@ -20045,33 +19961,35 @@ BEGIN
       SELECT to_jsonb(s) AS touched, o.name, o.acl, n.nspname FROM touched AS s
       CROSS JOIN LATERAL (
         SELECT 'table' AS kind, 'TABLE' AS keyword, o.xmin, o.relnamespace AS schema,
-               o.relowner AS owner, coalesce(o.relacl, acldefault('r', o.relowner)) AS acl,
+               o.relowner AS owner,
+               coalesce(o.relacl, acldefault('r', o.relowner)) AS acl,
                format('%I.%I', n.nspname, o.relname) AS name
         FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
-        WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
-          AND o.oid = s.oid AND s.classid = 'pg_class'::regclass
+        WHERE o.oid = s.oid AND s.classid = 'pg_class'::regclass
+          AND o.relkind IN ('r', 'p', 'v', 'm', 'f')
         UNION ALL
         SELECT 'sequence' AS kind, 'SEQUENCE' AS keyword, o.xmin, o.relnamespace AS schema,
-               o.relowner AS owner, coalesce(o.relacl, acldefault('s', o.relowner)) AS acl,
+               o.relowner AS owner,
+               coalesce(o.relacl, acldefault('s', o.relowner)) AS acl,
                format('%I.%I', n.nspname, o.relname) AS name
         FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
-        WHERE o.relkind IN ('S')
-          AND o.oid = s.oid AND s.classid = 'pg_class'::regclass
+        WHERE o.oid = s.oid AND s.classid = 'pg_class'::regclass
+          AND o.relkind IN ('S')
         UNION ALL
         SELECT 'function' AS kind, 'ROUTINE' AS keyword, o.xmin, o.pronamespace AS schema,
-               o.proowner AS owner, coalesce(o.proacl, acldefault('f', o.proowner)) AS acl,
+               o.proowner AS owner,
+               coalesce(o.proacl, acldefault('f', o.proowner)) AS acl,
                concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) AS name
-        FROM pg_proc AS o
-        WHERE true
-          AND o.oid = s.oid AND s.classid = 'pg_proc'::regclass
+        FROM pg_proc AS o WHERE o.oid = s.oid AND s.classid = 'pg_proc'::regclass
         UNION ALL
         SELECT 'type' AS kind, 'TYPE' AS keyword, o.xmin, o.typnamespace AS schema,
-               o.typowner AS owner, coalesce(o.typacl, acldefault('T', o.typowner)) AS acl,
+               o.typowner AS owner,
+               coalesce(o.typacl, acldefault('T', o.typowner)) AS acl,
                format('%I.%I', n.nspname, o.typname) AS name
         FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
         LEFT JOIN pg_class AS c ON c.oid = o.typrelid
-        WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
-          AND o.oid = s.oid AND s.classid = 'pg_type'::regclass
+        WHERE o.oid = s.oid AND s.classid = 'pg_type'::regclass
+          AND (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
         OFFSET 0
       ) AS o
       CROSS JOIN LATERAL (
@@ -20205,33 +20123,35 @@ BEGIN
         ) AS s
         CROSS JOIN LATERAL (
           SELECT 'table' AS kind, 'TABLE' AS keyword, o.xmin, o.relnamespace AS schema,
-                 o.relowner AS owner, coalesce(o.relacl, acldefault('r', o.relowner)) AS acl,
+                 o.relowner AS owner,
+                 coalesce(o.relacl, acldefault('r', o.relowner)) AS acl,
                  format('%I.%I', n.nspname, o.relname) AS name
           FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
-          WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
-            AND o.oid = s.oid AND s.classid = 'pg_class'::regclass
+          WHERE o.oid = s.oid AND s.classid = 'pg_class'::regclass
+            AND o.relkind IN ('r', 'p', 'v', 'm', 'f')
           UNION ALL
           SELECT 'sequence' AS kind, 'SEQUENCE' AS keyword, o.xmin, o.relnamespace AS schema,
-                 o.relowner AS owner, coalesce(o.relacl, acldefault('s', o.relowner)) AS acl,
+                 o.relowner AS owner,
+                 coalesce(o.relacl, acldefault('s', o.relowner)) AS acl,
                  format('%I.%I', n.nspname, o.relname) AS name
           FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
-          WHERE o.relkind IN ('S')
-            AND o.oid = s.oid AND s.classid = 'pg_class'::regclass
+          WHERE o.oid = s.oid AND s.classid = 'pg_class'::regclass
+            AND o.relkind IN ('S')
           UNION ALL
           SELECT 'function' AS kind, 'ROUTINE' AS keyword, o.xmin, o.pronamespace AS schema,
-                 o.proowner AS owner, coalesce(o.proacl, acldefault('f', o.proowner)) AS acl,
+                 o.proowner AS owner,
+                 coalesce(o.proacl, acldefault('f', o.proowner)) AS acl,
                  concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) AS name
-          FROM pg_proc AS o
-          WHERE true
-            AND o.oid = s.oid AND s.classid = 'pg_proc'::regclass
+          FROM pg_proc AS o WHERE o.oid = s.oid AND s.classid = 'pg_proc'::regclass
           UNION ALL
           SELECT 'type' AS kind, 'TYPE' AS keyword, o.xmin, o.typnamespace AS schema,
-                 o.typowner AS owner, coalesce(o.typacl, acldefault('T', o.typowner)) AS acl,
+                 o.typowner AS owner,
+                 coalesce(o.typacl, acldefault('T', o.typowner)) AS acl,
                  format('%I.%I', n.nspname, o.typname) AS name
           FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
           LEFT JOIN pg_class AS c ON c.oid = o.typrelid
-          WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
-            AND o.oid = s.oid AND s.classid = 'pg_type'::regclass
+          WHERE o.oid = s.oid AND s.classid = 'pg_type'::regclass
+            AND (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
           OFFSET 0
         ) AS o
         CROSS JOIN LATERAL (
@@ -20930,33 +20850,35 @@ BEGIN
              )
            ))
     FROM (
-      SELECT 'pg_namespace'::regclass AS classid, n.oid, 'SCHEMA' AS kind,
-             quote_ident(n.nspname) AS object, n.nspowner AS owner,
-             coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl, 'USAGE' AS harmless
-      FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
+      SELECT 'pg_database'::regclass AS classid, o.oid AS oid, 'DATABASE' AS kind,
+             quote_ident(o.datname) AS object, o.datdba AS owner, o.datacl AS acl, 'CONNECT' AS harmless
+      FROM pg_database AS o
       UNION ALL
-      SELECT 'pg_database'::regclass, d.oid, 'DATABASE', quote_ident(d.datname), d.datdba,
-             coalesce(d.datacl, acldefault('d', d.datdba)), 'CONNECT'
-      FROM pg_database AS d
+      SELECT 'pg_namespace'::regclass AS classid, o.oid AS oid, 'SCHEMA' AS kind,
+             quote_ident(o.nspname) AS object, o.nspowner AS owner, o.nspacl AS acl, 'USAGE' AS harmless
+      FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'
       UNION ALL
-      SELECT 'pg_largeobject'::regclass, l.oid, 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl, 'SELECT'
-      FROM pg_largeobject_metadata AS l
+      SELECT 'pg_language'::regclass AS classid, o.oid AS oid, 'LANGUAGE' AS kind,
+             quote_ident(o.lanname) AS object, o.lanowner AS owner, o.lanacl AS acl, NULL AS harmless
+      FROM pg_language AS o WHERE o.lanpltrusted
       UNION ALL
-      SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner,
-             w.fdwacl, NULL
-      FROM pg_foreign_data_wrapper AS w
+      SELECT 'pg_foreign_data_wrapper'::regclass AS classid, o.oid AS oid, 'FOREIGN DATA WRAPPER' AS kind,
+             quote_ident(o.fdwname) AS object, o.fdwowner AS owner, o.fdwacl AS acl, NULL AS harmless
+      FROM pg_foreign_data_wrapper AS o
       UNION ALL
-      SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner,
-             s.srvacl, NULL
-      FROM pg_foreign_server AS s
+      SELECT 'pg_foreign_server'::regclass AS classid, o.oid AS oid, 'FOREIGN SERVER' AS kind,
+             quote_ident(o.srvname) AS object, o.srvowner AS owner, o.srvacl AS acl, NULL AS harmless
+      FROM pg_foreign_server AS o
       UNION ALL
-      SELECT 'pg_tablespace'::regclass, t.oid, 'TABLESPACE', quote_ident(t.spcname), t.spcowner, t.spcacl, NULL
-      FROM pg_tablespace AS t
+      SELECT 'pg_tablespace'::regclass AS classid, o.oid AS oid, 'TABLESPACE' AS kind,
+             quote_ident(o.spcname) AS object, o.spcowner AS owner, o.spcacl AS acl, NULL AS harmless
+      FROM pg_tablespace AS o
       UNION ALL
-      SELECT 'pg_language'::regclass, l.oid, 'LANGUAGE', quote_ident(l.lanname), l.lanowner, l.lanacl, NULL
-      FROM pg_language AS l
+      SELECT 'pg_largeobject'::regclass AS classid, o.oid AS oid, 'LARGE OBJECT' AS kind,
+             o.oid::text AS object, o.lomowner AS owner, o.lomacl AS acl, 'SELECT' AS harmless
+      FROM pg_largeobject_metadata AS o
     ) AS g
-    CROSS JOIN LATERAL aclexplode(g.acl) AS x
+    CROSS JOIN LATERAL aclexplode(coalesce(g.acl, CASE g.kind WHEN 'DATABASE' THEN acldefault('d', g.owner) END)) AS x
     JOIN unnest(audit_objects.principals) AS p ON p.role_oid = x.grantee
     JOIN (
       VALUES ('SCHEMA', 'CREATE', 'critical', 'warning', 'makes objects in this schema'),
@@ -20970,11 +20892,10 @@ BEGIN
     ) AS k(kind, privilege_type, severity, to_public, detail) ON k.kind = g.kind AND k.privilege_type = x.privilege_type
     WHERE x.grantee <> g.owner AND CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END IS NOT NULL
       -- What PUBLIC may do in other databases is said there.
-      AND (g.kind <> 'DATABASE' OR p.role_oid <> 0
-           OR g.oid = (
-             -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-             SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-           ));
+      AND (g.kind <> 'DATABASE' OR p.role_oid <> 0 OR g.oid = (
+        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+      ));
   RETURN QUERY
     SELECT 'warning', p.path || ' -> default privileges', g.object,
            format('gets %s when %I makes one', g.privileges, pg_get_userbyid(g.defaclrole)),
@@ -21883,37 +21804,22 @@ $check_not_reporting$;
 COMMENT ON FUNCTION rolecall_internal.check_not_reporting(text)
   IS 'Refuses to give a reporting role what the next provisioning run would take from it';
 
-CREATE OR REPLACE FUNCTION rolecall_internal.check_removal_rights(
-  role_oid oid,
-  first rolecall_internal.change,
-  last rolecall_internal.change
-)
-RETURNS void
+CREATE FUNCTION rolecall_internal.check_rights(change rolecall_internal.change, message text) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
-AS $check_removal_rights$
-DECLARE
-  v_caller record;
-  v_is_superuser boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.oid = check_removal_rights.role_oid LIMIT 1);
+AS $check_rights$
 BEGIN
-  SELECT r.rolsuper, r.rolcreaterole INTO v_caller FROM pg_roles AS r WHERE r.rolname = current_user;
-  IF v_caller.rolsuper THEN
-    RETURN;
-  ELSIF v_is_superuser OR NOT v_caller.rolcreaterole
-    OR (current_setting('server_version_num')::integer / 10000 >= 16
-        AND NOT pg_has_role(check_removal_rights.role_oid, 'MEMBER WITH ADMIN OPTION'))
-  THEN
-    PERFORM rolecall_internal.surface(check_removal_rights.last, '42501', 'permission denied to drop role', NULL, NULL);
-  ELSIF rolecall_internal.lacking(check_removal_rights.first) IS NOT NULL THEN
+  IF rolecall_internal.lacking(check_rights.change) IS NOT NULL THEN
     PERFORM rolecall_internal.surface(
-      check_removal_rights.first, '42501', 'permission denied to reassign or drop objects', NULL, NULL
+      check_rights.change, '42501', check_rights.message, NULL, NULL
     );
   END IF;
 END
-$check_removal_rights$;
+$check_rights$;
 
-COMMENT ON FUNCTION rolecall_internal.check_removal_rights(oid, rolecall_internal.change, rolecall_internal.change)
-  IS 'Refuses a caller that may not make a step of a removal';
+COMMENT ON FUNCTION rolecall_internal.check_rights(rolecall_internal.change, text)
+  IS 'Refuses a change that requires more than the caller has';
+REVOKE ALL ON FUNCTION rolecall_internal.check_rights(rolecall_internal.change, text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.check_user(username text) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -24115,7 +24021,8 @@ AS $is_nobody$
 BEGIN
   RETURN coalesce(is_nobody.role, 'public') <> 'public' AND to_regrole(quote_ident(is_nobody.role)) IS NULL
     AND NOT coalesce(
-      is_nobody.document -> 'roles' @> jsonb_build_array(jsonb_build_object('name', is_nobody.role)), false
+      is_nobody.document -> 'roles'
+        @> jsonb_build_array(jsonb_build_object('name', is_nobody.role)), false
     );
 END
 $is_nobody$;
@@ -24376,6 +24283,23 @@ $leads_to_superuser$;
 
 COMMENT ON FUNCTION rolecall_internal.leads_to_superuser(oid)
   IS 'Whether whoever is a member of a role can become a superuser';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.may_revoke(role_oid oid, grantor oid) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $may_revoke$
+DECLARE
+  v_role text := pg_get_userbyid(may_revoke.role_oid);
+BEGIN
+  RETURN rolecall_internal.lacking(ROW(
+    'revoke_role', v_role, '', NULL, ARRAY[v_role, v_role], NULL, NULL
+  )::rolecall_internal.change) IS NULL
+    AND (current_setting('server_version_num')::integer / 10000 < 16 OR pg_has_role(may_revoke.grantor, 'USAGE'));
+END
+$may_revoke$;
+
+COMMENT ON FUNCTION rolecall_internal.may_revoke(oid, oid)
+  IS 'Whether the caller may revoke a role that somebody has granted';
 
 -- A column comes by name, and need not exist: a table is withheld as a whole where that is null.
 CREATE OR REPLACE FUNCTION rolecall_internal.meant(resources jsonb)
@@ -24856,8 +24780,10 @@ DECLARE
   v_name jsonb := jsonb_path_query_first(note_default_role.document, '$.base_roles[*] ? (@.key == "default").name');
 BEGIN
   IF to_regrole(quote_ident(v_name #>> '{}')) IS NULL AND v_name <> 'null'
-    AND NOT coalesce(note_default_role.document -> 'roles', '[]')
-      @> jsonb_build_array(jsonb_build_object('name', v_name))
+    AND NOT coalesce(
+      note_default_role.document -> 'roles'
+        @> jsonb_build_array(jsonb_build_object('name', v_name)), false
+    )
   THEN
     RAISE NOTICE USING
       MESSAGE = format('default role "%s" does not exist', v_name #>> '{}'),
@@ -25026,38 +24952,42 @@ BEGIN
   END IF;
   RETURN CASE object_oid.kind
     WHEN 'database' THEN (
-      SELECT o.oid FROM pg_database AS o
-      WHERE o.datname = object_oid.name AND true
+      SELECT o.oid
+      FROM pg_database AS o WHERE o.datname = object_oid.name
       LIMIT 1
     )
     WHEN 'schema' THEN (
-      SELECT o.oid FROM pg_namespace AS o
-      WHERE o.nspname = object_oid.name AND o.nspname !~ '^pg_(toast_)?temp_'
+      SELECT o.oid
+      FROM pg_namespace AS o
+      WHERE o.nspname = object_oid.name
+        AND o.nspname !~ '^pg_(toast_)?temp_'
       LIMIT 1
     )
     WHEN 'language' THEN (
-      SELECT o.oid FROM pg_language AS o
-      WHERE o.lanname = object_oid.name AND o.lanpltrusted
+      SELECT o.oid
+      FROM pg_language AS o
+      WHERE o.lanname = object_oid.name
+        AND o.lanpltrusted
       LIMIT 1
     )
     WHEN 'foreign_data_wrapper' THEN (
-      SELECT o.oid FROM pg_foreign_data_wrapper AS o
-      WHERE o.fdwname = object_oid.name AND true
+      SELECT o.oid
+      FROM pg_foreign_data_wrapper AS o WHERE o.fdwname = object_oid.name
       LIMIT 1
     )
     WHEN 'foreign_server' THEN (
-      SELECT o.oid FROM pg_foreign_server AS o
-      WHERE o.srvname = object_oid.name AND true
+      SELECT o.oid
+      FROM pg_foreign_server AS o WHERE o.srvname = object_oid.name
       LIMIT 1
     )
     WHEN 'tablespace' THEN (
-      SELECT o.oid FROM pg_tablespace AS o
-      WHERE o.spcname = object_oid.name AND true
+      SELECT o.oid
+      FROM pg_tablespace AS o WHERE o.spcname = object_oid.name
       LIMIT 1
     )
     WHEN 'large_object' THEN (
-      SELECT o.oid FROM pg_largeobject_metadata AS o
-      WHERE o.oid::text = object_oid.name AND true
+      SELECT o.oid
+      FROM pg_largeobject_metadata AS o WHERE o.oid::text = object_oid.name
       LIMIT 1
     )
   END;
@@ -25091,7 +25021,6 @@ BEGIN
       WHERE g.kind = 'database' AND g.schema = 0::oid AND g.owner = o.datdba
         AND coalesce(g.acl, '{}') = coalesce(o.datacl, '{}') AND (g.acl IS NULL) = (o.datacl IS NULL)
         AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
-        AND true
       UNION ALL
       SELECT g.number, o.oid AS oid,
              quote_ident(o.nspname) AS name
@@ -25127,11 +25056,11 @@ BEGIN
       WHERE g.kind = 'function' AND g.schema = o.pronamespace AND g.owner = o.proowner
         AND coalesce(g.acl, '{}') = coalesce(o.proacl, '{}') AND (g.acl IS NULL) = (o.proacl IS NULL)
         AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
-        AND true
       UNION ALL
       SELECT g.number, o.oid AS oid,
              format('%I.%I', n.nspname, o.typname) AS name
-      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid
+      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
+      LEFT JOIN pg_class AS c ON c.oid = o.typrelid
       CROSS JOIN g
       WHERE g.kind = 'type' AND g.schema = o.typnamespace AND g.owner = o.typowner
         AND coalesce(g.acl, '{}') = coalesce(o.typacl, '{}') AND (g.acl IS NULL) = (o.typacl IS NULL)
@@ -25154,7 +25083,6 @@ BEGIN
       WHERE g.kind = 'foreign_data_wrapper' AND g.schema = 0::oid AND g.owner = o.fdwowner
         AND coalesce(g.acl, '{}') = coalesce(o.fdwacl, '{}') AND (g.acl IS NULL) = (o.fdwacl IS NULL)
         AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
-        AND true
       UNION ALL
       SELECT g.number, o.oid AS oid,
              quote_ident(o.srvname) AS name
@@ -25163,7 +25091,6 @@ BEGIN
       WHERE g.kind = 'foreign_server' AND g.schema = 0::oid AND g.owner = o.srvowner
         AND coalesce(g.acl, '{}') = coalesce(o.srvacl, '{}') AND (g.acl IS NULL) = (o.srvacl IS NULL)
         AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
-        AND true
       UNION ALL
       SELECT g.number, o.oid AS oid,
              quote_ident(o.spcname) AS name
@@ -25172,7 +25099,6 @@ BEGIN
       WHERE g.kind = 'tablespace' AND g.schema = 0::oid AND g.owner = o.spcowner
         AND coalesce(g.acl, '{}') = coalesce(o.spcacl, '{}') AND (g.acl IS NULL) = (o.spcacl IS NULL)
         AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
-        AND true
       UNION ALL
       SELECT g.number, o.oid AS oid,
              o.oid::text AS name
@@ -25181,7 +25107,6 @@ BEGIN
       WHERE g.kind = 'large_object' AND g.schema = 0::oid AND g.owner = o.lomowner
         AND coalesce(g.acl, '{}') = coalesce(o.lomacl, '{}') AND (g.acl IS NULL) = (o.lomacl IS NULL)
         AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
-        AND true
     ) AS o;
 END
 $objects_of$;
@@ -25235,65 +25160,6 @@ $operator_takers$;
 
 COMMENT ON FUNCTION rolecall_internal.operator_takers(oid)
   IS 'Who could take the rights of a role that is to be an operator, and is none; nulls where there is nobody';
-
-CREATE FUNCTION rolecall_internal.parameter_takers(role_oid oid, parameter text, privilege text)
-RETURNS TABLE (names text, revokes text)
-LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
-AS $parameter_takers$
-BEGIN
-  RETURN QUERY
-    WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
-      SELECT parameter_takers.role_oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
-      UNION
-      SELECT m.member, NOT m.admin_option AND EXISTS (
-        SELECT FROM (
-          SELECT p.* FROM (
-            SELECT DISTINCT ON (r.section, r.key) r.*
-            FROM rolecall_internal.resource AS r
-            WHERE r.section = 'memberships'
-            AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
-            ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
-          ) AS p
-          WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
-        ) AS w
-      ),
-             m.roleid, m.grantor, r.rolname, e.edge
-      FROM taker AS t
-      JOIN pg_auth_members AS m ON m.roleid = t.member
-      JOIN pg_roles AS r ON r.oid = m.member
-      CROSS JOIN LATERAL (SELECT to_jsonb(m)) AS e(edge)
-      WHERE t.is_to_have_it AND NOT EXISTS (
-        SELECT FROM pg_roles AS s WHERE s.rolsuper AND pg_has_role(r.oid, s.oid, 'MEMBER')
-      ) AND r.rolname <> current_user
-        AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
-             OR NOT e.edge ? 'set_option')
-        AND NOT EXISTS (
-                    SELECT FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
-                      AS p(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
-                    WHERE p.parameter = parameter_takers.parameter AND p.privilege_type = parameter_takers.privilege
-                      AND CASE WHEN p.grantee <> 0 THEN pg_has_role(r.oid, p.grantee, 'USAGE') ELSE true END
-                  )
-    )
-    SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
-           string_agg(
-             format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
-                    -- From 16 on what somebody has granted on keeps the membership from being revoked.
-                    CASE WHEN t.edge ? 'set_option' THEN format(
-                      CASE WHEN EXISTS (
-                        SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
-                      ) THEN ' GRANTED BY %I CASCADE' ELSE ' GRANTED BY %I' END,
-                      pg_get_userbyid(t.grantor)
-                    ) END),
-             '; ' ORDER BY (t.edge ->> 'oid')::oid DESC, t.name
-           ) AS revokes
-    FROM taker AS t WHERE NOT t.is_to_have_it;
-END
-$parameter_takers$;
-
-COMMENT ON FUNCTION rolecall_internal.parameter_takers(oid, text, text)
-  IS 'Those who could take through a role a privilege on a parameter, and do not have it; nulls where there is nobody';
-REVOKE ALL ON FUNCTION rolecall_internal.parameter_takers(oid, text, text) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.password_of(role_name text, password text) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -25476,8 +25342,7 @@ BEGIN
       ) AS c
       LEFT JOIN unnest(places.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number) ON (
         g.schema = c.relnamespace AND g.kind = c.relkind AND g.owner = c.relowner
-        AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}')
-        AND (g.acl IS NULL) = (c.relacl IS NULL)
+        AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}') AND (g.acl IS NULL) = (c.relacl IS NULL)
       )
       WHERE g.number IS NOT NULL OR places.groups IS NULL
       GROUP BY w.position, c.relnamespace
@@ -25569,7 +25434,8 @@ BEGIN
     ) AS s(name)
     CROSS JOIN LATERAL (
       SELECT to_regnamespace(quote_ident(s.name)) IS NULL AND coalesce(
-        plan_absent_objects.document -> 'schemas' @> jsonb_build_array(jsonb_build_object('name', s.name)), false
+        plan_absent_objects.document -> 'schemas'
+          @> jsonb_build_array(jsonb_build_object('name', s.name)), false
       )
     ) AS m(made)
     WHERE NOT w.revoked AND w.means <> 'future' AND w.kind <> 'parameter'
@@ -25591,8 +25457,6 @@ CREATE OR REPLACE FUNCTION rolecall_internal.plan_client_timeouts(document jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_client_timeouts$
-DECLARE
-  v_made jsonb := plan_client_timeouts.document -> 'roles';
 BEGIN
   IF NOT coalesce(plan_client_timeouts.document -> 'settings' @> '[{"name": "statement_timeout"}]', false) THEN
     IF NOT EXISTS (SELECT FROM rolecall_internal.resource AS p WHERE p.section = 'settings') THEN
@@ -25650,16 +25514,13 @@ BEGIN
     FROM member AS m
     JOIN client AS c ON c.role = m.role
     CROSS JOIN LATERAL (
-      SELECT i.role_oid, i.member_oid, r.rolsuper IS TRUE AS super, (
-        i.member_oid IS NULL OR m.member = current_user OR u.rolsuper OR u.rolcreaterole AND (
-          current_setting('server_version_num')::integer / 10000 < 16
-          OR pg_has_role(i.member_oid, 'MEMBER WITH ADMIN OPTION')
-        )
-      ) AS allowed
+      SELECT i.role_oid, i.member_oid, r.rolsuper IS TRUE AS super,
+             i.member_oid IS NULL OR rolecall_internal.lacking(ROW(
+               'set_config', m.member, '', NULL, ARRAY[m.member, m.member], NULL, NULL
+             )::rolecall_internal.change) IS NULL AS allowed
       FROM (
         SELECT to_regrole(quote_ident(m.role))::oid AS role_oid, to_regrole(quote_ident(m.member))::oid AS member_oid
       ) AS i
-      JOIN pg_roles AS u ON u.rolname = current_user
       LEFT JOIN pg_roles AS r ON r.oid = i.member_oid
     ) AS o
     CROSS JOIN LATERAL (
@@ -25680,8 +25541,14 @@ BEGIN
       ) AS former
     ) AS t
     WHERE NOT o.super AND NOT EXISTS (SELECT FROM client AS own WHERE own.role = m.member)
-      AND (o.role_oid IS NOT NULL OR v_made @> jsonb_build_array(jsonb_build_object('name', m.role)))
-      AND (o.member_oid IS NOT NULL OR v_made @> jsonb_build_array(jsonb_build_object('name', m.member)))
+      AND (o.role_oid IS NOT NULL OR coalesce(
+        plan_client_timeouts.document -> 'roles'
+          @> jsonb_build_array(jsonb_build_object('name', m.role)), false
+      ))
+      AND (o.member_oid IS NOT NULL OR coalesce(
+        plan_client_timeouts.document -> 'roles'
+          @> jsonb_build_array(jsonb_build_object('name', m.member)), false
+      ))
       AND (t.own IS NULL OR t.own = t.former AND t.own <> c.value)
     ORDER BY m.member, m.position;
 END
@@ -25716,9 +25583,11 @@ BEGIN
       JOIN pg_namespace AS n ON n.oid = c.relnamespace
       JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = d.attnum
       LEFT JOIN LATERAL (
-        SELECT p.* FROM rolecall_internal.privilege_takers(
-          d.role, coalesce(c.relacl, acldefault('r', c.relowner)) || coalesce(a.attacl, '{}'), d.privilege
-        ) AS p
+        SELECT p.* FROM rolecall_internal.privilege_takers(to_regrole(quote_ident(d.role))::oid, ARRAY(
+          SELECT x.grantee
+          FROM aclexplode(coalesce(c.relacl, acldefault('r', c.relowner)) || coalesce(a.attacl, '{}')) AS x
+          WHERE x.privilege_type = d.privilege
+        )) AS p
         WHERE d.action = 'grant' AND n.nspname = 'pg_catalog'
       ) AS t ON true
       GROUP BY d.role, d.grantable, d.action, d.grantor, c.oid, c.relowner, n.nspname, c.relname, d.privilege,
@@ -25767,10 +25636,10 @@ BEGIN
                CASE WHEN s.grantable THEN ' WITH GRANT OPTION' END
              )),
              coalesce(s.role, 'public'),
-             CASE WHEN m.missing THEN '42704' WHEN NOT s.allowed OR s.names IS NOT NULL THEN '42501' END,
+             CASE WHEN m.missing THEN '42704' WHEN NOT s.allowed OR s.names IS NOT NULL THEN '42501' END AS code,
              CASE WHEN m.missing THEN format('role "%s" does not exist', s.role)
                   WHEN NOT s.allowed THEN format('owned by %I, whose grant it is', pg_get_userbyid(s.owner))
-                  ELSE 'it could be taken by ' || s.names || ', by membership or ADMIN OPTION' END
+                  ELSE 'it could be taken by ' || s.names || ', by membership or ADMIN OPTION' END AS note
       FROM said AS s
       CROSS JOIN LATERAL (SELECT rolecall_internal.is_nobody(plan_column_changes.document, s.role)) AS m(missing)
       WHERE s.action = 'grant'
@@ -25825,8 +25694,10 @@ BEGIN
                    ) AS privileges
       FROM entry AS e
       GROUP BY e.position, e.role, e.nspname, e.relname, e.relowner, e.grantor, e.readable
-    ),
-    revoked AS (
+    )
+    SELECT r.operation, r.target::text, r.statement, NULL::text, array_remove(ARRAY[r.role], 'public'),
+           CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
+    FROM (
       SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
              concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
                     format('REVOKE %s ON %s%s FROM %I CASCADE',
@@ -25849,11 +25720,8 @@ BEGIN
         ) AS h(held_by, delegated)
       ) AS r
       GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
-    )
-    SELECT r.operation, r.target::text, r.statement, NULL::text, ARRAY[r.role],
-           CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
-    FROM revoked AS r
-    ORDER BY r.position, r.part, r.statement;
+    ) AS r
+    ORDER BY r.position, r.role COLLATE "C", r.part, r.statement COLLATE "C";
 END
 $plan_column_excess$;
 
@@ -26082,7 +25950,13 @@ BEGIN
         )
       ) AS a(allowed)
       LEFT JOIN LATERAL (
-        SELECT p.* FROM rolecall_internal.privilege_takers(d.role, g.entries, d.privilege) AS p
+        SELECT p.* FROM rolecall_internal.privilege_takers(
+          to_regrole(quote_ident(d.role))::oid, ARRAY(
+            SELECT x.grantee
+            FROM aclexplode(g.entries) AS x
+            WHERE x.privilege_type = d.privilege
+          )
+        ) AS p
         WHERE g.kept
       ) AS t ON true
       WHERE d.action = 'grant'
@@ -26127,10 +26001,10 @@ BEGIN
                                              coalesce(quote_ident(nullif(f.role, 'public')), 'PUBLIC'),
                                              CASE WHEN f.grantable THEN ' WITH GRANT OPTION' END)),
            NULL::text, array_remove(ARRAY[f.role], 'public'),
-           CASE WHEN r.missing THEN '42704' WHEN NOT f.allowed OR f.names IS NOT NULL THEN '42501' END,
+           CASE WHEN r.missing THEN '42704' WHEN NOT f.allowed OR f.names IS NOT NULL THEN '42501' END AS code,
            CASE WHEN r.missing THEN format('role "%s" does not exist', f.role)
                 WHEN NOT f.allowed THEN format('owned by %I, whose grant it is', pg_get_userbyid(f.owner))
-                ELSE 'it could be taken by ' || f.names || ', by membership or ADMIN OPTION' END
+                ELSE 'it could be taken by ' || f.names || ', by membership or ADMIN OPTION' END AS note
     FROM found AS f
     CROSS JOIN LATERAL (SELECT rolecall_internal.is_nobody(plan_grants.document, f.role)) AS r(missing)
     ORDER BY f.role COLLATE "C", f.objects COLLATE "C", f.privileges;
@@ -26186,16 +26060,19 @@ BEGIN
   END IF;
   RETURN QUERY
     WITH client AS (
-      SELECT p.key ->> 0 AS role, to_regrole(quote_ident(p.key ->> 0))::oid AS role_oid, p.resource ->> 'value' AS value
+      SELECT r.*, to_regrole(quote_ident(r.role))::oid AS role_oid
       FROM (
-        SELECT p.* FROM (
-          SELECT DISTINCT ON (r.section, r.key) r.*
-          FROM rolecall_internal.resource AS r
-          WHERE r.section = 'settings' AND r.key ->> 1 = 'statement_timeout'
-          ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+        SELECT p.key ->> 0 AS role, p.resource ->> 'value' AS value
+        FROM (
+          SELECT p.* FROM (
+            SELECT DISTINCT ON (r.section, r.key) r.*
+            FROM rolecall_internal.resource AS r
+            WHERE r.section = 'settings' AND r.key ->> 1 = 'statement_timeout'
+            ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+          ) AS p
+          WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
         ) AS p
-        WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
-      ) AS p
+      ) AS r
     ),
     leaving AS (
       SELECT DISTINCT c.role_oid, c.value, e.member AS member_oid, pg_get_userbyid(e.member)::text AS member
@@ -26211,13 +26088,9 @@ BEGIN
            NULL::text, ARRAY[l.member], CASE WHEN NOT a.allowed THEN '42501' END,
            CASE WHEN NOT a.allowed THEN 'what the role had of a client role that it leaves stays' END
     FROM leaving AS l
-    JOIN pg_roles AS u ON u.rolname = current_user
-    CROSS JOIN LATERAL (SELECT (
-      l.member_oid IS NULL OR l.member = current_user OR u.rolsuper OR u.rolcreaterole AND (
-        current_setting('server_version_num')::integer / 10000 < 16
-        OR pg_has_role(l.member_oid, 'MEMBER WITH ADMIN OPTION')
-      )
-    )) AS a(allowed)
+    CROSS JOIN LATERAL (SELECT rolecall_internal.lacking(ROW(
+      'set_config', l.member, '', NULL, ARRAY[l.member, l.member], NULL, NULL
+    )::rolecall_internal.change) IS NULL) AS a(allowed)
     LEFT JOIN LATERAL (
       SELECT min(c.value) AS value
       FROM client AS c JOIN pg_auth_members AS e ON e.roleid = c.role_oid
@@ -26818,7 +26691,11 @@ BEGIN
       FROM string_to_table(w.object, '.') WITH ORDINALITY AS s(part, place)
     ) AS i(name)
     LEFT JOIN LATERAL (
-      SELECT k.* FROM rolecall_internal.parameter_takers(w.role_oid, lower(w.object), w.privilege) AS k
+      SELECT k.* FROM rolecall_internal.privilege_takers(w.role_oid, ARRAY(
+        SELECT x.grantee FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
+          AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
+        WHERE x.parameter = lower(w.object) AND x.privilege_type = w.privilege
+      )) AS k
       WHERE NOT w.revoked
     ) AS t ON true
     WHERE w.kind = 'parameter' AND w.revoked = EXISTS (
@@ -26877,8 +26754,10 @@ BEGIN
         ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
       ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
       LEFT JOIN pg_namespace AS n ON n.oid = g.schema
-    ),
-    revoked AS (
+    )
+    SELECT r.operation, r.target::text, r.statement, NULL::text, array_remove(ARRAY[r.role], 'public'),
+           CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
+    FROM (
       SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
              concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
                     format('REVOKE %s ON %s%s FROM %I CASCADE',
@@ -26901,11 +26780,8 @@ BEGIN
         ) AS h(held_by, delegated)
       ) AS r
       GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
-    )
-    SELECT r.operation, r.target, r.statement, NULL::text, array_remove(ARRAY[r.role], 'public'),
-           CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
-    FROM revoked AS r
-    ORDER BY r.role COLLATE "C", r.part, r.statement COLLATE "C";
+    ) AS r
+    ORDER BY r.position, r.role COLLATE "C", r.part, r.statement COLLATE "C";
 END
 $plan_privilege_excess$;
 
@@ -27016,6 +26892,84 @@ $plan_read_access$;
 COMMENT ON FUNCTION rolecall_internal.plan_read_access(jsonb, boolean)
   IS 'Differences in the read-only access of reporting roles; each privilege in a statement of its own where that is '
      'asked for';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_removal(role_name text, reassign_to text, drops boolean, terminates boolean)
+RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_removal$
+DECLARE
+  v_role oid := to_regrole(quote_ident(plan_removal.role_name))::oid;
+  v_heir oid := to_regrole(quote_ident(plan_removal.reassign_to))::oid;
+  v_found record;
+  -- The new owner too: of two calls that give to each other's role, each would wait for the other.
+  v_locks text[] := array_remove(ARRAY[plan_removal.role_name, plan_removal.reassign_to], NULL);
+  v_drop rolecall_internal.change := ROW(
+    'drop_role', role_name,
+    format('DROP ROLE %I', plan_removal.role_name),
+    NULL, v_locks, NULL, rolecall_internal.memberships_of(v_role)
+  )::rolecall_internal.change;
+  v_steps rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+  v_regrants rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+BEGIN
+  IF plan_removal.role_name IN (current_user, session_user) THEN
+    PERFORM rolecall_internal.surface(
+      v_drop, '55006', format('role "%s" makes this call', plan_removal.role_name), NULL, NULL
+    );
+  ELSIF plan_removal.reassign_to IS NOT NULL THEN
+    IF v_heir IS NULL THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'undefined_object',
+        MESSAGE = format('role "%s" does not exist', plan_removal.reassign_to);
+    END IF;
+    PERFORM rolecall_internal.check_handover(v_role, v_heir);
+  END IF;
+  SELECT coalesce(bool_or(d.cleared_by IS NULL), false) AS blocked,
+         coalesce(bool_or(d.cleared_by = 'reassign_owned'), false) AS reassigns,
+         coalesce(bool_or(d.cleared_by = 'drop_owned'), false) AS drops
+    INTO v_found
+    FROM rolecall_internal.dependencies(v_role, v_heir IS NOT NULL, plan_removal.drops) AS d;
+  IF v_found.drops THEN
+    v_regrants := ARRAY(SELECT g FROM rolecall_internal.plan_regrants(v_role, v_heir IS NOT NULL) AS g);
+  END IF;
+  IF v_found.blocked
+    OR NOT plan_removal.drops AND EXISTS (SELECT FROM unnest(v_regrants) AS g WHERE g.sqlstate IS NOT NULL)
+  THEN
+    PERFORM rolecall_internal.surface(
+      v_drop, '2BP01', format('role "%s" cannot be dropped because some objects depend on it', plan_removal.role_name),
+      rolecall_internal.blocking(v_role, v_heir IS NOT NULL, plan_removal.drops), NULL
+    );
+  END IF;
+
+  IF v_found.reassigns THEN
+    v_steps := v_steps || ROW(
+      'reassign_owned', role_name,
+      format('REASSIGN OWNED BY %I TO %I', plan_removal.role_name, plan_removal.reassign_to),
+      NULL, v_locks, NULL, NULL
+    )::rolecall_internal.change;
+  END IF;
+  IF v_found.drops THEN
+    v_steps := v_steps || ROW(
+      'drop_owned', role_name,
+      concat(rolecall_internal.taking(v_drop), format('DROP OWNED BY %I', plan_removal.role_name)),
+      NULL, v_locks, NULL, NULL
+    )::rolecall_internal.change;
+  END IF;
+  v_steps := v_steps || v_drop;
+  IF plan_removal.terminates AND EXISTS (
+    SELECT FROM pg_stat_get_activity(NULL) AS a
+    WHERE a.usesysid = v_role AND a.pid <> pg_backend_pid()
+  ) THEN
+    -- Nothing brings a session back, so it is not ended for a call that then fails.
+    PERFORM rolecall_internal.check_rights(v_drop, 'permission denied to drop role');
+    PERFORM rolecall_internal.check_rights(v_steps[1], 'permission denied to reassign or drop objects');
+  END IF;
+  RETURN QUERY SELECT * FROM unnest(v_regrants || v_steps);
+END
+$plan_removal$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_removal(text, text, boolean, boolean)
+  IS 'The steps that remove one role; an error where it cannot be dropped after them';
 
 CREATE FUNCTION rolecall_internal.plan_renamed_exceptions(wanted rolecall_internal.wanted_privilege[])
 RETURNS SETOF rolecall_internal.change
@@ -27271,9 +27225,11 @@ BEGIN
          WITH ORDINALITY AS s(role, name, value, here, alone, state, recorder, position)
     CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(s.role))::oid OFFSET 0) AS r(role_oid)
     CROSS JOIN LATERAL (
-      SELECT r.role_oid, r.role_oid IS NULL AND s.recorder IS NOT NULL AND NOT coalesce(
-        plan_settings.document -> 'roles' @> jsonb_build_array(jsonb_build_object('name', s.role)), false
-      ) AS is_gone
+      SELECT r.role_oid, r.role_oid IS NULL AND s.recorder IS NOT NULL
+        AND NOT coalesce(
+          plan_settings.document -> 'roles'
+            @> jsonb_build_array(jsonb_build_object('name', s.role)), false
+        ) AS is_gone
     ) AS o
     CROSS JOIN LATERAL (
       SELECT 1, NULL::name,
@@ -27341,8 +27297,10 @@ BEGIN
       JOIN pg_class AS c ON c.oid = r.table_oid
       JOIN unnest(plan_shards.places) AS p ON p.position = r.number AND p.schema_oid = c.relnamespace
       WHERE c.relowner <> p.role_oid
-    ),
-    revoked AS (
+    )
+    SELECT r.operation, r.target::text, r.statement, NULL::text, array_remove(ARRAY[r.role], 'public'),
+           CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
+    FROM (
       SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
              concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
                     format('REVOKE %s ON %s%s FROM %I CASCADE',
@@ -27365,11 +27323,8 @@ BEGIN
         ) AS h(held_by, delegated)
       ) AS r
       GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
-    )
-    SELECT r.operation, r.target::text, r.statement, NULL::text, ARRAY[r.role],
-           CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
-    FROM revoked AS r
-    ORDER BY r.position, r.part, r.statement;
+    ) AS r
+    ORDER BY r.position, r.role COLLATE "C", r.part, r.statement COLLATE "C";
 END
 $plan_shards$;
 
@@ -27415,8 +27370,10 @@ BEGIN
         UNION ALL SELECT 'GRANT OPTION FOR SELECT' WHERE s.passes_on AND r.readable
       ) AS d(privileges)
       WHERE d.privileges IS NOT NULL
-    ),
-    revoked AS (
+    )
+    SELECT r.operation, r.target::text, r.statement, NULL::text, array_remove(ARRAY[r.role], 'public'),
+           CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
+    FROM (
       SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
              concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
                     format('REVOKE %s ON %s%s FROM %I CASCADE',
@@ -27439,11 +27396,8 @@ BEGIN
         ) AS h(held_by, delegated)
       ) AS r
       GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
-    )
-    SELECT r.operation, r.target::text, r.statement, NULL::text, ARRAY[r.role],
-           CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
-    FROM revoked AS r
-    ORDER BY r.position, r.part, r.statement;
+    ) AS r
+    ORDER BY r.position, r.role COLLATE "C", r.part, r.statement COLLATE "C";
 END
 $plan_table_excess$;
 
@@ -28471,11 +28425,9 @@ BEGIN
     FROM (
       SELECT 'database' AS kind, o.oid AS oid, 0::oid AS schema, o.datdba AS owner, o.datacl AS acl
       FROM pg_database AS o
-      WHERE true
       UNION ALL
       SELECT 'schema' AS kind, o.oid AS oid, 0::oid AS schema, o.nspowner AS owner, o.nspacl AS acl
-      FROM pg_namespace AS o
-      WHERE o.nspname !~ '^pg_(toast_)?temp_'
+      FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'
       UNION ALL
       SELECT 'table' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl
       FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
@@ -28487,31 +28439,26 @@ BEGIN
       UNION ALL
       SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl
       FROM pg_proc AS o
-      WHERE true
       UNION ALL
       SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl
-      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid
+      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
+      LEFT JOIN pg_class AS c ON c.oid = o.typrelid
       WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
       UNION ALL
       SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl
-      FROM pg_language AS o
-      WHERE o.lanpltrusted
+      FROM pg_language AS o WHERE o.lanpltrusted
       UNION ALL
       SELECT 'foreign_data_wrapper' AS kind, o.oid AS oid, 0::oid AS schema, o.fdwowner AS owner, o.fdwacl AS acl
       FROM pg_foreign_data_wrapper AS o
-      WHERE true
       UNION ALL
       SELECT 'foreign_server' AS kind, o.oid AS oid, 0::oid AS schema, o.srvowner AS owner, o.srvacl AS acl
       FROM pg_foreign_server AS o
-      WHERE true
       UNION ALL
       SELECT 'tablespace' AS kind, o.oid AS oid, 0::oid AS schema, o.spcowner AS owner, o.spcacl AS acl
       FROM pg_tablespace AS o
-      WHERE true
       UNION ALL
       SELECT 'large_object' AS kind, o.oid AS oid, 0::oid AS schema, o.lomowner AS owner, o.lomacl AS acl
       FROM pg_largeobject_metadata AS o
-      WHERE true
     ) AS o
     JOIN (VALUES
       ('database', 'd'::"char", 'DATABASE', NULL, NULL, NULL::"char", false),
@@ -28605,22 +28552,17 @@ COMMENT ON FUNCTION rolecall_internal.privilege_problems(jsonb)
   IS 'Privileges that a kind of object does not have, here or anywhere, and those that are granted and revoked';
 REVOKE ALL ON FUNCTION rolecall_internal.privilege_problems(jsonb) FROM PUBLIC;
 
-CREATE FUNCTION rolecall_internal.privilege_takers(role text, acl aclitem[], privilege text)
-RETURNS TABLE (names text, revokes text)
+CREATE FUNCTION rolecall_internal.privilege_takers(role_oid oid, holders oid[]) RETURNS TABLE (names text, revokes text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $privilege_takers$
-DECLARE
-  v_holders oid[] := ARRAY(
-    SELECT x.grantee FROM aclexplode(privilege_takers.acl) AS x WHERE x.privilege_type = privilege_takers.privilege
-  );
 BEGIN
-  IF 0 = ANY (v_holders) THEN
+  IF 0 = ANY (privilege_takers.holders) THEN
     RETURN;
   END IF;
   RETURN QUERY
     WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
-      SELECT to_regrole(quote_ident(privilege_takers.role))::oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
+      SELECT privilege_takers.role_oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
       UNION
       SELECT m.member, NOT m.admin_option AND EXISTS (
         SELECT FROM (
@@ -28644,7 +28586,7 @@ BEGIN
       ) AND r.rolname <> current_user
         AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
              OR NOT e.edge ? 'set_option')
-        AND NOT EXISTS (SELECT FROM unnest(v_holders) AS h(oid) WHERE pg_has_role(r.oid, h.oid, 'USAGE'))
+        AND NOT EXISTS (SELECT FROM unnest(privilege_takers.holders) AS h(oid) WHERE pg_has_role(r.oid, h.oid, 'USAGE'))
     )
     SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
            string_agg(
@@ -28662,10 +28604,10 @@ BEGIN
 END
 $privilege_takers$;
 
-COMMENT ON FUNCTION rolecall_internal.privilege_takers(text, aclitem[], text)
+COMMENT ON FUNCTION rolecall_internal.privilege_takers(oid, oid[])
   IS 'Those who could take through a role a privilege that the server keeps from PUBLIC, such as EXECUTE on '
-     'pg_read_file(), and do not have it; nulls where there is nobody';
-REVOKE ALL ON FUNCTION rolecall_internal.privilege_takers(text, aclitem[], text) FROM PUBLIC;
+     'pg_read_file(), and are none of its holders; nulls where there is nobody';
+REVOKE ALL ON FUNCTION rolecall_internal.privilege_takers(oid, oid[]) FROM PUBLIC;
 
 -- Of functions, EXECUTE is harmless but on one that runs as its owner, reaches out of the database, or was made to be
 -- closed to others.
@@ -28697,31 +28639,33 @@ BEGIN
              g.object, g.owner, g.acl, g.harmless
       FROM held AS h
       JOIN (
-        SELECT 'pg_namespace'::regclass AS classid, n.oid, 'SCHEMA' AS kind,
-               quote_ident(n.nspname) AS object, n.nspowner AS owner,
-               coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl, 'USAGE' AS harmless
-        FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
+        SELECT 'pg_database'::regclass AS classid, o.oid AS oid, 'DATABASE' AS kind,
+               quote_ident(o.datname) AS object, o.datdba AS owner, o.datacl AS acl, 'CONNECT' AS harmless
+        FROM pg_database AS o
         UNION ALL
-        SELECT 'pg_database'::regclass, d.oid, 'DATABASE', quote_ident(d.datname), d.datdba,
-               coalesce(d.datacl, acldefault('d', d.datdba)), 'CONNECT'
-        FROM pg_database AS d
+        SELECT 'pg_namespace'::regclass AS classid, o.oid AS oid, 'SCHEMA' AS kind,
+               quote_ident(o.nspname) AS object, o.nspowner AS owner, o.nspacl AS acl, 'USAGE' AS harmless
+        FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'
         UNION ALL
-        SELECT 'pg_largeobject'::regclass, l.oid, 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl, 'SELECT'
-        FROM pg_largeobject_metadata AS l
+        SELECT 'pg_language'::regclass AS classid, o.oid AS oid, 'LANGUAGE' AS kind,
+               quote_ident(o.lanname) AS object, o.lanowner AS owner, o.lanacl AS acl, NULL AS harmless
+        FROM pg_language AS o WHERE o.lanpltrusted
         UNION ALL
-        SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner,
-               w.fdwacl, NULL
-        FROM pg_foreign_data_wrapper AS w
+        SELECT 'pg_foreign_data_wrapper'::regclass AS classid, o.oid AS oid, 'FOREIGN DATA WRAPPER' AS kind,
+               quote_ident(o.fdwname) AS object, o.fdwowner AS owner, o.fdwacl AS acl, NULL AS harmless
+        FROM pg_foreign_data_wrapper AS o
         UNION ALL
-        SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner,
-               s.srvacl, NULL
-        FROM pg_foreign_server AS s
+        SELECT 'pg_foreign_server'::regclass AS classid, o.oid AS oid, 'FOREIGN SERVER' AS kind,
+               quote_ident(o.srvname) AS object, o.srvowner AS owner, o.srvacl AS acl, NULL AS harmless
+        FROM pg_foreign_server AS o
         UNION ALL
-        SELECT 'pg_tablespace'::regclass, t.oid, 'TABLESPACE', quote_ident(t.spcname), t.spcowner, t.spcacl, NULL
-        FROM pg_tablespace AS t
+        SELECT 'pg_tablespace'::regclass AS classid, o.oid AS oid, 'TABLESPACE' AS kind,
+               quote_ident(o.spcname) AS object, o.spcowner AS owner, o.spcacl AS acl, NULL AS harmless
+        FROM pg_tablespace AS o
         UNION ALL
-        SELECT 'pg_language'::regclass, l.oid, 'LANGUAGE', quote_ident(l.lanname), l.lanowner, l.lanacl, NULL
-        FROM pg_language AS l
+        SELECT 'pg_largeobject'::regclass AS classid, o.oid AS oid, 'LARGE OBJECT' AS kind,
+               o.oid::text AS object, o.lomowner AS owner, o.lomacl AS acl, 'SELECT' AS harmless
+        FROM pg_largeobject_metadata AS o
       ) AS g ON g.classid = h.classid AND g.oid = h.objid
       UNION ALL
       SELECT h.number, h.role, h.role_oid, 'TYPE', n.nspname, y.oid::regtype::text, y.typowner, y.typacl, NULL
@@ -30708,8 +30652,7 @@ BEGIN
       FROM pg_class AS c
       JOIN unnest(tables_of.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number) ON (
         g.schema = c.relnamespace AND g.kind = c.relkind AND g.owner = c.relowner
-        AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}')
-        AND (g.acl IS NULL) = (c.relacl IS NULL)
+        AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}') AND (g.acl IS NULL) = (c.relacl IS NULL)
       )
       WHERE g.number = ANY (tables_of.numbers)
         AND (
@@ -30952,11 +30895,9 @@ DECLARE
       FROM (
         SELECT 'database' AS kind, o.oid AS oid, 0::oid AS schema, o.datdba AS owner, o.datacl AS acl
         FROM pg_database AS o
-        WHERE true
         UNION ALL
         SELECT 'schema' AS kind, o.oid AS oid, 0::oid AS schema, o.nspowner AS owner, o.nspacl AS acl
-        FROM pg_namespace AS o
-        WHERE o.nspname !~ '^pg_(toast_)?temp_'
+        FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'
         UNION ALL
         SELECT 'table' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl
         FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
@@ -30968,31 +30909,26 @@ DECLARE
         UNION ALL
         SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl
         FROM pg_proc AS o
-        WHERE true
         UNION ALL
         SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl
-        FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid
+        FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
+        LEFT JOIN pg_class AS c ON c.oid = o.typrelid
         WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
         UNION ALL
         SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl
-        FROM pg_language AS o
-        WHERE o.lanpltrusted
+        FROM pg_language AS o WHERE o.lanpltrusted
         UNION ALL
         SELECT 'foreign_data_wrapper' AS kind, o.oid AS oid, 0::oid AS schema, o.fdwowner AS owner, o.fdwacl AS acl
         FROM pg_foreign_data_wrapper AS o
-        WHERE true
         UNION ALL
         SELECT 'foreign_server' AS kind, o.oid AS oid, 0::oid AS schema, o.srvowner AS owner, o.srvacl AS acl
         FROM pg_foreign_server AS o
-        WHERE true
         UNION ALL
         SELECT 'tablespace' AS kind, o.oid AS oid, 0::oid AS schema, o.spcowner AS owner, o.spcacl AS acl
         FROM pg_tablespace AS o
-        WHERE true
         UNION ALL
         SELECT 'large_object' AS kind, o.oid AS oid, 0::oid AS schema, o.lomowner AS owner, o.lomacl AS acl
         FROM pg_largeobject_metadata AS o
-        WHERE true
       ) AS o
       WHERE (o.kind, o.schema) IN (
         SELECT w.kind, w.oid FROM unnest(wanted_future.wanted) AS w

@@ -2,14 +2,14 @@
  * What an update in place is made of, by the plain script and by an upgrade script of the extension: what was granted is
  * granted again on what is made anew, and operators get what is new.
  */
-import { operatorGrants, ownSchemas } from '../engine/plan/operators.ts';
-import { schemas } from '../model/objects.ts';
+import { operatorGrants } from '../engine/plan/operators.ts';
+import { schemaNames, schemas } from '../model/objects.ts';
 import type { CreateFunction, CreateTable } from '../sql/nodes.ts';
 import { objectComments, print, qualified } from '../sql/print.ts';
 import { identifier, literal } from '../sql/quote.ts';
 
 /** Our schemas, as SQL takes a list of them. */
-export const ours = ownSchemas.text;
+export const ours = schemaNames.text;
 
 /** Notes what is granted on functions and views, on those of some names or on all. */
 export function grantsOf(names?: readonly string[]): string {

@@ -2,7 +2,7 @@
  * The kinds of objects that have privileges: where the server keeps them, and how GRANT and a policy name them. The checks
  * of a policy, the planners of privileges and what is read from the catalogs are rendered from this table.
  */
-import { raw, type Sql, sql, text } from '../sql/template.ts';
+import { join, raw, type Sql, sql, text } from '../sql/template.ts';
 import { wrapped } from '../sql/quote.ts';
 
 /** The first version of the server that has it. */
@@ -20,11 +20,13 @@ export interface Kind {
   readonly privileges: Readonly<Record<string, Since>>;
   /** Letter of acldefault(). */
   readonly letter: string;
+  /** As pg_shdepend has its catalog, where that has the name of another one. */
+  readonly class?: string;
   /** It belongs to the cluster, so no database has the say over all privileges on it. */
   readonly shared?: true;
   /** Whether it is named as in SQL, with its schema; else by its plain name. */
   readonly qualified?: true;
-  /** FROM and WHERE of its catalog, and the columns, by the alias o. */
+  /** FROM and WHERE of its catalog, and the columns, by the alias o: see `query()`. */
   readonly from: string;
   readonly where?: string;
   readonly oid: string;
@@ -170,6 +172,7 @@ export const kinds = {
     keyword: 'LARGE OBJECT',
     privileges: { SELECT: always, UPDATE: always },
     letter: 'L',
+    class: 'pg_largeobject',
     from: 'pg_largeobject_metadata AS o',
     oid: 'o.oid',
     owner: 'o.lomowner',
@@ -219,38 +222,51 @@ export const privilegesOfKinds: Sql = jsonLiteral({
   parameter: parameter.privileges,
 });
 
-const ofEachKind = (select: (name: Sql, kind: Kind) => Sql): Sql =>
-  kindList
-    .map(([name, kind]) => select(text(name), kind))
-    .reduce(
-      (all, one) => sql`
-        ${all}
-        UNION ALL
-        ${one}
-      `,
-    );
+/** The catalog of a kind. */
+export const catalogOf = ({ from }: Kind): string => from.split(' ')[0] as string;
+
+/** The objects of a kind, o: what of them, which of them, and what they are joined with. */
+export const query = ({ from, where }: Kind, selected: Sql, conditions: readonly Sql[] = [], joined?: Sql): Sql => {
+  const all = [...conditions, ...(where === undefined ? [] : [raw(where)])];
+  const which = all.length === 0 ? [] : [sql`WHERE ${join(all, '\n  AND ')}`];
+  const short = joined === undefined && all.length < 2 && from.length < 30;
+  return sql`
+    SELECT ${selected}
+    ${join([raw(`FROM ${from.replace(' LEFT JOIN', '\nLEFT JOIN')}`), ...(joined === undefined ? [] : [joined]), ...which], short ? ' ' : '\n')}
+  `;
+};
+
+export const union = (queries: readonly Sql[]): Sql => join(queries, '\nUNION ALL\n');
+
+/** What every object has: oid, schema, owner and acl. */
+export const columnsOf = ({ oid, schema = '0::oid', owner, acl }: Kind): Sql =>
+  raw(`${oid} AS oid, ${schema} AS schema, ${owner} AS owner, ${acl} AS acl`);
 
 /** Every object that has an entry of its own in a catalog, o: kind, oid, schema, owner and acl. */
-export const everyObject: Sql = ofEachKind(
-  (name, { from, where, oid, schema, owner, acl }) => sql`
-    SELECT ${name} AS kind, ${raw(oid)} AS oid, ${raw(schema ?? '0::oid')} AS schema, ${raw(owner)} AS owner, ${raw(acl)} AS acl
-    FROM ${raw(from)}
-    WHERE ${raw(where ?? 'true')}
-  `,
+export const everyObject: Sql = union(
+  kindList.map(([name, kind]) => query(kind, sql`${text(name)} AS kind, ${columnsOf(kind)}`)),
 );
 
+/** Whether two ACLs are the same; in conditions that a hash join can be made of. */
+export const isSameAcl = (one: Sql, other: Sql): Sql =>
+  sql`coalesce(${one}, '{}') = coalesce(${other}, '{}') AND (${one} IS NULL) = (${other} IS NULL)`;
+
 /** The objects of the groups g: number of the group, oid and name, which takes the server long to write. */
-export const objectsOfGroups: Sql = ofEachKind(
-  (kind, { from, where, oid, schema, owner, acl, name }) => sql`
-    SELECT g.number, ${raw(oid)} AS oid,
-           ${raw(name)} AS name
-    FROM ${raw(from)}
-    CROSS JOIN g
-    WHERE g.kind = ${kind} AND g.schema = ${raw(schema ?? '0::oid')} AND g.owner = ${raw(owner)}
-      AND coalesce(g.acl, '{}') = coalesce(${raw(acl)}, '{}') AND (g.acl IS NULL) = (${raw(acl)} IS NULL)
-      AND coalesce(g.special = ${raw(oid)}, ${raw(oid)} <> ALL (g.others))
-      AND ${raw(where ?? 'true')}
-  `,
+export const objectsOfGroups: Sql = union(
+  kindList.map(([name, kind]) => {
+    const oid = raw(kind.oid);
+    return query(
+      kind,
+      sql`g.number, ${oid} AS oid,
+       ${raw(kind.name)} AS name`,
+      [
+        sql`g.kind = ${text(name)} AND g.schema = ${raw(kind.schema ?? '0::oid')} AND g.owner = ${raw(kind.owner)}`,
+        isSameAcl(sql`g.acl`, raw(kind.acl)),
+        sql`coalesce(g.special = ${oid}, ${oid} <> ALL (g.others))`,
+      ],
+      sql`CROSS JOIN g`,
+    );
+  }),
 );
 
 /** Of each kind what statements need: letter of acldefault(), keyword, word after ALL, word of default privileges, its letter. */

@@ -2,11 +2,14 @@
  * The schema, types, tables and views of the extension.
  */
 import type { CreateTrigger, Node } from '../sql/nodes.ts';
-import { sql } from '../sql/template.ts';
+import { join, sql, text } from '../sql/template.ts';
 import { newest } from './record.ts';
 
 /** What users call; what only those functions use; what everybody may read while new tables are watched. */
 export const schemas = { public: 'rolecall', internal: 'rolecall_internal', watch: 'rolecall_watch' } as const;
+
+/** Their names, as SQL takes a list of them. */
+export const schemaNames = join(Object.values(schemas).map(text));
 
 /** What the view reads of the record of a policy. */
 const columnsOfPolicies = sql`r.key, r.resource, r.sqlstate, r.roles`;

@@ -2,7 +2,7 @@
  * A policy as plain SQL: what it says is added, and what it says to revoke is revoked; roles keep what it does not mention.
  * Which objects a schema has, who owns them and what is granted already the statements look up when they are run.
  */
-import { columnPrivileges, kinds, type Kind, targets } from '../../generator/model/kinds.ts';
+import { columnPrivileges, columnsOf, kinds, type Kind, query, targets } from '../../generator/model/kinds.ts';
 import type {
   Entry,
   Membership,
@@ -15,6 +15,7 @@ import type {
   Setting,
 } from '../../generator/model/policy.ts';
 import { literal } from '../../generator/sql/quote.ts';
+import { raw } from '../../generator/sql/template.ts';
 import { UsageError } from './command.ts';
 import {
   baseRoles,
@@ -200,9 +201,8 @@ function differing({ verb, role, privileges, option }: Change, known: Kind['priv
     WHERE a.grantee = ${grantee(role)} AND a.privilege_type = p.privilege${option ? ' AND a.is_grantable' : ''})`;
 }
 
-const everyOf = ({ oid: id, schema = '0::oid', owner, acl, name: called, from, where = 'true' }: Kind): string =>
-  `(SELECT ${id} AS oid, ${schema} AS schema, ${owner} AS owner, ${acl} AS acl, ${called} AS name
-    FROM ${from} WHERE ${where}) AS o`;
+const everyOf = (kind: Kind): string =>
+  `(${query(kind, raw(`${columnsOf(kind).text}, ${kind.name} AS name`)).text}) AS o`;
 
 const lookUp = { TABLE: 'to_regclass', SEQUENCE: 'to_regclass', ROUTINE: 'to_regprocedure', TYPE: 'to_regtype' };
 const oidOf = ({ keyword }: Kind, text: string): string => `${lookUp[keyword as keyof typeof lookUp]}(${text})::oid`;

@@ -659,7 +659,7 @@ export function audit_objects(principals: Principals): SetOf<FindingRow> {
         FROM (
           ${grantableObjects}
         ) AS g
-        CROSS JOIN LATERAL aclexplode(g.acl) AS x
+        CROSS JOIN LATERAL aclexplode(coalesce(g.acl, CASE g.kind WHEN 'DATABASE' THEN acldefault('d', g.owner) END)) AS x
         JOIN unnest(${principals}) AS p ON p.role_oid = x.grantee
         JOIN (
           VALUES ('SCHEMA', 'CREATE', 'critical', 'warning', 'makes objects in this schema'),
@@ -673,8 +673,7 @@ export function audit_objects(principals: Principals): SetOf<FindingRow> {
         ) AS k(kind, privilege_type, severity, to_public, detail) ON k.kind = g.kind AND k.privilege_type = x.privilege_type
         WHERE x.grantee <> g.owner AND CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END IS NOT NULL
           -- What PUBLIC may do in other databases is said there.
-          AND (g.kind <> 'DATABASE' OR p.role_oid <> 0
-               OR g.oid = ${thisDatabase});
+          AND (g.kind <> 'DATABASE' OR p.role_oid <> 0 OR g.oid = ${thisDatabase});
       RETURN QUERY
         SELECT 'warning', p.path || ' -> default privileges', g.object,
                format('gets %s when %I makes one', g.privileges, pg_get_userbyid(g.defaclrole)),

@@ -1,9 +1,9 @@
 /**
  * Roles as a graph: who is a member of what, and what each reads and writes by itself.
  */
-import { schemas } from '../../model/objects.ts';
+import { schemaNames } from '../../model/objects.ts';
 import type { Bool, Jsonb, Returns, Table, Text, Texts } from '../../model/types.ts';
-import { join, sql, text } from '../../sql/template.ts';
+import { sql } from '../../sql/template.ts';
 
 /**
  * The graph as data: roles, memberships with their options, and what each role, or PUBLIC, reads and writes per schema
@@ -43,7 +43,7 @@ export function graph(roles: Texts): Returns<Jsonb> {
           JOIN pg_namespace AS n ON n.oid = a.relnamespace
           CROSS JOIN LATERAL aclexplode(coalesce(a.relacl, acldefault('r', a.relowner))) AS x
           WHERE n.nspname !~ '^pg_' AND n.nspname NOT IN (
-              'information_schema', ${join(Object.values(schemas).map(text))}
+              'information_schema', ${schemaNames}
             )
             AND (x.grantee = 0 OR x.grantee IN (SELECT m.oid FROM member AS m))
           GROUP BY x.grantee, n.nspname

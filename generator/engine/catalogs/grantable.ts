@@ -3,7 +3,8 @@
  * for audit_role().
  */
 import type { Jsonb, Returns } from '../../model/types.ts';
-import { raw, Sql, sql } from '../../sql/template.ts';
+import { catalogOf, kindList, query, union } from '../../model/kinds.ts';
+import { raw, Sql, sql, text } from '../../sql/template.ts';
 
 /**
  * Objects named in one statement, which is one subtransaction. Granting on 10,000 tables one by one takes half as long
@@ -12,37 +13,23 @@ import { raw, Sql, sql } from '../../sql/template.ts';
  */
 export const batch = 500;
 
-/**
- * Every object of the kinds that are granted on by their name alone, with the one privilege on it that writes nothing
- * and leads nowhere, where it has one.
- */
-export const grantableObjects = sql`
-  SELECT 'pg_namespace'::regclass AS classid, n.oid, 'SCHEMA' AS kind,
-         quote_ident(n.nspname) AS object, n.nspowner AS owner,
-         coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl, 'USAGE' AS harmless
-  FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
-  UNION ALL
-  SELECT 'pg_database'::regclass, d.oid, 'DATABASE', quote_ident(d.datname), d.datdba,
-         coalesce(d.datacl, acldefault('d', d.datdba)), 'CONNECT'
-  FROM pg_database AS d
-  UNION ALL
-  SELECT 'pg_largeobject'::regclass, l.oid, 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl, 'SELECT'
-  FROM pg_largeobject_metadata AS l
-  UNION ALL
-  SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner,
-         w.fdwacl, NULL
-  FROM pg_foreign_data_wrapper AS w
-  UNION ALL
-  SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner,
-         s.srvacl, NULL
-  FROM pg_foreign_server AS s
-  UNION ALL
-  SELECT 'pg_tablespace'::regclass, t.oid, 'TABLESPACE', quote_ident(t.spcname), t.spcowner, t.spcacl, NULL
-  FROM pg_tablespace AS t
-  UNION ALL
-  SELECT 'pg_language'::regclass, l.oid, 'LANGUAGE', quote_ident(l.lanname), l.lanowner, l.lanacl, NULL
-  FROM pg_language AS l
-`;
+/** The one privilege on an object of a kind that writes nothing and leads nowhere, where it has one. */
+const harmless: Readonly<Record<string, string>> = { database: 'CONNECT', schema: 'USAGE', large_object: 'SELECT' };
+
+/** Every object of the kinds that are granted on by their name alone. */
+export const grantableObjects = union(
+  kindList
+    .filter(([, { schema }]) => schema === undefined)
+    .map(([name, kind]) =>
+      query(
+        kind,
+        sql`
+          ${text(kind.class ?? catalogOf(kind))}::regclass AS classid, ${raw(kind.oid)} AS oid, ${text(kind.keyword)} AS kind,
+                 ${raw(kind.name)} AS object, ${raw(kind.owner)} AS owner, ${raw(kind.acl)} AS acl, ${name in harmless ? text(String(harmless[name])) : sql`NULL`} AS harmless
+        `,
+      ),
+    ),
+);
 
 /**
  * The statements that take privileges away, each from many objects at once
@@ -74,6 +61,16 @@ export const revocations = (excess: Sql) => sql`
     ) AS h(held_by, delegated)
   ) AS r
   GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
+`;
+
+/** The changes that revoke excess. What somebody else has granted is skipped. */
+export const revoking = (excess: Sql) => sql`
+  SELECT r.operation, r.target::text, r.statement, NULL::text, array_remove(ARRAY[r.role], 'public'),
+         CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
+  FROM (
+    ${revocations(excess)}
+  ) AS r
+  ORDER BY r.position, r.role COLLATE "C", r.part, r.statement COLLATE "C"
 `;
 
 /**

@@ -9,6 +9,14 @@ export const listSettings = join(
   ['search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries'].map(text),
 );
 
+/** Whether a document has a resource of that name. */
+export const isIn = (document: Sql, section: 'roles' | 'schemas', name: Sql) => sql`
+  coalesce(
+    ${document} -> ${text(section)}
+      @> jsonb_build_array(jsonb_build_object('name', ${name})), false
+  )
+`;
+
 /**
  * Two documents as one: the resources of both, section by section
  * @volatility immutable

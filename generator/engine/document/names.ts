@@ -5,6 +5,7 @@ import { namesIn } from '../../model/sections.ts';
 import type { Jsonb, Nothing, Returns, Text } from '../../model/types.ts';
 import { noPassword, isOfWrongLength, raiseEmpty, raiseNull, raiseWrongLength } from '../../sql/raise.ts';
 import { raw, type Sql, sql } from '../../sql/template.ts';
+import { isIn } from './lists.ts';
 
 /** A name as in SQL: one or more identifiers with dots between. */
 const identifier = `("([^"]|"")+"|[^\\W\\d][\\w$]*)`;
@@ -110,8 +111,7 @@ export function note_default_role(document: Jsonb): Nothing {
       v_name jsonb := jsonb_path_query_first(${document}, '$.base_roles[*] ? (@.key == "default").name');
     BEGIN
       IF to_regrole(quote_ident(v_name #>> '{}')) IS NULL AND v_name <> 'null'
-        AND NOT coalesce(${document} -> 'roles', '[]')
-          @> jsonb_build_array(jsonb_build_object('name', v_name))
+        AND NOT ${isIn(document, 'roles', sql`v_name`)}
       THEN
         RAISE NOTICE USING
           MESSAGE = format('default role "%s" does not exist', v_name #>> '{}'),

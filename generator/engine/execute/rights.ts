@@ -1,8 +1,9 @@
 /**
  * What a change requires of the caller, as far as the catalogs tell.
  */
+import type { OperationName } from '../../model/operations.ts';
 import { type Condition, sqlstates } from '../../model/sqlstates.ts';
-import type { Bool, Change, Changes, Oid, Returns, Text } from '../../model/types.ts';
+import type { Bool, Change, Changes, Nothing, Oid, Returns, Text } from '../../model/types.ts';
 import { join, type Sql, sql, text } from '../../sql/template.ts';
 import { isAdministered, leadsToSuperuser } from '../catalogs/edges.ts';
 import { serverVersion } from '../catalogs/server.ts';
@@ -94,6 +95,29 @@ export function lacking(change: Change): Returns<Text> {
         WHEN ${serverVersion} >= 16 AND NOT v_is_admin
         THEN 'ADMIN OPTION on role ' || quote_ident(v_name)
       END;
+    END
+  `;
+}
+
+/** Whether the catalogs say that the caller may make such a change of a role; of a grant it is the granted role. */
+export const mayMake = (operation: OperationName, role: Sql) => sql`
+  rolecall_internal.lacking(ROW(
+    ${text(operation)}, ${role}, '', NULL, ARRAY[${role}, ${role}], NULL, NULL
+  )::rolecall_internal.change) IS NULL
+`;
+
+/**
+ * Refuses a change that requires more than the caller has
+ * @volatility stable
+ */
+export function check_rights(change: Change, message: Text): Nothing {
+  return sql`
+    BEGIN
+      IF rolecall_internal.lacking(${change}) IS NOT NULL THEN
+        PERFORM rolecall_internal.surface(
+          ${change}, ${text(sqlstates.insufficient_privilege)}, ${message}, NULL, NULL
+        );
+      END IF;
     END
   `;
 }

@@ -6,19 +6,15 @@ import type {
   ChangeRow,
   Differences,
   Jsonb,
-  Oid,
   Oids,
   Returns,
   SetOf,
-  Table,
-  Text,
   WantedPrivileges,
 } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
-import { isAskedFor, takers } from '../catalogs/edges.ts';
 import { parameterPrivileges, revocations } from '../catalogs/grantable.ts';
 import { numbered, ofColumns } from './groups.ts';
-import { couldBeTaken, grantee } from './privileges.ts';
+import { couldBeTaken, grantee, holdersIn, refusal } from './privileges.ts';
 import { isRevocable } from './regrants.ts';
 
 /**
@@ -158,9 +154,10 @@ export function plan_column_changes(document: Jsonb, differences: Jsonb): SetOf<
           JOIN pg_namespace AS n ON n.oid = c.relnamespace
           JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = d.attnum
           LEFT JOIN LATERAL (
-            SELECT p.* FROM rolecall_internal.privilege_takers(
-              d.role, coalesce(c.relacl, acldefault('r', c.relowner)) || coalesce(a.attacl, '{}'), d.privilege
-            ) AS p
+            SELECT p.* FROM rolecall_internal.privilege_takers(to_regrole(quote_ident(d.role))::oid, ${holdersIn(
+              sql`coalesce(c.relacl, acldefault('r', c.relowner)) || coalesce(a.attacl, '{}')`,
+              sql`d.privilege`,
+            )}) AS p
             WHERE d.action = 'grant' AND n.nspname = 'pg_catalog'
           ) AS t ON true
           GROUP BY d.role, d.grantable, d.action, d.grantor, c.oid, c.relowner, n.nspname, c.relname, d.privilege,
@@ -188,10 +185,7 @@ export function plan_column_changes(document: Jsonb, differences: Jsonb): SetOf<
                    CASE WHEN s.grantable THEN ' WITH GRANT OPTION' END
                  )),
                  coalesce(s.role, 'public'),
-                 CASE WHEN m.missing THEN '42704' WHEN NOT s.allowed OR s.names IS NOT NULL THEN '42501' END,
-                 CASE WHEN m.missing THEN format('role "%s" does not exist', s.role)
-                      WHEN NOT s.allowed THEN format('owned by %I, whose grant it is', pg_get_userbyid(s.owner))
-                      ELSE ${couldBeTaken(sql`s.names`)} END
+                 ${refusal(sql`s`, sql`m.missing`)}
           FROM said AS s
           CROSS JOIN LATERAL (SELECT rolecall_internal.is_nobody(${document}, s.role)) AS m(missing)
           WHERE s.action = 'grant'
@@ -233,7 +227,10 @@ export function plan_parameters(wanted: WantedPrivileges): SetOf<ChangeRow> {
           FROM string_to_table(w.object, '.') WITH ORDINALITY AS s(part, place)
         ) AS i(name)
         LEFT JOIN LATERAL (
-          SELECT k.* FROM rolecall_internal.parameter_takers(w.role_oid, lower(w.object), w.privilege) AS k
+          SELECT k.* FROM rolecall_internal.privilege_takers(w.role_oid, ARRAY(
+            SELECT x.grantee FROM ${parameterPrivileges(sql`x`)}
+            WHERE x.parameter = lower(w.object) AND x.privilege_type = w.privilege
+          )) AS k
           WHERE NOT w.revoked
         ) AS t ON true
         WHERE w.kind = 'parameter' AND w.revoked = EXISTS (
@@ -243,32 +240,6 @@ export function plan_parameters(wanted: WantedPrivileges): SetOf<ChangeRow> {
         )
         GROUP BY w.object, w.revoked, w.grantable, w.role, i.name, c.rolsuper, t.names, t.revokes
         ORDER BY w.role, w.object;
-    END
-  `;
-}
-
-/**
- * Those who could take through a role a privilege on a parameter, and do not have it; nulls where there is nobody
- * @volatility stable
- * @probes
- */
-export function parameter_takers(
-  role_oid: Oid,
-  parameter: Text,
-  privilege: Text,
-): Table<{ names: Text; revokes: Text }> {
-  return sql`
-    BEGIN
-      RETURN QUERY
-        ${takers(
-          role_oid,
-          () => sql`EXISTS (
-            SELECT FROM ${parameterPrivileges(sql`p`)}
-            WHERE p.parameter = parameter_takers.parameter AND p.privilege_type = parameter_takers.privilege
-              AND CASE WHEN p.grantee <> 0 THEN pg_has_role(r.oid, p.grantee, 'USAGE') ELSE true END
-          )`,
-          isAskedFor,
-        )};
     END
   `;
 }

@@ -17,7 +17,8 @@ import type {
   WantedPrivileges,
 } from '../../model/types.ts';
 import { recordedMark } from '../../model/sections.ts';
-import { sql, text } from '../../sql/template.ts';
+import { type Sql, sql, text } from '../../sql/template.ts';
+import { isIn } from '../document/lists.ts';
 import { isWatching } from '../reading/watch.ts';
 import { grantee } from './privileges.ts';
 
@@ -236,10 +237,7 @@ export function future_refusal(
       ELSIF rolecall_internal.is_nobody(${document}, ${role}) THEN
         RETURN QUERY SELECT '42704', format('role "%s" does not exist', ${role});
       ELSIF to_regnamespace(quote_ident(${schema})) IS NULL AND ${schema} IS NOT NULL
-        AND NOT coalesce(
-          ${document} -> 'schemas'
-            @> jsonb_build_array(jsonb_build_object('name', ${schema})), false
-        )
+        AND NOT ${isIn(document, 'schemas', schema as Sql)}
       THEN
         RETURN QUERY SELECT '3F000', format('schema "%s" does not exist', ${schema});
       ELSIF ${owner_oid} IS NOT NULL AND NOT pg_has_role(${owner_oid}, 'USAGE') THEN

@@ -15,8 +15,8 @@ import type {
   Texts,
   WantedPrivileges,
 } from '../../model/types.ts';
-import { schemas } from '../../model/objects.ts';
-import { join, type Sql, sql, text } from '../../sql/template.ts';
+import { schemaNames } from '../../model/objects.ts';
+import { type Sql, sql, text } from '../../sql/template.ts';
 import { thisDatabase } from '../catalogs/server.ts';
 
 /** The groups, g, with their numbers. */
@@ -27,7 +27,7 @@ export const numbered = (groups: Sql) =>
 export const ownSchemas = sql`
   ARRAY(
     SELECT n.oid FROM pg_namespace AS n
-    WHERE n.nspname IN (${join(Object.values(schemas).map(text))})
+    WHERE n.nspname IN (${schemaNames})
   )
 `;
 

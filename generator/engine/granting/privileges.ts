@@ -5,11 +5,11 @@ import { kindRows } from '../../model/kinds.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
 import type {
   AclGroups,
-  AclItems,
   Bool,
   ChangeRow,
   Differences,
   Jsonb,
+  Oid,
   Oids,
   Returns,
   SetOf,
@@ -18,8 +18,9 @@ import type {
   WantedPrivileges,
 } from '../../model/types.ts';
 import { type Sql, sql, text } from '../../sql/template.ts';
-import { batch, revocations } from '../catalogs/grantable.ts';
+import { batch, revoking } from '../catalogs/grantable.ts';
 import { isAskedFor, takers } from '../catalogs/edges.ts';
+import { isIn } from '../document/lists.ts';
 import { numbered } from './groups.ts';
 import { isRevocable } from './regrants.ts';
 
@@ -104,14 +105,8 @@ export function plan_privilege_excess(groups: AclGroups, differences: Difference
             ON g.number = f.number
           JOIN ${kindRows} USING (kind)
           LEFT JOIN pg_namespace AS n ON n.oid = g.schema
-        ),
-        revoked AS (
-          ${revocations(sql`excess`)}
         )
-        SELECT r.operation, r.target, r.statement, NULL::text, array_remove(ARRAY[r.role], 'public'),
-               CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
-        FROM revoked AS r
-        ORDER BY r.role COLLATE "C", r.part, r.statement COLLATE "C";
+        ${revoking(sql`excess`)};
     END
   `;
 }
@@ -188,7 +183,9 @@ export function plan_grants(
             )
           ) AS a(allowed)
           LEFT JOIN LATERAL (
-            SELECT p.* FROM rolecall_internal.privilege_takers(d.role, g.entries, d.privilege) AS p
+            SELECT p.* FROM rolecall_internal.privilege_takers(
+              to_regrole(quote_ident(d.role))::oid, ${holdersIn(sql`g.entries`, sql`d.privilege`)}
+            ) AS p
             WHERE g.kept
           ) AS t ON true
           WHERE d.action = 'grant'
@@ -233,10 +230,7 @@ export function plan_grants(
                                                  ${grantee(sql`f.role`)},
                                                  CASE WHEN f.grantable THEN ' WITH GRANT OPTION' END)),
                NULL::text, array_remove(ARRAY[f.role], 'public'),
-               CASE WHEN r.missing THEN '42704' WHEN NOT f.allowed OR f.names IS NOT NULL THEN '42501' END,
-               CASE WHEN r.missing THEN format('role "%s" does not exist', f.role)
-                    WHEN NOT f.allowed THEN format('owned by %I, whose grant it is', pg_get_userbyid(f.owner))
-                    ELSE ${couldBeTaken(sql`f.names`)} END
+               ${refusal(sql`f`, sql`r.missing`)}
         FROM found AS f
         CROSS JOIN LATERAL (SELECT rolecall_internal.is_nobody(${document}, f.role)) AS r(missing)
         ORDER BY f.role COLLATE "C", f.objects COLLATE "C", f.privileges;
@@ -255,26 +249,40 @@ const keptFunctions = sql`
 export const couldBeTaken = (names: Sql) =>
   sql`'it could be taken by ' || ${names} || ', by membership or ADMIN OPTION'`;
 
+/** Code and note of a grant that may be skipped: its role and owner, whether it is allowed, and the names of who could take it. */
+export const refusal = (grant: Sql, missing: Sql) => sql`
+  CASE WHEN ${missing} THEN '42704' WHEN NOT ${grant}.allowed OR ${grant}.names IS NOT NULL THEN '42501' END AS code,
+  CASE WHEN ${missing} THEN format('role "%s" does not exist', ${grant}.role)
+       WHEN NOT ${grant}.allowed THEN format('owned by %I, whose grant it is', pg_get_userbyid(${grant}.owner))
+       ELSE ${couldBeTaken(sql`${grant}.names`)} END AS note
+`;
+
+/** Who has a privilege by an ACL. */
+export const holdersIn = (acl: Sql, privilege: Sql) =>
+  sql`
+    ARRAY(
+      SELECT x.grantee
+      FROM aclexplode(${acl}) AS x
+      WHERE x.privilege_type = ${privilege}
+    )
+  `;
+
 /**
  * Those who could take through a role a privilege that the server keeps from PUBLIC, such as EXECUTE on pg_read_file(), and
- * do not have it; nulls where there is nobody
+ * are none of its holders; nulls where there is nobody
  * @volatility stable
  * @probes
  */
-export function privilege_takers(role: Text, acl: AclItems, privilege: Text): Table<{ names: Text; revokes: Text }> {
+export function privilege_takers(role_oid: Oid, holders: Oids): Table<{ names: Text; revokes: Text }> {
   return sql`
-    DECLARE
-      v_holders oid[] := ARRAY(
-        SELECT x.grantee FROM aclexplode(${acl}) AS x WHERE x.privilege_type = ${privilege}
-      );
     BEGIN
-      IF 0 = ANY (v_holders) THEN
+      IF 0 = ANY (${holders}) THEN
         RETURN;
       END IF;
       RETURN QUERY
         ${takers(
-          sql`to_regrole(quote_ident(${role}))::oid`,
-          () => sql`EXISTS (SELECT FROM unnest(v_holders) AS h(oid) WHERE pg_has_role(r.oid, h.oid, 'USAGE'))`,
+          role_oid,
+          () => sql`EXISTS (SELECT FROM unnest(${holders}) AS h(oid) WHERE pg_has_role(r.oid, h.oid, 'USAGE'))`,
           isAskedFor,
         )};
     END
@@ -289,9 +297,7 @@ export function is_nobody(document: Jsonb, role: Text): Returns<Bool> {
   return sql`
     BEGIN
       RETURN coalesce(${role}, 'public') <> 'public' AND to_regrole(quote_ident(${role})) IS NULL
-        AND NOT coalesce(
-          ${document} -> 'roles' @> jsonb_build_array(jsonb_build_object('name', ${role})), false
-        );
+        AND NOT ${isIn(document, 'roles', role as Sql)};
     END
   `;
 }
@@ -330,9 +336,7 @@ export function plan_absent_objects(document: Jsonb, wanted: WantedPrivileges): 
                       ELSE split_part(w.object, '.', 1) END
         ) AS s(name)
         CROSS JOIN LATERAL (
-          SELECT to_regnamespace(quote_ident(s.name)) IS NULL AND coalesce(
-            ${document} -> 'schemas' @> jsonb_build_array(jsonb_build_object('name', s.name)), false
-          )
+          SELECT to_regnamespace(quote_ident(s.name)) IS NULL AND ${isIn(document, 'schemas', sql`s.name`)}
         ) AS m(made)
         WHERE NOT w.revoked AND w.means <> 'future' AND w.kind <> 'parameter'
           AND (w.oid IS NULL OR w.column_name IS NOT NULL AND w.attnum IS NULL)

@@ -1,7 +1,7 @@
 /**
  * What a desired state says of privileges, with the oids of what it names.
  */
-import { kindList, kinds } from '../../model/kinds.ts';
+import { kindList, kinds, query } from '../../model/kinds.ts';
 import { errorClasses } from '../../model/sqlstates.ts';
 import type { Jsonb, Oid, Returns, Text, WantedPrivileges } from '../../model/types.ts';
 import { anyOf } from '../../sql/conditions.ts';
@@ -131,14 +131,12 @@ export function object_oid(kind: Text, means: Text, name: Text): Returns<Oid> {
       END IF;
       RETURN CASE ${kind}
         ${plain.map(
-          ([kind, { from, where, oid, name: shown }]) =>
-            sql`
-              WHEN ${text(kind)} THEN (
-                SELECT ${raw(oid)} FROM ${raw(from)}
-                WHERE ${raw(shown.replace(/^quote_ident\((.*)\)$/, '$1'))} = object_oid.name AND ${raw(where ?? 'true')}
-                LIMIT 1
-              )
-            `,
+          ([name, kind]) => sql`
+            WHEN ${text(name)} THEN (
+              ${query(kind, raw(kind.oid), [sql`${raw(kind.name.replace(/^quote_ident\((.*)\)$/, '$1'))} = object_oid.name`])}
+              LIMIT 1
+            )
+          `,
         )}
       END;
     END

@@ -1,12 +1,11 @@
 /**
  * What keeps a role from being dropped, in every database of the cluster, and what ends with it.
  */
-import { schemas } from '../../model/objects.ts';
+import { schemaNames, schemas } from '../../model/objects.ts';
 import type { Bool, Integer, Oid, Returns, Table, Text } from '../../model/types.ts';
 import { type Sql, sql, text } from '../../sql/template.ts';
 import { owned, plainOwner } from '../catalogs/grantable.ts';
 import { thisDatabase } from '../catalogs/server.ts';
-import { ownSchemas } from './operators.ts';
 
 /**
  * The memberships that end with a role, in words; null where there is none
@@ -82,7 +81,7 @@ export function depending(role_oid: Oid): Table<{
         CROSS JOIN LATERAL (
           SELECT i.type, i.identity, coalesce(
                    CASE i.type WHEN 'schema' THEN i.name ELSE i.schema END
-                     IN (${ownSchemas}),
+                     IN (${schemaNames}),
                    false
                  )
           FROM pg_identify_object(s.classid, s.objid, s.objsubid) AS i

@@ -7,6 +7,7 @@ import { recordedMark } from '../../model/sections.ts';
 import type { Bool, Changes, Integer, Jsonb, Oid, Returns, Table, Text } from '../../model/types.ts';
 import { raw, Sql, sql, text } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
+import { mayMake } from '../execute/rights.ts';
 
 /**
  * Memberships to revoke, then memberships to grant
@@ -439,9 +440,7 @@ export function may_revoke(role_oid: Oid, grantor: Oid): Returns<Bool> {
     DECLARE
       v_role text := pg_get_userbyid(${role_oid});
     BEGIN
-      RETURN rolecall_internal.lacking(
-               ROW('revoke_role', v_role, '', NULL, ${locks(sql`v_role`, sql`v_role`)}, NULL, NULL)::rolecall_internal.change
-             ) IS NULL
+      RETURN ${mayMake('revoke_role', sql`v_role`)}
         AND (${serverVersion} < 16 OR pg_has_role(${grantor}, 'USAGE'));
     END
   `;

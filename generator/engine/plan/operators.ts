@@ -5,13 +5,14 @@
  * The objects belong to the bootstrap superuser. Whoever installed the extension has the privileges WITH GRANT OPTION,
  * and so adds operators too.
  */
-import { schemas } from '../../model/objects.ts';
+import { schemaNames, schemas } from '../../model/objects.ts';
 import type { ChangeRow, Jsonb, Nothing, Oid, SetOf, Table, Text } from '../../model/types.ts';
 import { raiseNoRole, raiseReporting } from '../../sql/raise.ts';
 import { join, raw, type Sql, sql, text } from '../../sql/template.ts';
-import { literal, wrapped } from '../../sql/quote.ts';
+import { wrapped } from '../../sql/quote.ts';
 import { takers } from '../catalogs/edges.ts';
 import { serverVersion } from '../catalogs/server.ts';
+import { isIn } from '../document/lists.ts';
 import { isReporting } from './users.ts';
 
 /** One privilege that one of the objects lacks is reason enough for the statement about all objects of the kind. */
@@ -38,9 +39,6 @@ const kindRows = join(
   ',\n',
 );
 
-/** The names of our schemas, as SQL takes a list of them. */
-export const ownSchemas = raw(Object.values(schemas).map(literal).join(', '));
-
 /** What operators use, by kind, owner and ACL. */
 const objects = sql`
   SELECT DISTINCT o.kind, o.owner,
@@ -53,7 +51,7 @@ const objects = sql`
     UNION ALL
     SELECT 3, c.relowner, c.relacl FROM pg_class AS c WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'v')
   ) AS o(kind, owner, acl)
-  WHERE n.nspname IN (${ownSchemas})
+  WHERE n.nspname IN (${schemaNames})
 `;
 
 /**
@@ -96,9 +94,7 @@ export function plan_operators(document: Jsonb): SetOf<ChangeRow> {
                     WHEN NOT m.may THEN format('the objects of the extension are owned by %I', m.owner) END
         FROM missing AS m
         CROSS JOIN LATERAL (
-          SELECT m.role_oid IS NULL AND NOT coalesce(
-            ${document} -> 'roles' @> jsonb_build_array(jsonb_build_object('name', m.role)), false
-          )
+          SELECT m.role_oid IS NULL AND NOT ${isIn(document, 'roles', sql`m.role`)}
         ) AS a(absent)
         CROSS JOIN LATERAL rolecall_internal.operator_takers(m.role_oid) AS t
         ORDER BY m.position, m.kind;

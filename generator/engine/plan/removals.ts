@@ -4,7 +4,7 @@
  * DROP ROLE itself ends the memberships of the role and of its members. REVOKEs of their own would take rights on the
  * other roles too, and would lock those while the role is locked, so that two calls could wait for each other.
  */
-import type { Bool, Change, ChangeRow, Jsonb, Nothing, Oid, Returns, SetOf, Text } from '../../model/types.ts';
+import type { Bool, Change, ChangeRow, Jsonb, Returns, SetOf, Text } from '../../model/types.ts';
 import { raiseNoRole } from '../../sql/raise.ts';
 import { Sql, sql, text } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
@@ -120,7 +120,8 @@ export function plan_removal(
       v_steps := v_steps || v_drop;
       IF ${terminates} AND ${hasSessions(sql`v_role`)} THEN
         -- Nothing brings a session back, so it is not ended for a call that then fails.
-        PERFORM rolecall_internal.check_removal_rights(v_role, v_steps[1], v_drop);
+        PERFORM rolecall_internal.check_rights(v_drop, 'permission denied to drop role');
+        PERFORM rolecall_internal.check_rights(v_steps[1], 'permission denied to reassign or drop objects');
       END IF;
       RETURN QUERY SELECT * FROM unnest(v_regrants || v_steps);
     END
@@ -160,33 +161,6 @@ export function taking(removal: Change): Returns<Text> {
         'GRANT %I TO %I%s; ', v_name, current_user,
         CASE WHEN ${serverVersion} >= 16 THEN ' WITH INHERIT TRUE, SET FALSE' END
       );
-    END
-  `;
-}
-
-/**
- * Refuses a caller that may not make a step of a removal
- * @volatility stable
- */
-export function check_removal_rights(role_oid: Oid, first: Change, last: Change): Nothing {
-  return sql`
-    DECLARE
-      v_caller record;
-      v_is_superuser boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.oid = ${role_oid} LIMIT 1);
-    BEGIN
-      SELECT r.rolsuper, r.rolcreaterole INTO v_caller FROM pg_roles AS r WHERE r.rolname = current_user;
-      IF v_caller.rolsuper THEN
-        RETURN;
-      ELSIF v_is_superuser OR NOT v_caller.rolcreaterole
-        OR (${serverVersion} >= 16
-            AND NOT pg_has_role(${role_oid}, 'MEMBER WITH ADMIN OPTION'))
-      THEN
-        PERFORM rolecall_internal.surface(${last}, '42501', 'permission denied to drop role', NULL, NULL);
-      ELSIF rolecall_internal.lacking(${first}) IS NOT NULL THEN
-        PERFORM rolecall_internal.surface(
-          ${first}, '42501', 'permission denied to reassign or drop objects', NULL, NULL
-        );
-      END IF;
     END
   `;
 }

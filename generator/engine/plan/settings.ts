@@ -5,8 +5,9 @@ import { accepted } from '../../model/record.ts';
 import { recordedMark } from '../../model/sections.ts';
 import type { ChangeRow, Jsonb, SetOf } from '../../model/types.ts';
 import { raw, type Sql, sql } from '../../sql/template.ts';
-import { isAbout, isSetting } from '../document/lists.ts';
-import { serverVersion, thisDatabase } from '../catalogs/server.ts';
+import { isAbout, isIn, isSetting } from '../document/lists.ts';
+import { thisDatabase } from '../catalogs/server.ts';
+import { mayMake } from '../execute/rights.ts';
 
 /**
  * Settings of a role that differ, and settings for single databases that would override them
@@ -26,9 +27,8 @@ export function plan_settings(document: Jsonb): SetOf<ChangeRow> {
              WITH ORDINALITY AS s(role, name, value, here, alone, state, recorder, position)
         CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(s.role))::oid OFFSET 0) AS r(role_oid)
         CROSS JOIN LATERAL (
-          SELECT r.role_oid, r.role_oid IS NULL AND s.recorder IS NOT NULL AND NOT coalesce(
-            ${document} -> 'roles' @> jsonb_build_array(jsonb_build_object('name', s.role)), false
-          ) AS is_gone
+          SELECT r.role_oid, r.role_oid IS NULL AND s.recorder IS NOT NULL
+            AND NOT ${isIn(document, 'roles', sql`s.role`)} AS is_gone
         ) AS o
         CROSS JOIN LATERAL (
           SELECT 1, NULL::name,
@@ -74,8 +74,6 @@ export function plan_settings(document: Jsonb): SetOf<ChangeRow> {
  */
 export function plan_client_timeouts(document: Jsonb): SetOf<ChangeRow> {
   return sql`
-    DECLARE
-      v_made jsonb := ${document} -> 'roles';
     BEGIN
       IF NOT coalesce(${document} -> 'settings' @> '[{"name": "statement_timeout"}]', false) THEN
         IF NOT EXISTS (SELECT FROM rolecall_internal.resource AS p WHERE p.section = 'settings') THEN
@@ -91,8 +89,7 @@ export function plan_client_timeouts(document: Jsonb): SetOf<ChangeRow> {
           WHERE s.name = 'statement_timeout'
         ),
         recorded AS (
-          SELECT p.key ->> 0 AS role, p.resource ->> 'value' AS value
-          FROM ${accepted(sql`r.section = 'settings' AND r.key ->> 1 = 'statement_timeout'`)} AS p
+          ${recordedTimeouts}
         ),
         client AS (
           SELECT a.role, a.value FROM asked AS a
@@ -120,19 +117,19 @@ export function plan_client_timeouts(document: Jsonb): SetOf<ChangeRow> {
         FROM member AS m
         JOIN client AS c ON c.role = m.role
         CROSS JOIN LATERAL (
-          SELECT i.role_oid, i.member_oid, r.rolsuper IS TRUE AS super, ${mayAlter('m.member', 'i.member_oid')} AS allowed
+          SELECT i.role_oid, i.member_oid, r.rolsuper IS TRUE AS super,
+                 i.member_oid IS NULL OR ${mayMake('set_config', sql`m.member`)} AS allowed
           FROM (
             SELECT to_regrole(quote_ident(m.role))::oid AS role_oid, to_regrole(quote_ident(m.member))::oid AS member_oid
           ) AS i
-          JOIN pg_roles AS u ON u.rolname = current_user
           LEFT JOIN pg_roles AS r ON r.oid = i.member_oid
         ) AS o
         CROSS JOIN LATERAL (
           SELECT ${timeoutOf('o.member_oid')} AS own, ${timeoutOf('o.role_oid')} AS former
         ) AS t
         WHERE NOT o.super AND NOT EXISTS (SELECT FROM client AS own WHERE own.role = m.member)
-          AND (o.role_oid IS NOT NULL OR ${isMade('m.role')})
-          AND (o.member_oid IS NOT NULL OR ${isMade('m.member')})
+          AND (o.role_oid IS NOT NULL OR ${isIn(document, 'roles', sql`m.role`)})
+          AND (o.member_oid IS NOT NULL OR ${isIn(document, 'roles', sql`m.member`)})
           AND (t.own IS NULL OR t.own = t.former AND t.own <> c.value)
         ORDER BY m.member, m.position;
     END
@@ -157,8 +154,10 @@ export function plan_left_timeouts(memberships: Jsonb): SetOf<ChangeRow> {
       END IF;
       RETURN QUERY
         WITH client AS (
-          SELECT p.key ->> 0 AS role, to_regrole(quote_ident(p.key ->> 0))::oid AS role_oid, p.resource ->> 'value' AS value
-          FROM ${accepted(sql`r.section = 'settings' AND r.key ->> 1 = 'statement_timeout'`)} AS p
+          SELECT r.*, to_regrole(quote_ident(r.role))::oid AS role_oid
+          FROM (
+            ${recordedTimeouts}
+          ) AS r
         ),
         leaving AS (
           SELECT DISTINCT c.role_oid, c.value, e.member AS member_oid, pg_get_userbyid(e.member)::text AS member
@@ -174,8 +173,7 @@ export function plan_left_timeouts(memberships: Jsonb): SetOf<ChangeRow> {
                NULL::text, ARRAY[l.member], CASE WHEN NOT a.allowed THEN '42501' END,
                CASE WHEN NOT a.allowed THEN 'what the role had of a client role that it leaves stays' END
         FROM leaving AS l
-        JOIN pg_roles AS u ON u.rolname = current_user
-        CROSS JOIN LATERAL (SELECT ${mayAlter('l.member', 'l.member_oid')}) AS a(allowed)
+        CROSS JOIN LATERAL (SELECT ${mayMake('set_config', sql`l.member`)}) AS a(allowed)
         LEFT JOIN LATERAL (
           SELECT min(c.value) AS value
           FROM client AS c JOIN pg_auth_members AS e ON e.roleid = c.role_oid
@@ -194,13 +192,11 @@ export function plan_left_timeouts(memberships: Jsonb): SetOf<ChangeRow> {
   `;
 }
 
-/** Whether the caller, u, may change settings of a role. */
-const mayAlter = (role: string, oid: string) => sql`(
-  ${raw(oid)} IS NULL OR ${raw(role)} = current_user OR u.rolsuper OR u.rolcreaterole AND (
-    ${serverVersion} < 16
-    OR pg_has_role(${raw(oid)}, 'MEMBER WITH ADMIN OPTION')
-  )
-)`;
+/** The roles that have a timeout by the record. */
+const recordedTimeouts = sql`
+  SELECT p.key ->> 0 AS role, p.resource ->> 'value' AS value
+  FROM ${accepted(sql`r.section = 'settings' AND r.key ->> 1 = 'statement_timeout'`)} AS p
+`;
 
 /** Whether a timeout is recorded for a role that memberships are in; few roles are client roles. */
 const namesClientRole = (memberships: Jsonb) => sql`EXISTS (
@@ -225,5 +221,3 @@ const timeoutOf = (role: string) => sql`(
   FROM pg_db_role_setting AS p CROSS JOIN unnest(p.setconfig) AS e(entry)
   WHERE p.setrole = ${raw(role)} AND p.setdatabase IN (0, ${thisDatabase}) AND starts_with(e.entry, 'statement_timeout=')
 )`;
-
-const isMade = (role: string) => sql`v_made @> jsonb_build_array(jsonb_build_object('name', ${raw(role)}))`;

@@ -2,7 +2,7 @@
  * The desired state that is there already: roles as they are in the cluster and this database, whoever made them.
  */
 import { kindList, kindRows } from '../../model/kinds.ts';
-import { schemas } from '../../model/objects.ts';
+import { schemaNames } from '../../model/objects.ts';
 import type {
   AclGroups,
   BigInteger,
@@ -27,7 +27,7 @@ const systemSchemas = sql`
   (
     SELECT n.oid FROM pg_namespace AS n
     WHERE n.nspname ~ '^pg_'
-      OR n.nspname IN ('information_schema', ${join(Object.values(schemas).map(text))})
+      OR n.nspname IN ('information_schema', ${schemaNames})
   )
 `;
 

@@ -7,7 +7,7 @@
  */
 import type { ChangeRow, Integer, Nothing, Oid, Places, SetOf, Table } from '../../model/types.ts';
 import { type Sql, sql } from '../../sql/template.ts';
-import { revocations } from '../catalogs/grantable.ts';
+import { revoking } from '../catalogs/grantable.ts';
 
 /** Whether this server has no shards, as nearly all have none: asked once, where a query leaves them out. */
 export const hasNone = sql`to_regclass('pg_catalog.pg_dist_shard') IS NULL`;
@@ -83,14 +83,8 @@ export function plan_shards(places: Places): SetOf<ChangeRow> {
           JOIN pg_class AS c ON c.oid = r.table_oid
           JOIN unnest(${places}) AS p ON p.position = r.number AND p.schema_oid = c.relnamespace
           WHERE c.relowner <> p.role_oid
-        ),
-        revoked AS (
-          ${revocations(sql`excess`)}
         )
-        SELECT r.operation, r.target::text, r.statement, NULL::text, ARRAY[r.role],
-               CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
-        FROM revoked AS r
-        ORDER BY r.position, r.part, r.statement;
+        ${revoking(sql`excess`)};
     END
   `;
 }

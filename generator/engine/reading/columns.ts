@@ -6,7 +6,7 @@
  */
 import type { Bool, ChangeRow, Jsonb, Places, SetOf } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
-import { batch, revocations } from '../catalogs/grantable.ts';
+import { batch, revoking } from '../catalogs/grantable.ts';
 import { recorderMay, withholds } from './tables.ts';
 
 /**
@@ -130,14 +130,8 @@ export function plan_column_excess(places: Places): SetOf<ChangeRow> {
                        ) AS privileges
           FROM entry AS e
           GROUP BY e.position, e.role, e.nspname, e.relname, e.relowner, e.grantor, e.readable
-        ),
-        revoked AS (
-          ${revocations(sql`excess`)}
         )
-        SELECT r.operation, r.target::text, r.statement, NULL::text, ARRAY[r.role],
-               CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
-        FROM revoked AS r
-        ORDER BY r.position, r.part, r.statement;
+        ${revoking(sql`excess`)};
     END
   `;
 }

@@ -20,8 +20,9 @@ import type {
   TableGroups,
   Text,
 } from '../../model/types.ts';
+import { isSameAcl } from '../../model/kinds.ts';
 import { Sql, sql } from '../../sql/template.ts';
-import { batch, revocations } from '../catalogs/grantable.ts';
+import { batch, revoking } from '../catalogs/grantable.ts';
 import { isNoShard } from './citus.ts';
 
 /**
@@ -37,8 +38,7 @@ export const numbered = (groups: Sql, alias: Sql) =>
 /** Whether a table is of a group; in conditions that a hash join can be made of. */
 export const isOfGroup = (table: Sql, group: Sql) => sql`
   ${group}.schema = ${table}.relnamespace AND ${group}.kind = ${table}.relkind AND ${group}.owner = ${table}.relowner
-  AND coalesce(${group}.acl, '{}') = coalesce(${table}.relacl, '{}')
-  AND (${group}.acl IS NULL) = (${table}.relacl IS NULL)
+  AND ${isSameAcl(sql`${group}.acl`, sql`${table}.relacl`)}
 `;
 
 /** What a group is part of in GRANT ... ON ALL. */
@@ -344,14 +344,8 @@ export function plan_table_excess(places: Places, groups: TableGroups): SetOf<Ch
             UNION ALL SELECT 'GRANT OPTION FOR SELECT' WHERE s.passes_on AND r.readable
           ) AS d(privileges)
           WHERE d.privileges IS NOT NULL
-        ),
-        revoked AS (
-          ${revocations(sql`excess`)}
         )
-        SELECT r.operation, r.target::text, r.statement, NULL::text, ARRAY[r.role],
-               CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
-        FROM revoked AS r
-        ORDER BY r.position, r.part, r.statement;
+        ${revoking(sql`excess`)};
     END
   `;
 }

@@ -6,7 +6,7 @@
  * the extension is the view `reporting_role`; so the function calls nothing else of ours, and whoever owns what it
  * uses has to be a superuser: the owner of a schema, view or function decides what others run when they use it.
  */
-import { columnPrivileges, type Kind, kindList, type KindName, kinds } from '../../model/kinds.ts';
+import { catalogOf, columnPrivileges, kindList, query, union } from '../../model/kinds.ts';
 import { operations } from '../../model/operations.ts';
 import { sqlstates, watchedClasses } from '../../model/sqlstates.ts';
 import type { Bool, ChangeRow, EventTrigger, Jsonb, Nothing, Returns, SetOf, Text } from '../../model/types.ts';
@@ -84,9 +84,10 @@ const isThisCommands = (tie: string, table: string) => sql`
 `;
 
 /** The kinds of objects that are watched: what a policy says of all of a kind in a schema is kept for each that is made. */
-const watched = kindList.flatMap(([kind, { schema }]) => (schema === undefined ? [] : [kind as KindName]));
-const catalogOf = (kind: KindName): Sql => raw(`'${kinds[kind].from.split(' ')[0]}'::regclass`);
-const catalogs = [...new Set(watched.map((kind) => catalogOf(kind).text))].map(raw);
+const watched = kindList.filter(([, { schema }]) => schema !== undefined);
+/** Their catalogs, each with its column of the schema. */
+const catalogs = [...new Map(watched.map(([, kind]) => [catalogOf(kind), String(kind.schema)]))];
+const classes = join(catalogs.map(([catalog]) => sql`${text(catalog)}::regclass`));
 const isTable = (alias: Sql) => sql`${alias}.classid = 'pg_class'::regclass`;
 
 /**
@@ -128,24 +129,24 @@ const touchedObjects = sql`
   -- whatever the statistics say, and not at all where there is nothing to find it for.
   named AS (
     SELECT k.classid, k.objid AS oid, k.makes, false AS by_schema
-    FROM command AS k WHERE k.classid IN (${join(catalogs)})
+    FROM command AS k WHERE k.classid IN (${classes})
     UNION ALL
     SELECT d.classid, d.objid, k.makes, false
     FROM command AS k
     CROSS JOIN LATERAL (
       SELECT d.classid, d.objid FROM pg_depend AS d
       WHERE d.refclassid = k.classid AND d.refobjid = k.objid AND d.deptype = 'e'
-        AND d.classid IN (${join(catalogs)})
+        AND d.classid IN (${classes})
       OFFSET 0
     ) AS d
     WHERE k.classid = 'pg_extension'::regclass
-    ${watchedCatalogs().map(
-      ({ catalog, namespace }) => sql`
+    ${catalogs.map(
+      ([catalog, schema]) => sql`
         UNION ALL
-        SELECT ${catalog}, m.oid, k.makes, true
+        SELECT ${text(catalog)}::regclass, m.oid, k.makes, true
         FROM command AS k
         CROSS JOIN LATERAL unnest(ARRAY(
-          SELECT o.oid FROM ${raw(catalog.text.slice(1, -11))} AS o WHERE o.${namespace} = k.objid
+          SELECT o.oid FROM ${raw(catalog)} AS o WHERE ${raw(schema)} = k.objid
         )) AS m(oid)
         WHERE k.classid = 'pg_namespace'::regclass
       `,
@@ -156,13 +157,6 @@ const touchedObjects = sql`
     FROM named AS n GROUP BY n.classid, n.oid
   )
 `;
-
-function watchedCatalogs(): { catalog: Sql; namespace: Sql }[] {
-  return catalogs.map((catalog) => {
-    const kind = watched.find((one) => catalogOf(one).text === catalog.text) as KindName;
-    return { catalog, namespace: raw(String((kinds[kind] as Kind).schema).slice(2)) };
-  });
-}
 
 /**
  * What is withheld from each reader of those tables, and of what belongs to them; no column: the whole table. A policy names
@@ -220,25 +214,20 @@ const withheldTables = sql`
 /** An object, s, as its catalog has it, and its schema. */
 const described = sql`
   CROSS JOIN LATERAL (
-    ${watched
-      .map((kind) => {
-        const { from, where, oid, schema, owner, acl, name, keyword, letter } = kinds[kind] as Kind;
-        return sql`
-          SELECT ${text(kind)} AS kind, ${text(keyword)} AS keyword, o.xmin, ${raw(String(schema))} AS schema,
-                 ${raw(owner)} AS owner, coalesce(${raw(acl)}, acldefault(${text(letter)}, ${raw(owner)})) AS acl,
-                 ${raw(name)} AS name
-          FROM ${raw(from.replace(' LEFT JOIN', '\nLEFT JOIN'))}
-          WHERE ${raw(where ?? 'true')}
-            AND ${raw(oid)} = s.oid AND s.classid = ${catalogOf(kind)}
-        `;
-      })
-      .reduce(
-        (all, one) => sql`
-          ${all}
-          UNION ALL
-          ${one}
-        `,
-      )}
+    ${union(
+      watched.map(([name, kind]) =>
+        query(
+          kind,
+          sql`
+            ${text(name)} AS kind, ${text(kind.keyword)} AS keyword, o.xmin, ${raw(String(kind.schema))} AS schema,
+                   ${raw(kind.owner)} AS owner,
+                   coalesce(${raw(kind.acl)}, acldefault(${text(kind.letter)}, ${raw(kind.owner)})) AS acl,
+                   ${raw(kind.name)} AS name
+          `,
+          [sql`${raw(kind.oid)} = s.oid AND s.classid = ${text(catalogOf(kind))}::regclass`],
+        ),
+      ),
+    )}
     OFFSET 0
   ) AS o
   CROSS JOIN LATERAL (

@@ -2,12 +2,12 @@
  * Provisioning of reporting roles: the desired state of one or several of them.
  */
 import { setApart } from './roles.ts';
-import { schemas } from '../../model/objects.ts';
+import { schemaNames } from '../../model/objects.ts';
 import { attributes } from '../../model/resources.ts';
 import { recordedMark } from '../../model/sections.ts';
 import type { Bool, Interval, Jsonb, Nothing, Returns, Steps, Text, Texts } from '../../model/types.ts';
 import { isOfWrongLength, raiseNull, raiseWrongLength } from '../../sql/raise.ts';
-import { join, sql, text } from '../../sql/template.ts';
+import { sql, text } from '../../sql/template.ts';
 import { ownership } from '../reading/ownership.ts';
 import { reportingSecret } from '../secrets/reporting.ts';
 
@@ -45,7 +45,7 @@ export function check_read_access(definitions: Jsonb): Nothing {
           ELSIF NOT v_definition.schemas ? v_schema THEN
             CONTINUE; -- of the search_path: any, as in SET
           ELSIF starts_with(v_schema, 'pg_')
-            OR v_schema IN ('information_schema', ${join(Object.values(schemas).map(text))})
+            OR v_schema IN ('information_schema', ${schemaNames})
           THEN
             RAISE EXCEPTION USING ERRCODE = 'reserved_name', MESSAGE = format('schema "%s" is not for reports', v_schema);
           ELSIF v_schema = 'public' AND to_regnamespace('public') IS NULL THEN
@@ -238,7 +238,7 @@ export function reader_path(definition: Jsonb): Returns<Jsonb> {
         SELECT jsonb_agg(DISTINCT n.nspname::text)
         FROM pg_extension AS e
         JOIN pg_namespace AS n ON n.oid = e.extnamespace
-        WHERE n.nspname NOT IN ('pg_catalog', ${join(Object.values(schemas).map(text))})
+        WHERE n.nspname NOT IN ('pg_catalog', ${schemaNames})
           AND NOT ${definition} -> 'schemas' ? n.nspname::text
       ), '[]');
     END

@@ -18,33 +18,35 @@ BEGIN
              )
            ))
     FROM (
-      SELECT 'pg_namespace'::regclass AS classid, n.oid, 'SCHEMA' AS kind,
-             quote_ident(n.nspname) AS object, n.nspowner AS owner,
-             coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl, 'USAGE' AS harmless
-      FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
+      SELECT 'pg_database'::regclass AS classid, o.oid AS oid, 'DATABASE' AS kind,
+             quote_ident(o.datname) AS object, o.datdba AS owner, o.datacl AS acl, 'CONNECT' AS harmless
+      FROM pg_database AS o
       UNION ALL
-      SELECT 'pg_database'::regclass, d.oid, 'DATABASE', quote_ident(d.datname), d.datdba,
-             coalesce(d.datacl, acldefault('d', d.datdba)), 'CONNECT'
-      FROM pg_database AS d
+      SELECT 'pg_namespace'::regclass AS classid, o.oid AS oid, 'SCHEMA' AS kind,
+             quote_ident(o.nspname) AS object, o.nspowner AS owner, o.nspacl AS acl, 'USAGE' AS harmless
+      FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'
       UNION ALL
-      SELECT 'pg_largeobject'::regclass, l.oid, 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl, 'SELECT'
-      FROM pg_largeobject_metadata AS l
+      SELECT 'pg_language'::regclass AS classid, o.oid AS oid, 'LANGUAGE' AS kind,
+             quote_ident(o.lanname) AS object, o.lanowner AS owner, o.lanacl AS acl, NULL AS harmless
+      FROM pg_language AS o WHERE o.lanpltrusted
       UNION ALL
-      SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner,
-             w.fdwacl, NULL
-      FROM pg_foreign_data_wrapper AS w
+      SELECT 'pg_foreign_data_wrapper'::regclass AS classid, o.oid AS oid, 'FOREIGN DATA WRAPPER' AS kind,
+             quote_ident(o.fdwname) AS object, o.fdwowner AS owner, o.fdwacl AS acl, NULL AS harmless
+      FROM pg_foreign_data_wrapper AS o
       UNION ALL
-      SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner,
-             s.srvacl, NULL
-      FROM pg_foreign_server AS s
+      SELECT 'pg_foreign_server'::regclass AS classid, o.oid AS oid, 'FOREIGN SERVER' AS kind,
+             quote_ident(o.srvname) AS object, o.srvowner AS owner, o.srvacl AS acl, NULL AS harmless
+      FROM pg_foreign_server AS o
       UNION ALL
-      SELECT 'pg_tablespace'::regclass, t.oid, 'TABLESPACE', quote_ident(t.spcname), t.spcowner, t.spcacl, NULL
-      FROM pg_tablespace AS t
+      SELECT 'pg_tablespace'::regclass AS classid, o.oid AS oid, 'TABLESPACE' AS kind,
+             quote_ident(o.spcname) AS object, o.spcowner AS owner, o.spcacl AS acl, NULL AS harmless
+      FROM pg_tablespace AS o
       UNION ALL
-      SELECT 'pg_language'::regclass, l.oid, 'LANGUAGE', quote_ident(l.lanname), l.lanowner, l.lanacl, NULL
-      FROM pg_language AS l
+      SELECT 'pg_largeobject'::regclass AS classid, o.oid AS oid, 'LARGE OBJECT' AS kind,
+             o.oid::text AS object, o.lomowner AS owner, o.lomacl AS acl, 'SELECT' AS harmless
+      FROM pg_largeobject_metadata AS o
     ) AS g
-    CROSS JOIN LATERAL aclexplode(g.acl) AS x
+    CROSS JOIN LATERAL aclexplode(coalesce(g.acl, CASE g.kind WHEN 'DATABASE' THEN acldefault('d', g.owner) END)) AS x
     JOIN unnest(audit_objects.principals) AS p ON p.role_oid = x.grantee
     JOIN (
       VALUES ('SCHEMA', 'CREATE', 'critical', 'warning', 'makes objects in this schema'),
@@ -58,11 +60,10 @@ BEGIN
     ) AS k(kind, privilege_type, severity, to_public, detail) ON k.kind = g.kind AND k.privilege_type = x.privilege_type
     WHERE x.grantee <> g.owner AND CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END IS NOT NULL
       -- What PUBLIC may do in other databases is said there.
-      AND (g.kind <> 'DATABASE' OR p.role_oid <> 0
-           OR g.oid = (
-             -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-             SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-           ));
+      AND (g.kind <> 'DATABASE' OR p.role_oid <> 0 OR g.oid = (
+        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+      ));
   RETURN QUERY
     SELECT 'warning', p.path || ' -> default privileges', g.object,
            format('gets %s when %I makes one', g.privileges, pg_get_userbyid(g.defaclrole)),

@@ -11,11 +11,9 @@ BEGIN
     FROM (
       SELECT 'database' AS kind, o.oid AS oid, 0::oid AS schema, o.datdba AS owner, o.datacl AS acl
       FROM pg_database AS o
-      WHERE true
       UNION ALL
       SELECT 'schema' AS kind, o.oid AS oid, 0::oid AS schema, o.nspowner AS owner, o.nspacl AS acl
-      FROM pg_namespace AS o
-      WHERE o.nspname !~ '^pg_(toast_)?temp_'
+      FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'
       UNION ALL
       SELECT 'table' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl
       FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
@@ -27,31 +25,26 @@ BEGIN
       UNION ALL
       SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl
       FROM pg_proc AS o
-      WHERE true
       UNION ALL
       SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl
-      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid
+      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
+      LEFT JOIN pg_class AS c ON c.oid = o.typrelid
       WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
       UNION ALL
       SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl
-      FROM pg_language AS o
-      WHERE o.lanpltrusted
+      FROM pg_language AS o WHERE o.lanpltrusted
       UNION ALL
       SELECT 'foreign_data_wrapper' AS kind, o.oid AS oid, 0::oid AS schema, o.fdwowner AS owner, o.fdwacl AS acl
       FROM pg_foreign_data_wrapper AS o
-      WHERE true
       UNION ALL
       SELECT 'foreign_server' AS kind, o.oid AS oid, 0::oid AS schema, o.srvowner AS owner, o.srvacl AS acl
       FROM pg_foreign_server AS o
-      WHERE true
       UNION ALL
       SELECT 'tablespace' AS kind, o.oid AS oid, 0::oid AS schema, o.spcowner AS owner, o.spcacl AS acl
       FROM pg_tablespace AS o
-      WHERE true
       UNION ALL
       SELECT 'large_object' AS kind, o.oid AS oid, 0::oid AS schema, o.lomowner AS owner, o.lomacl AS acl
       FROM pg_largeobject_metadata AS o
-      WHERE true
     ) AS o
     JOIN (VALUES
       ('database', 'd'::"char", 'DATABASE', NULL, NULL, NULL::"char", false),

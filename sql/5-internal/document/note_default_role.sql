@@ -8,8 +8,10 @@ DECLARE
   v_name jsonb := jsonb_path_query_first(note_default_role.document, '$.base_roles[*] ? (@.key == "default").name');
 BEGIN
   IF to_regrole(quote_ident(v_name #>> '{}')) IS NULL AND v_name <> 'null'
-    AND NOT coalesce(note_default_role.document -> 'roles', '[]')
-      @> jsonb_build_array(jsonb_build_object('name', v_name))
+    AND NOT coalesce(
+      note_default_role.document -> 'roles'
+        @> jsonb_build_array(jsonb_build_object('name', v_name)), false
+    )
   THEN
     RAISE NOTICE USING
       MESSAGE = format('default role "%s" does not exist', v_name #>> '{}'),

@@ -7,7 +7,8 @@ AS $is_nobody$
 BEGIN
   RETURN coalesce(is_nobody.role, 'public') <> 'public' AND to_regrole(quote_ident(is_nobody.role)) IS NULL
     AND NOT coalesce(
-      is_nobody.document -> 'roles' @> jsonb_build_array(jsonb_build_object('name', is_nobody.role)), false
+      is_nobody.document -> 'roles'
+        @> jsonb_build_array(jsonb_build_object('name', is_nobody.role)), false
     );
 END
 $is_nobody$;

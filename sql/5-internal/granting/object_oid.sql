@@ -12,38 +12,42 @@ BEGIN
   END IF;
   RETURN CASE object_oid.kind
     WHEN 'database' THEN (
-      SELECT o.oid FROM pg_database AS o
-      WHERE o.datname = object_oid.name AND true
+      SELECT o.oid
+      FROM pg_database AS o WHERE o.datname = object_oid.name
       LIMIT 1
     )
     WHEN 'schema' THEN (
-      SELECT o.oid FROM pg_namespace AS o
-      WHERE o.nspname = object_oid.name AND o.nspname !~ '^pg_(toast_)?temp_'
+      SELECT o.oid
+      FROM pg_namespace AS o
+      WHERE o.nspname = object_oid.name
+        AND o.nspname !~ '^pg_(toast_)?temp_'
       LIMIT 1
     )
     WHEN 'language' THEN (
-      SELECT o.oid FROM pg_language AS o
-      WHERE o.lanname = object_oid.name AND o.lanpltrusted
+      SELECT o.oid
+      FROM pg_language AS o
+      WHERE o.lanname = object_oid.name
+        AND o.lanpltrusted
       LIMIT 1
     )
     WHEN 'foreign_data_wrapper' THEN (
-      SELECT o.oid FROM pg_foreign_data_wrapper AS o
-      WHERE o.fdwname = object_oid.name AND true
+      SELECT o.oid
+      FROM pg_foreign_data_wrapper AS o WHERE o.fdwname = object_oid.name
       LIMIT 1
     )
     WHEN 'foreign_server' THEN (
-      SELECT o.oid FROM pg_foreign_server AS o
-      WHERE o.srvname = object_oid.name AND true
+      SELECT o.oid
+      FROM pg_foreign_server AS o WHERE o.srvname = object_oid.name
       LIMIT 1
     )
     WHEN 'tablespace' THEN (
-      SELECT o.oid FROM pg_tablespace AS o
-      WHERE o.spcname = object_oid.name AND true
+      SELECT o.oid
+      FROM pg_tablespace AS o WHERE o.spcname = object_oid.name
       LIMIT 1
     )
     WHEN 'large_object' THEN (
-      SELECT o.oid FROM pg_largeobject_metadata AS o
-      WHERE o.oid::text = object_oid.name AND true
+      SELECT o.oid
+      FROM pg_largeobject_metadata AS o WHERE o.oid::text = object_oid.name
       LIMIT 1
     )
   END;

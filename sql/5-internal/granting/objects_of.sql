@@ -23,7 +23,6 @@ BEGIN
       WHERE g.kind = 'database' AND g.schema = 0::oid AND g.owner = o.datdba
         AND coalesce(g.acl, '{}') = coalesce(o.datacl, '{}') AND (g.acl IS NULL) = (o.datacl IS NULL)
         AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
-        AND true
       UNION ALL
       SELECT g.number, o.oid AS oid,
              quote_ident(o.nspname) AS name
@@ -59,11 +58,11 @@ BEGIN
       WHERE g.kind = 'function' AND g.schema = o.pronamespace AND g.owner = o.proowner
         AND coalesce(g.acl, '{}') = coalesce(o.proacl, '{}') AND (g.acl IS NULL) = (o.proacl IS NULL)
         AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
-        AND true
       UNION ALL
       SELECT g.number, o.oid AS oid,
              format('%I.%I', n.nspname, o.typname) AS name
-      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid
+      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
+      LEFT JOIN pg_class AS c ON c.oid = o.typrelid
       CROSS JOIN g
       WHERE g.kind = 'type' AND g.schema = o.typnamespace AND g.owner = o.typowner
         AND coalesce(g.acl, '{}') = coalesce(o.typacl, '{}') AND (g.acl IS NULL) = (o.typacl IS NULL)
@@ -86,7 +85,6 @@ BEGIN
       WHERE g.kind = 'foreign_data_wrapper' AND g.schema = 0::oid AND g.owner = o.fdwowner
         AND coalesce(g.acl, '{}') = coalesce(o.fdwacl, '{}') AND (g.acl IS NULL) = (o.fdwacl IS NULL)
         AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
-        AND true
       UNION ALL
       SELECT g.number, o.oid AS oid,
              quote_ident(o.srvname) AS name
@@ -95,7 +93,6 @@ BEGIN
       WHERE g.kind = 'foreign_server' AND g.schema = 0::oid AND g.owner = o.srvowner
         AND coalesce(g.acl, '{}') = coalesce(o.srvacl, '{}') AND (g.acl IS NULL) = (o.srvacl IS NULL)
         AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
-        AND true
       UNION ALL
       SELECT g.number, o.oid AS oid,
              quote_ident(o.spcname) AS name
@@ -104,7 +101,6 @@ BEGIN
       WHERE g.kind = 'tablespace' AND g.schema = 0::oid AND g.owner = o.spcowner
         AND coalesce(g.acl, '{}') = coalesce(o.spcacl, '{}') AND (g.acl IS NULL) = (o.spcacl IS NULL)
         AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
-        AND true
       UNION ALL
       SELECT g.number, o.oid AS oid,
              o.oid::text AS name
@@ -113,7 +109,6 @@ BEGIN
       WHERE g.kind = 'large_object' AND g.schema = 0::oid AND g.owner = o.lomowner
         AND coalesce(g.acl, '{}') = coalesce(o.lomacl, '{}') AND (g.acl IS NULL) = (o.lomacl IS NULL)
         AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
-        AND true
     ) AS o;
 END
 $objects_of$;

@@ -45,7 +45,8 @@ BEGIN
     ) AS s(name)
     CROSS JOIN LATERAL (
       SELECT to_regnamespace(quote_ident(s.name)) IS NULL AND coalesce(
-        plan_absent_objects.document -> 'schemas' @> jsonb_build_array(jsonb_build_object('name', s.name)), false
+        plan_absent_objects.document -> 'schemas'
+          @> jsonb_build_array(jsonb_build_object('name', s.name)), false
       )
     ) AS m(made)
     WHERE NOT w.revoked AND w.means <> 'future' AND w.kind <> 'parameter'

@@ -26,9 +26,11 @@ BEGIN
       JOIN pg_namespace AS n ON n.oid = c.relnamespace
       JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = d.attnum
       LEFT JOIN LATERAL (
-        SELECT p.* FROM rolecall_internal.privilege_takers(
-          d.role, coalesce(c.relacl, acldefault('r', c.relowner)) || coalesce(a.attacl, '{}'), d.privilege
-        ) AS p
+        SELECT p.* FROM rolecall_internal.privilege_takers(to_regrole(quote_ident(d.role))::oid, ARRAY(
+          SELECT x.grantee
+          FROM aclexplode(coalesce(c.relacl, acldefault('r', c.relowner)) || coalesce(a.attacl, '{}')) AS x
+          WHERE x.privilege_type = d.privilege
+        )) AS p
         WHERE d.action = 'grant' AND n.nspname = 'pg_catalog'
       ) AS t ON true
       GROUP BY d.role, d.grantable, d.action, d.grantor, c.oid, c.relowner, n.nspname, c.relname, d.privilege,
@@ -77,10 +79,10 @@ BEGIN
                CASE WHEN s.grantable THEN ' WITH GRANT OPTION' END
              )),
              coalesce(s.role, 'public'),
-             CASE WHEN m.missing THEN '42704' WHEN NOT s.allowed OR s.names IS NOT NULL THEN '42501' END,
+             CASE WHEN m.missing THEN '42704' WHEN NOT s.allowed OR s.names IS NOT NULL THEN '42501' END AS code,
              CASE WHEN m.missing THEN format('role "%s" does not exist', s.role)
                   WHEN NOT s.allowed THEN format('owned by %I, whose grant it is', pg_get_userbyid(s.owner))
-                  ELSE 'it could be taken by ' || s.names || ', by membership or ADMIN OPTION' END
+                  ELSE 'it could be taken by ' || s.names || ', by membership or ADMIN OPTION' END AS note
       FROM said AS s
       CROSS JOIN LATERAL (SELECT rolecall_internal.is_nobody(plan_column_changes.document, s.role)) AS m(missing)
       WHERE s.action = 'grant'

@@ -55,7 +55,13 @@ BEGIN
         )
       ) AS a(allowed)
       LEFT JOIN LATERAL (
-        SELECT p.* FROM rolecall_internal.privilege_takers(d.role, g.entries, d.privilege) AS p
+        SELECT p.* FROM rolecall_internal.privilege_takers(
+          to_regrole(quote_ident(d.role))::oid, ARRAY(
+            SELECT x.grantee
+            FROM aclexplode(g.entries) AS x
+            WHERE x.privilege_type = d.privilege
+          )
+        ) AS p
         WHERE g.kept
       ) AS t ON true
       WHERE d.action = 'grant'
@@ -100,10 +106,10 @@ BEGIN
                                              coalesce(quote_ident(nullif(f.role, 'public')), 'PUBLIC'),
                                              CASE WHEN f.grantable THEN ' WITH GRANT OPTION' END)),
            NULL::text, array_remove(ARRAY[f.role], 'public'),
-           CASE WHEN r.missing THEN '42704' WHEN NOT f.allowed OR f.names IS NOT NULL THEN '42501' END,
+           CASE WHEN r.missing THEN '42704' WHEN NOT f.allowed OR f.names IS NOT NULL THEN '42501' END AS code,
            CASE WHEN r.missing THEN format('role "%s" does not exist', f.role)
                 WHEN NOT f.allowed THEN format('owned by %I, whose grant it is', pg_get_userbyid(f.owner))
-                ELSE 'it could be taken by ' || f.names || ', by membership or ADMIN OPTION' END
+                ELSE 'it could be taken by ' || f.names || ', by membership or ADMIN OPTION' END AS note
     FROM found AS f
     CROSS JOIN LATERAL (SELECT rolecall_internal.is_nobody(plan_grants.document, f.role)) AS r(missing)
     ORDER BY f.role COLLATE "C", f.objects COLLATE "C", f.privileges;

@@ -29,7 +29,11 @@ BEGIN
       FROM string_to_table(w.object, '.') WITH ORDINALITY AS s(part, place)
     ) AS i(name)
     LEFT JOIN LATERAL (
-      SELECT k.* FROM rolecall_internal.parameter_takers(w.role_oid, lower(w.object), w.privilege) AS k
+      SELECT k.* FROM rolecall_internal.privilege_takers(w.role_oid, ARRAY(
+        SELECT x.grantee FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
+          AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
+        WHERE x.parameter = lower(w.object) AND x.privilege_type = w.privilege
+      )) AS k
       WHERE NOT w.revoked
     ) AS t ON true
     WHERE w.kind = 'parameter' AND w.revoked = EXISTS (

@@ -41,8 +41,10 @@ BEGIN
         ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
       ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
       LEFT JOIN pg_namespace AS n ON n.oid = g.schema
-    ),
-    revoked AS (
+    )
+    SELECT r.operation, r.target::text, r.statement, NULL::text, array_remove(ARRAY[r.role], 'public'),
+           CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
+    FROM (
       SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
              concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
                     format('REVOKE %s ON %s%s FROM %I CASCADE',
@@ -65,11 +67,8 @@ BEGIN
         ) AS h(held_by, delegated)
       ) AS r
       GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
-    )
-    SELECT r.operation, r.target, r.statement, NULL::text, array_remove(ARRAY[r.role], 'public'),
-           CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
-    FROM revoked AS r
-    ORDER BY r.role COLLATE "C", r.part, r.statement COLLATE "C";
+    ) AS r
+    ORDER BY r.position, r.role COLLATE "C", r.part, r.statement COLLATE "C";
 END
 $plan_privilege_excess$;
 

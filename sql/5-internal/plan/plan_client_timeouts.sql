@@ -6,8 +6,6 @@ CREATE FUNCTION rolecall_internal.plan_client_timeouts(document jsonb) RETURNS S
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_client_timeouts$
-DECLARE
-  v_made jsonb := plan_client_timeouts.document -> 'roles';
 BEGIN
   IF NOT coalesce(plan_client_timeouts.document -> 'settings' @> '[{"name": "statement_timeout"}]', false) THEN
     IF NOT EXISTS (SELECT FROM rolecall_internal.resource AS p WHERE p.section = 'settings') THEN
@@ -65,16 +63,13 @@ BEGIN
     FROM member AS m
     JOIN client AS c ON c.role = m.role
     CROSS JOIN LATERAL (
-      SELECT i.role_oid, i.member_oid, r.rolsuper IS TRUE AS super, (
-        i.member_oid IS NULL OR m.member = current_user OR u.rolsuper OR u.rolcreaterole AND (
-          current_setting('server_version_num')::integer / 10000 < 16
-          OR pg_has_role(i.member_oid, 'MEMBER WITH ADMIN OPTION')
-        )
-      ) AS allowed
+      SELECT i.role_oid, i.member_oid, r.rolsuper IS TRUE AS super,
+             i.member_oid IS NULL OR rolecall_internal.lacking(ROW(
+               'set_config', m.member, '', NULL, ARRAY[m.member, m.member], NULL, NULL
+             )::rolecall_internal.change) IS NULL AS allowed
       FROM (
         SELECT to_regrole(quote_ident(m.role))::oid AS role_oid, to_regrole(quote_ident(m.member))::oid AS member_oid
       ) AS i
-      JOIN pg_roles AS u ON u.rolname = current_user
       LEFT JOIN pg_roles AS r ON r.oid = i.member_oid
     ) AS o
     CROSS JOIN LATERAL (
@@ -95,8 +90,14 @@ BEGIN
       ) AS former
     ) AS t
     WHERE NOT o.super AND NOT EXISTS (SELECT FROM client AS own WHERE own.role = m.member)
-      AND (o.role_oid IS NOT NULL OR v_made @> jsonb_build_array(jsonb_build_object('name', m.role)))
-      AND (o.member_oid IS NOT NULL OR v_made @> jsonb_build_array(jsonb_build_object('name', m.member)))
+      AND (o.role_oid IS NOT NULL OR coalesce(
+        plan_client_timeouts.document -> 'roles'
+          @> jsonb_build_array(jsonb_build_object('name', m.role)), false
+      ))
+      AND (o.member_oid IS NOT NULL OR coalesce(
+        plan_client_timeouts.document -> 'roles'
+          @> jsonb_build_array(jsonb_build_object('name', m.member)), false
+      ))
       AND (t.own IS NULL OR t.own = t.former AND t.own <> c.value)
     ORDER BY m.member, m.position;
 END

@@ -13,16 +13,19 @@ BEGIN
   END IF;
   RETURN QUERY
     WITH client AS (
-      SELECT p.key ->> 0 AS role, to_regrole(quote_ident(p.key ->> 0))::oid AS role_oid, p.resource ->> 'value' AS value
+      SELECT r.*, to_regrole(quote_ident(r.role))::oid AS role_oid
       FROM (
-        SELECT p.* FROM (
-          SELECT DISTINCT ON (r.section, r.key) r.*
-          FROM rolecall_internal.resource AS r
-          WHERE r.section = 'settings' AND r.key ->> 1 = 'statement_timeout'
-          ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+        SELECT p.key ->> 0 AS role, p.resource ->> 'value' AS value
+        FROM (
+          SELECT p.* FROM (
+            SELECT DISTINCT ON (r.section, r.key) r.*
+            FROM rolecall_internal.resource AS r
+            WHERE r.section = 'settings' AND r.key ->> 1 = 'statement_timeout'
+            ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+          ) AS p
+          WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
         ) AS p
-        WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
-      ) AS p
+      ) AS r
     ),
     leaving AS (
       SELECT DISTINCT c.role_oid, c.value, e.member AS member_oid, pg_get_userbyid(e.member)::text AS member
@@ -38,13 +41,9 @@ BEGIN
            NULL::text, ARRAY[l.member], CASE WHEN NOT a.allowed THEN '42501' END,
            CASE WHEN NOT a.allowed THEN 'what the role had of a client role that it leaves stays' END
     FROM leaving AS l
-    JOIN pg_roles AS u ON u.rolname = current_user
-    CROSS JOIN LATERAL (SELECT (
-      l.member_oid IS NULL OR l.member = current_user OR u.rolsuper OR u.rolcreaterole AND (
-        current_setting('server_version_num')::integer / 10000 < 16
-        OR pg_has_role(l.member_oid, 'MEMBER WITH ADMIN OPTION')
-      )
-    )) AS a(allowed)
+    CROSS JOIN LATERAL (SELECT rolecall_internal.lacking(ROW(
+      'set_config', l.member, '', NULL, ARRAY[l.member, l.member], NULL, NULL
+    )::rolecall_internal.change) IS NULL) AS a(allowed)
     LEFT JOIN LATERAL (
       SELECT min(c.value) AS value
       FROM client AS c JOIN pg_auth_members AS e ON e.roleid = c.role_oid

@@ -58,7 +58,8 @@ BEGIN
     FROM missing AS m
     CROSS JOIN LATERAL (
       SELECT m.role_oid IS NULL AND NOT coalesce(
-        plan_operators.document -> 'roles' @> jsonb_build_array(jsonb_build_object('name', m.role)), false
+        plan_operators.document -> 'roles'
+          @> jsonb_build_array(jsonb_build_object('name', m.role)), false
       )
     ) AS a(absent)
     CROSS JOIN LATERAL rolecall_internal.operator_takers(m.role_oid) AS t

@@ -68,7 +68,8 @@ BEGIN
     WHERE a.usesysid = v_role AND a.pid <> pg_backend_pid()
   ) THEN
     -- Nothing brings a session back, so it is not ended for a call that then fails.
-    PERFORM rolecall_internal.check_removal_rights(v_role, v_steps[1], v_drop);
+    PERFORM rolecall_internal.check_rights(v_drop, 'permission denied to drop role');
+    PERFORM rolecall_internal.check_rights(v_steps[1], 'permission denied to reassign or drop objects');
   END IF;
   RETURN QUERY SELECT * FROM unnest(v_regrants || v_steps);
 END

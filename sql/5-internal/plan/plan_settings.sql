@@ -18,9 +18,11 @@ BEGIN
          WITH ORDINALITY AS s(role, name, value, here, alone, state, recorder, position)
     CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(s.role))::oid OFFSET 0) AS r(role_oid)
     CROSS JOIN LATERAL (
-      SELECT r.role_oid, r.role_oid IS NULL AND s.recorder IS NOT NULL AND NOT coalesce(
-        plan_settings.document -> 'roles' @> jsonb_build_array(jsonb_build_object('name', s.role)), false
-      ) AS is_gone
+      SELECT r.role_oid, r.role_oid IS NULL AND s.recorder IS NOT NULL
+        AND NOT coalesce(
+          plan_settings.document -> 'roles'
+            @> jsonb_build_array(jsonb_build_object('name', s.role)), false
+        ) AS is_gone
     ) AS o
     CROSS JOIN LATERAL (
       SELECT 1, NULL::name,

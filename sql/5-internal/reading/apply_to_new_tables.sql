@@ -82,33 +82,35 @@ BEGIN
       SELECT to_jsonb(s) AS touched, o.name, o.acl, n.nspname FROM touched AS s
       CROSS JOIN LATERAL (
         SELECT 'table' AS kind, 'TABLE' AS keyword, o.xmin, o.relnamespace AS schema,
-               o.relowner AS owner, coalesce(o.relacl, acldefault('r', o.relowner)) AS acl,
+               o.relowner AS owner,
+               coalesce(o.relacl, acldefault('r', o.relowner)) AS acl,
                format('%I.%I', n.nspname, o.relname) AS name
         FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
-        WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
-          AND o.oid = s.oid AND s.classid = 'pg_class'::regclass
+        WHERE o.oid = s.oid AND s.classid = 'pg_class'::regclass
+          AND o.relkind IN ('r', 'p', 'v', 'm', 'f')
         UNION ALL
         SELECT 'sequence' AS kind, 'SEQUENCE' AS keyword, o.xmin, o.relnamespace AS schema,
-               o.relowner AS owner, coalesce(o.relacl, acldefault('s', o.relowner)) AS acl,
+               o.relowner AS owner,
+               coalesce(o.relacl, acldefault('s', o.relowner)) AS acl,
                format('%I.%I', n.nspname, o.relname) AS name
         FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
-        WHERE o.relkind IN ('S')
-          AND o.oid = s.oid AND s.classid = 'pg_class'::regclass
+        WHERE o.oid = s.oid AND s.classid = 'pg_class'::regclass
+          AND o.relkind IN ('S')
         UNION ALL
         SELECT 'function' AS kind, 'ROUTINE' AS keyword, o.xmin, o.pronamespace AS schema,
-               o.proowner AS owner, coalesce(o.proacl, acldefault('f', o.proowner)) AS acl,
+               o.proowner AS owner,
+               coalesce(o.proacl, acldefault('f', o.proowner)) AS acl,
                concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) AS name
-        FROM pg_proc AS o
-        WHERE true
-          AND o.oid = s.oid AND s.classid = 'pg_proc'::regclass
+        FROM pg_proc AS o WHERE o.oid = s.oid AND s.classid = 'pg_proc'::regclass
         UNION ALL
         SELECT 'type' AS kind, 'TYPE' AS keyword, o.xmin, o.typnamespace AS schema,
-               o.typowner AS owner, coalesce(o.typacl, acldefault('T', o.typowner)) AS acl,
+               o.typowner AS owner,
+               coalesce(o.typacl, acldefault('T', o.typowner)) AS acl,
                format('%I.%I', n.nspname, o.typname) AS name
         FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
         LEFT JOIN pg_class AS c ON c.oid = o.typrelid
-        WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
-          AND o.oid = s.oid AND s.classid = 'pg_type'::regclass
+        WHERE o.oid = s.oid AND s.classid = 'pg_type'::regclass
+          AND (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
         OFFSET 0
       ) AS o
       CROSS JOIN LATERAL (
@@ -242,33 +244,35 @@ BEGIN
         ) AS s
         CROSS JOIN LATERAL (
           SELECT 'table' AS kind, 'TABLE' AS keyword, o.xmin, o.relnamespace AS schema,
-                 o.relowner AS owner, coalesce(o.relacl, acldefault('r', o.relowner)) AS acl,
+                 o.relowner AS owner,
+                 coalesce(o.relacl, acldefault('r', o.relowner)) AS acl,
                  format('%I.%I', n.nspname, o.relname) AS name
           FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
-          WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
-            AND o.oid = s.oid AND s.classid = 'pg_class'::regclass
+          WHERE o.oid = s.oid AND s.classid = 'pg_class'::regclass
+            AND o.relkind IN ('r', 'p', 'v', 'm', 'f')
           UNION ALL
           SELECT 'sequence' AS kind, 'SEQUENCE' AS keyword, o.xmin, o.relnamespace AS schema,
-                 o.relowner AS owner, coalesce(o.relacl, acldefault('s', o.relowner)) AS acl,
+                 o.relowner AS owner,
+                 coalesce(o.relacl, acldefault('s', o.relowner)) AS acl,
                  format('%I.%I', n.nspname, o.relname) AS name
           FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
-          WHERE o.relkind IN ('S')
-            AND o.oid = s.oid AND s.classid = 'pg_class'::regclass
+          WHERE o.oid = s.oid AND s.classid = 'pg_class'::regclass
+            AND o.relkind IN ('S')
           UNION ALL
           SELECT 'function' AS kind, 'ROUTINE' AS keyword, o.xmin, o.pronamespace AS schema,
-                 o.proowner AS owner, coalesce(o.proacl, acldefault('f', o.proowner)) AS acl,
+                 o.proowner AS owner,
+                 coalesce(o.proacl, acldefault('f', o.proowner)) AS acl,
                  concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure) AS name
-          FROM pg_proc AS o
-          WHERE true
-            AND o.oid = s.oid AND s.classid = 'pg_proc'::regclass
+          FROM pg_proc AS o WHERE o.oid = s.oid AND s.classid = 'pg_proc'::regclass
           UNION ALL
           SELECT 'type' AS kind, 'TYPE' AS keyword, o.xmin, o.typnamespace AS schema,
-                 o.typowner AS owner, coalesce(o.typacl, acldefault('T', o.typowner)) AS acl,
+                 o.typowner AS owner,
+                 coalesce(o.typacl, acldefault('T', o.typowner)) AS acl,
                  format('%I.%I', n.nspname, o.typname) AS name
           FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
           LEFT JOIN pg_class AS c ON c.oid = o.typrelid
-          WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
-            AND o.oid = s.oid AND s.classid = 'pg_type'::regclass
+          WHERE o.oid = s.oid AND s.classid = 'pg_type'::regclass
+            AND (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
           OFFSET 0
         ) AS o
         CROSS JOIN LATERAL (

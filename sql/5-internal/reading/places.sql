@@ -44,8 +44,7 @@ BEGIN
       ) AS c
       LEFT JOIN unnest(places.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number) ON (
         g.schema = c.relnamespace AND g.kind = c.relkind AND g.owner = c.relowner
-        AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}')
-        AND (g.acl IS NULL) = (c.relacl IS NULL)
+        AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}') AND (g.acl IS NULL) = (c.relacl IS NULL)
       )
       WHERE g.number IS NOT NULL OR places.groups IS NULL
       GROUP BY w.position, c.relnamespace

@@ -40,8 +40,10 @@ BEGIN
                    ) AS privileges
       FROM entry AS e
       GROUP BY e.position, e.role, e.nspname, e.relname, e.relowner, e.grantor, e.readable
-    ),
-    revoked AS (
+    )
+    SELECT r.operation, r.target::text, r.statement, NULL::text, array_remove(ARRAY[r.role], 'public'),
+           CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
+    FROM (
       SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
              concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
                     format('REVOKE %s ON %s%s FROM %I CASCADE',
@@ -64,11 +66,8 @@ BEGIN
         ) AS h(held_by, delegated)
       ) AS r
       GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
-    )
-    SELECT r.operation, r.target::text, r.statement, NULL::text, ARRAY[r.role],
-           CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
-    FROM revoked AS r
-    ORDER BY r.position, r.part, r.statement;
+    ) AS r
+    ORDER BY r.position, r.role COLLATE "C", r.part, r.statement COLLATE "C";
 END
 $plan_column_excess$;
 

@@ -30,31 +30,33 @@ BEGIN
              g.object, g.owner, g.acl, g.harmless
       FROM held AS h
       JOIN (
-        SELECT 'pg_namespace'::regclass AS classid, n.oid, 'SCHEMA' AS kind,
-               quote_ident(n.nspname) AS object, n.nspowner AS owner,
-               coalesce(n.nspacl, acldefault('n', n.nspowner)) AS acl, 'USAGE' AS harmless
-        FROM pg_namespace AS n WHERE n.nspname !~ '^pg_(toast_)?temp_'
+        SELECT 'pg_database'::regclass AS classid, o.oid AS oid, 'DATABASE' AS kind,
+               quote_ident(o.datname) AS object, o.datdba AS owner, o.datacl AS acl, 'CONNECT' AS harmless
+        FROM pg_database AS o
         UNION ALL
-        SELECT 'pg_database'::regclass, d.oid, 'DATABASE', quote_ident(d.datname), d.datdba,
-               coalesce(d.datacl, acldefault('d', d.datdba)), 'CONNECT'
-        FROM pg_database AS d
+        SELECT 'pg_namespace'::regclass AS classid, o.oid AS oid, 'SCHEMA' AS kind,
+               quote_ident(o.nspname) AS object, o.nspowner AS owner, o.nspacl AS acl, 'USAGE' AS harmless
+        FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'
         UNION ALL
-        SELECT 'pg_largeobject'::regclass, l.oid, 'LARGE OBJECT', l.oid::text, l.lomowner, l.lomacl, 'SELECT'
-        FROM pg_largeobject_metadata AS l
+        SELECT 'pg_language'::regclass AS classid, o.oid AS oid, 'LANGUAGE' AS kind,
+               quote_ident(o.lanname) AS object, o.lanowner AS owner, o.lanacl AS acl, NULL AS harmless
+        FROM pg_language AS o WHERE o.lanpltrusted
         UNION ALL
-        SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'FOREIGN DATA WRAPPER', quote_ident(w.fdwname), w.fdwowner,
-               w.fdwacl, NULL
-        FROM pg_foreign_data_wrapper AS w
+        SELECT 'pg_foreign_data_wrapper'::regclass AS classid, o.oid AS oid, 'FOREIGN DATA WRAPPER' AS kind,
+               quote_ident(o.fdwname) AS object, o.fdwowner AS owner, o.fdwacl AS acl, NULL AS harmless
+        FROM pg_foreign_data_wrapper AS o
         UNION ALL
-        SELECT 'pg_foreign_server'::regclass, s.oid, 'FOREIGN SERVER', quote_ident(s.srvname), s.srvowner,
-               s.srvacl, NULL
-        FROM pg_foreign_server AS s
+        SELECT 'pg_foreign_server'::regclass AS classid, o.oid AS oid, 'FOREIGN SERVER' AS kind,
+               quote_ident(o.srvname) AS object, o.srvowner AS owner, o.srvacl AS acl, NULL AS harmless
+        FROM pg_foreign_server AS o
         UNION ALL
-        SELECT 'pg_tablespace'::regclass, t.oid, 'TABLESPACE', quote_ident(t.spcname), t.spcowner, t.spcacl, NULL
-        FROM pg_tablespace AS t
+        SELECT 'pg_tablespace'::regclass AS classid, o.oid AS oid, 'TABLESPACE' AS kind,
+               quote_ident(o.spcname) AS object, o.spcowner AS owner, o.spcacl AS acl, NULL AS harmless
+        FROM pg_tablespace AS o
         UNION ALL
-        SELECT 'pg_language'::regclass, l.oid, 'LANGUAGE', quote_ident(l.lanname), l.lanowner, l.lanacl, NULL
-        FROM pg_language AS l
+        SELECT 'pg_largeobject'::regclass AS classid, o.oid AS oid, 'LARGE OBJECT' AS kind,
+               o.oid::text AS object, o.lomowner AS owner, o.lomacl AS acl, 'SELECT' AS harmless
+        FROM pg_largeobject_metadata AS o
       ) AS g ON g.classid = h.classid AND g.oid = h.objid
       UNION ALL
       SELECT h.number, h.role, h.role_oid, 'TYPE', n.nspname, y.oid::regtype::text, y.typowner, y.typacl, NULL

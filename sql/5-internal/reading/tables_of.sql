@@ -12,8 +12,7 @@ BEGIN
       FROM pg_class AS c
       JOIN unnest(tables_of.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number) ON (
         g.schema = c.relnamespace AND g.kind = c.relkind AND g.owner = c.relowner
-        AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}')
-        AND (g.acl IS NULL) = (c.relacl IS NULL)
+        AND coalesce(g.acl, '{}') = coalesce(c.relacl, '{}') AND (g.acl IS NULL) = (c.relacl IS NULL)
       )
       WHERE g.number = ANY (tables_of.numbers)
         AND (
