@@ -7,6 +7,9 @@ AS $plan_memberships$
 DECLARE
   v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
   v_list jsonb := rolecall_internal.with_excess(plan_memberships.document);
+  -- Most calls revoke nothing, and what a role merely has is not looked at for that.
+  v_ending jsonb := jsonb_path_query_array(
+    v_list, '$[*] ? (@.state == "absent" || @.admin == false || @.inherit == false || @.set == false)');
   v_wanted jsonb;
   v_role text;
   v_member text;
@@ -25,11 +28,8 @@ BEGIN
       ERRCODE = 'feature_not_supported',
       MESSAGE = 'the INHERIT and SET options of a membership require PostgreSQL 16 or newer';
   END IF;
-  -- Most calls ask for nothing to be taken away.
-  IF jsonb_path_exists(
-    v_list, '$[*] ? (@.state == "absent" || @.admin == false || @.inherit == false || @.set == false)'
-  ) THEN
-    v_changes := rolecall_internal.plan_revokes(v_list);
+  IF v_ending <> '[]' THEN
+    v_changes := rolecall_internal.plan_revokes(v_ending);
   END IF;
   FOR v_position IN 0 .. jsonb_array_length(v_list) - 1 LOOP
     v_wanted := v_list -> v_position;
