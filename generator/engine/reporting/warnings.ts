@@ -5,6 +5,7 @@ import type { Bool, Jsonb, Nothing, Places, Returns } from '../../model/types.ts
 import { counted } from '../../sql/raise.ts';
 import { type Sql, sql } from '../../sql/template.ts';
 import { takers } from '../catalogs/edges.ts';
+import { isSuperuser } from '../document/names.ts';
 import { withholds } from '../reading/tables.ts';
 import { isWatching } from '../reading/watch.ts';
 import { isOfSchema, meanings, tableOf, withholdAny } from '../reading/withheld.ts';
@@ -110,25 +111,77 @@ export function are_there(definitions: Jsonb): Returns<Bool> {
 
 /**
  * Warns of what definitions of reporting roles would not do, or would let others do
+ *
+ * Mostly there is nothing to say, which one look shows before anything else is compiled.
  */
 export function warn_about_readers(definitions: Jsonb): Nothing {
   return sql`
     DECLARE
-      v_with_path jsonb := (
-        SELECT jsonb_agg(d || jsonb_build_object('path', rolecall_internal.reader_path(d)))
-        FROM jsonb_array_elements(${definitions}) AS d
-      );
+      v_owner oid := ${databaseOwner};
+      v_with_path jsonb := '[]';
+      v_beyond boolean := false;
+      v_definition jsonb;
+      v_path jsonb;
+      v_found record;
     BEGIN
-      PERFORM rolecall_internal.warn_about_public();
-      PERFORM rolecall_internal.warn_about_publications();
-      PERFORM rolecall_internal.warn_about_members(${definitions});
-      PERFORM rolecall_internal.note_unmatched(${definitions});
-      PERFORM rolecall_internal.warn_about_path(v_with_path);
-      PERFORM rolecall_internal.note_closed_schemas(v_with_path);
+      FOR v_position IN 0 .. jsonb_array_length(${definitions}) - 1 LOOP
+        v_definition := ${definitions} -> v_position;
+        v_path := rolecall_internal.reader_path(v_definition);
+        v_beyond := v_beyond OR NOT v_path <@ (v_definition -> 'schemas');
+        v_with_path := v_with_path || jsonb_build_array(v_definition || jsonb_build_object('path', v_path));
+      END LOOP;
+      SELECT bool_or(c.role_oid = 0) AS public,
+             bool_or(v_with_path @> jsonb_build_array(jsonb_build_object('path', jsonb_build_array(n.nspname)))
+                     AND ${mayInterfere(sql`c.role_oid`)}) AS path,
+             EXISTS (SELECT FROM pg_publication) AS publications,
+             EXISTS (
+               SELECT FROM jsonb_array_elements(v_with_path) AS d
+               JOIN pg_auth_members AS m ON m.roleid = to_regrole(quote_ident(d ->> 'role'))::oid
+             ) AS members
+        INTO v_found
+        FROM pg_namespace AS n
+        CROSS JOIN LATERAL (
+          ${mayCreate(sql`n`)}
+        ) AS c(role_oid);
+      IF v_found.public THEN
+        PERFORM rolecall_internal.warn_about_public();
+      END IF;
+      IF v_found.publications THEN
+        PERFORM rolecall_internal.warn_about_publications();
+      END IF;
+      IF v_found.members THEN
+        PERFORM rolecall_internal.warn_about_members(${definitions});
+      END IF;
+      IF ${withholdAny(definitions)} THEN
+        PERFORM rolecall_internal.note_unmatched(${definitions});
+      END IF;
+      IF v_found.path THEN
+        PERFORM rolecall_internal.warn_about_path(v_with_path);
+      END IF;
+      IF v_beyond THEN
+        PERFORM rolecall_internal.note_closed_schemas(v_with_path);
+      END IF;
       PERFORM rolecall_internal.warn_about_rows(${definitions});
     END
   `;
 }
+
+/** Who may create objects in a schema, as a query: its owner, and whom that is granted; 0 is PUBLIC. */
+const mayCreate = (schema: Sql) => sql`
+  SELECT CASE a.role_oid WHEN 'pg_database_owner'::regrole THEN v_owner ELSE a.role_oid END
+  FROM (
+    SELECT ${schema}.nspowner
+    UNION ALL SELECT x.grantee FROM aclexplode(${schema}.nspacl) AS x WHERE x.privilege_type = 'CREATE'
+  ) AS a(role_oid)
+`;
+
+/** The owner of this database. */
+const databaseOwner = sql`(SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1)`;
+
+/** Whether who may create objects is somebody to warn of: neither the caller nor a superuser, who can do anything. */
+const mayInterfere = (role: Sql) => sql`
+  ${role} <> to_regrole(quote_ident(current_user)) AND ${isSuperuser(role)} IS NOT TRUE
+`;
 
 /**
  * Says which withheld names match nothing now, and where one would in another case
@@ -207,7 +260,7 @@ export function note_unmatched(definitions: Jsonb): Nothing {
 export function warn_about_path(definitions: Jsonb): Nothing {
   return sql`
     DECLARE
-      v_owner oid := (SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1);
+      v_owner oid := ${databaseOwner};
       v_others text;
     BEGIN
       SELECT string_agg(format('%s (%s)', o.name, o.schemas), ', ' ORDER BY o.name) INTO v_others
@@ -216,11 +269,9 @@ export function warn_about_path(definitions: Jsonb): Nothing {
                string_agg(DISTINCT quote_ident(n.nspname), ', ' ORDER BY quote_ident(n.nspname)) AS schemas
         FROM pg_namespace AS n
         CROSS JOIN LATERAL (
-          SELECT n.nspowner
-          UNION ALL SELECT x.grantee FROM aclexplode(n.nspacl) AS x WHERE x.privilege_type = 'CREATE'
+          ${mayCreate(sql`n`)}
         ) AS c(role_oid)
-        LEFT JOIN pg_roles AS r
-          ON r.oid = CASE WHEN c.role_oid = 'pg_database_owner'::regrole THEN v_owner ELSE c.role_oid END
+        LEFT JOIN pg_roles AS r ON r.oid = c.role_oid
         WHERE n.nspname = ANY (ARRAY(SELECT jsonb_path_query(${definitions}, '$[*].path[*]') #>> '{}'))
           AND (c.role_oid = 0
           OR (NOT r.rolsuper AND r.rolname <> current_user

@@ -15,11 +15,13 @@ BEGIN
            string_agg(DISTINCT quote_ident(n.nspname), ', ' ORDER BY quote_ident(n.nspname)) AS schemas
     FROM pg_namespace AS n
     CROSS JOIN LATERAL (
-      SELECT n.nspowner
-      UNION ALL SELECT x.grantee FROM aclexplode(n.nspacl) AS x WHERE x.privilege_type = 'CREATE'
+      SELECT CASE a.role_oid WHEN 'pg_database_owner'::regrole THEN v_owner ELSE a.role_oid END
+      FROM (
+        SELECT n.nspowner
+        UNION ALL SELECT x.grantee FROM aclexplode(n.nspacl) AS x WHERE x.privilege_type = 'CREATE'
+      ) AS a(role_oid)
     ) AS c(role_oid)
-    LEFT JOIN pg_roles AS r
-      ON r.oid = CASE WHEN c.role_oid = 'pg_database_owner'::regrole THEN v_owner ELSE c.role_oid END
+    LEFT JOIN pg_roles AS r ON r.oid = c.role_oid
     WHERE n.nspname = ANY (ARRAY(SELECT jsonb_path_query(warn_about_path.definitions, '$[*].path[*]') #>> '{}'))
       AND (c.role_oid = 0
       OR (NOT r.rolsuper AND r.rolname <> current_user
