@@ -6595,6 +6595,103 @@ COMMENT ON FUNCTION rolecall_internal.is_password_cleared(text)
   IS 'Whether a role that was just given a password has none';
 REVOKE ALL ON FUNCTION rolecall_internal.is_password_cleared(text) FROM PUBLIC;
 
+-- sql/5-internal/reporting/is_provisioned.sql
+-- What they read is planned as ever. About the roles it knows only what is simple, by one query in place of the
+-- planners: a setting that is spelled otherwise, say, or a record that is not acted on, is for what comes after it.
+CREATE FUNCTION rolecall_internal.is_provisioned(state jsonb) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $is_provisioned$
+DECLARE
+  v_here oid := (
+    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+  );
+BEGIN
+  -- A new role is told without the query, which would have to be planned.
+  IF to_regrole(quote_ident(is_provisioned.state #>> '{roles,0,name}')) IS NULL THEN
+    RETURN false;
+  ELSIF NOT has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT') THEN
+    IF is_provisioned.state -> 'passwords'
+      @? '$[*] ? (!(@.realign == false) || @.first == true || @.valid_until != null)'
+    THEN
+      RETURN false;
+    END IF;
+  ELSIF EXISTS (
+    SELECT FROM jsonb_to_recordset(is_provisioned.state -> 'passwords') AS w(role text, password text, valid_until text)
+    LEFT JOIN pg_authid AS a ON a.oid = to_regrole(quote_ident(w.role))::oid
+    WHERE a.rolpassword IS DISTINCT FROM w.password OR w.valid_until IS NOT NULL
+  ) THEN
+    RETURN false;
+  END IF;
+  IF EXISTS (
+    SELECT
+    FROM jsonb_each(is_provisioned.state - 'passwords') AS s(section, resources)
+    CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS e(given)
+    CROSS JOIN LATERAL (
+      SELECT jsonb_strip_nulls(e.given) - '{password,watched}'::text[],
+             to_regrole(quote_ident(coalesce(e.given ->> 'role', e.given ->> 'member', e.given ->> 'name')))::oid,
+             concat(e.given ->> 'name', '=', CASE jsonb_typeof(e.given -> 'value')
+               WHEN 'array' THEN (
+                 SELECT string_agg(quote_ident(n.name), ', ' ORDER BY n.position)
+                 FROM jsonb_array_elements_text(e.given -> 'value') WITH ORDINALITY AS n(name, position)
+               )
+               ELSE e.given ->> 'value' END)
+      OFFSET 0 -- Each is worked out once, not wherever it is used.
+    ) AS r(resource, role, entry)
+    WHERE NOT coalesce(CASE s.section
+      WHEN 'roles' THEN EXISTS (
+        SELECT FROM pg_roles AS a WHERE a.oid = r.role AND jsonb_build_object(
+          'superuser', a.rolsuper, 'createdb', a.rolcreatedb, 'createrole', a.rolcreaterole, 'inherit', a.rolinherit,
+          'login', a.rolcanlogin, 'replication', a.rolreplication, 'bypassrls', a.rolbypassrls
+        ) @> (r.resource -> 'attributes')
+      ) AND NOT ((r.resource ->> 'name') IN (current_user, session_user) OR has_table_privilege(
+        r.role, 'pg_catalog.pg_authid', 'TRUNCATE'
+      ))
+      WHEN 'memberships' THEN r.resource @> '{"every": true, "state": "absent"}'
+        AND NOT EXISTS (SELECT FROM pg_auth_members AS m WHERE m.member = r.role)
+      WHEN 'settings' THEN (
+        SELECT bool_or(p.setdatabase = CASE WHEN r.resource ? 'here' THEN v_here ELSE 0 END AND c.entry = r.entry)
+          AND bool_and(p.setdatabase IN (0, v_here) AND c.entry = r.entry)
+        FROM pg_db_role_setting AS p CROSS JOIN LATERAL unnest(p.setconfig) AS c(entry)
+        WHERE p.setrole = r.role AND starts_with(lower(c.entry), lower((r.resource ->> 'name')) || '=')
+      )
+      ELSE s.section = 'read_access' END
+      AND (s.section = 'memberships' OR EXISTS (
+        SELECT
+        FROM (
+          SELECT p.sqlstate, p.resource, p.roles FROM rolecall_internal.resource AS p
+          WHERE p.section = s.section
+            AND p.key = CASE
+              WHEN s.section IN ('roles')
+                THEN jsonb_build_array(r.resource -> 'name')
+              WHEN s.section IN ('settings')
+                THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name')
+                || coalesce(r.resource -> 'here', '[]')
+              WHEN s.section IN ('read_access')
+                THEN jsonb_build_array(r.resource -> 'role')
+            END
+          ORDER BY p.recorded_at DESC LIMIT 1
+        ) AS p
+        WHERE p.resource @> r.resource AND (s.section = 'roles' OR p.resource = r.resource)
+          AND (
+            p.sqlstate IS NULL AND (p.roles IS NULL OR p.roles = ARRAY[r.role])
+            AND has_table_privilege(
+              r.role, 'pg_catalog.pg_authid', 'TRUNCATE'
+            ) IS NOT TRUE
+          )
+      )), false)
+  ) THEN
+    RETURN false;
+  END IF;
+  RETURN NOT EXISTS (SELECT FROM rolecall_internal.plan_read_access(is_provisioned.state -> 'read_access', false));
+END
+$is_provisioned$;
+
+COMMENT ON FUNCTION rolecall_internal.is_provisioned(jsonb)
+  IS 'Whether all that the state of reporting roles asks for is there and recorded; false tells nothing';
+REVOKE ALL ON FUNCTION rolecall_internal.is_provisioned(jsonb) FROM PUBLIC;
+
 -- sql/5-internal/audit/is_reachable.sql
 -- Where only the secrets are withheld there is none as a rule, and what comes next takes long to plan.
 CREATE FUNCTION rolecall_internal.is_reachable(withheld jsonb) RETURNS boolean
@@ -10049,6 +10146,9 @@ AS $plan_memberships$
 DECLARE
   v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
   v_list jsonb := rolecall_internal.with_excess(plan_memberships.document);
+  -- Most calls revoke nothing, and what a role merely has is not looked at for that.
+  v_ending jsonb := jsonb_path_query_array(
+    v_list, '$[*] ? (@.state == "absent" || @.admin == false || @.inherit == false || @.set == false)');
   v_wanted jsonb;
   v_role text;
   v_member text;
@@ -10067,11 +10167,8 @@ BEGIN
       ERRCODE = 'feature_not_supported',
       MESSAGE = 'the INHERIT and SET options of a membership require PostgreSQL 16 or newer';
   END IF;
-  -- Most calls ask for nothing to be taken away.
-  IF jsonb_path_exists(
-    v_list, '$[*] ? (@.state == "absent" || @.admin == false || @.inherit == false || @.set == false)'
-  ) THEN
-    v_changes := rolecall_internal.plan_revokes(v_list);
+  IF v_ending <> '[]' THEN
+    v_changes := rolecall_internal.plan_revokes(v_ending);
   END IF;
   FOR v_position IN 0 .. jsonb_array_length(v_list) - 1 LOOP
     v_wanted := v_list -> v_position;
@@ -14793,7 +14890,9 @@ BEGIN
   v_state := rolecall_internal.joined(
     run_reporting.others, rolecall_internal.reporting_state(run_reporting.definitions, v_passwords)
   );
-  v_steps := v_steps || rolecall_internal.run(v_state, run_reporting.dry_run);
+  IF run_reporting.others <> '{}' OR NOT rolecall_internal.is_provisioned(v_state) THEN
+    v_steps := v_steps || rolecall_internal.run(v_state, run_reporting.dry_run);
+  END IF;
   IF run_reporting.dry_run IS NOT TRUE
     AND EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation IN ('create_role', 'set_password'))
   THEN
@@ -16402,11 +16501,13 @@ BEGIN
            string_agg(DISTINCT quote_ident(n.nspname), ', ' ORDER BY quote_ident(n.nspname)) AS schemas
     FROM pg_namespace AS n
     CROSS JOIN LATERAL (
-      SELECT n.nspowner
-      UNION ALL SELECT x.grantee FROM aclexplode(n.nspacl) AS x WHERE x.privilege_type = 'CREATE'
+      SELECT CASE a.role_oid WHEN 'pg_database_owner'::regrole THEN v_owner ELSE a.role_oid END
+      FROM (
+        SELECT n.nspowner
+        UNION ALL SELECT x.grantee FROM aclexplode(n.nspacl) AS x WHERE x.privilege_type = 'CREATE'
+      ) AS a(role_oid)
     ) AS c(role_oid)
-    LEFT JOIN pg_roles AS r
-      ON r.oid = CASE WHEN c.role_oid = 'pg_database_owner'::regrole THEN v_owner ELSE c.role_oid END
+    LEFT JOIN pg_roles AS r ON r.oid = c.role_oid
     WHERE n.nspname = ANY (ARRAY(SELECT jsonb_path_query(warn_about_path.definitions, '$[*].path[*]') #>> '{}'))
       AND (c.role_oid = 0
       OR (NOT r.rolsuper AND r.rolname <> current_user
@@ -16524,22 +16625,62 @@ COMMENT ON FUNCTION rolecall_internal.warn_about_publications()
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_publications() FROM PUBLIC;
 
 -- sql/5-internal/reporting/warn_about_readers.sql
+-- Mostly there is nothing to say, which one look shows before anything else is compiled.
 CREATE FUNCTION rolecall_internal.warn_about_readers(definitions jsonb) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $warn_about_readers$
 DECLARE
-  v_with_path jsonb := (
-    SELECT jsonb_agg(d || jsonb_build_object('path', rolecall_internal.reader_path(d)))
-    FROM jsonb_array_elements(warn_about_readers.definitions) AS d
-  );
+  v_owner oid := (SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1);
+  v_with_path jsonb := '[]';
+  v_beyond boolean := false;
+  v_definition jsonb;
+  v_path jsonb;
+  v_found record;
 BEGIN
-  PERFORM rolecall_internal.warn_about_public();
-  PERFORM rolecall_internal.warn_about_publications();
-  PERFORM rolecall_internal.warn_about_members(warn_about_readers.definitions);
-  PERFORM rolecall_internal.note_unmatched(warn_about_readers.definitions);
-  PERFORM rolecall_internal.warn_about_path(v_with_path);
-  PERFORM rolecall_internal.note_closed_schemas(v_with_path);
+  FOR v_position IN 0 .. jsonb_array_length(warn_about_readers.definitions) - 1 LOOP
+    v_definition := warn_about_readers.definitions -> v_position;
+    v_path := rolecall_internal.reader_path(v_definition);
+    v_beyond := v_beyond OR NOT v_path <@ (v_definition -> 'schemas');
+    v_with_path := v_with_path || jsonb_build_array(v_definition || jsonb_build_object('path', v_path));
+  END LOOP;
+  SELECT bool_or(c.role_oid = 0) AS public,
+         bool_or(v_with_path @> jsonb_build_array(jsonb_build_object('path', jsonb_build_array(n.nspname)))
+                 AND c.role_oid <> to_regrole(quote_ident(current_user)) AND has_table_privilege(
+                   c.role_oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+                 ) IS NOT TRUE) AS path,
+         EXISTS (SELECT FROM pg_publication) AS publications,
+         EXISTS (
+           SELECT FROM jsonb_array_elements(v_with_path) AS d
+           JOIN pg_auth_members AS m ON m.roleid = to_regrole(quote_ident(d ->> 'role'))::oid
+         ) AS members
+    INTO v_found
+    FROM pg_namespace AS n
+    CROSS JOIN LATERAL (
+      SELECT CASE a.role_oid WHEN 'pg_database_owner'::regrole THEN v_owner ELSE a.role_oid END
+      FROM (
+        SELECT n.nspowner
+        UNION ALL SELECT x.grantee FROM aclexplode(n.nspacl) AS x WHERE x.privilege_type = 'CREATE'
+      ) AS a(role_oid)
+    ) AS c(role_oid);
+  IF v_found.public THEN
+    PERFORM rolecall_internal.warn_about_public();
+  END IF;
+  IF v_found.publications THEN
+    PERFORM rolecall_internal.warn_about_publications();
+  END IF;
+  IF v_found.members THEN
+    PERFORM rolecall_internal.warn_about_members(warn_about_readers.definitions);
+  END IF;
+  IF jsonb_path_exists(warn_about_readers.definitions, '$[*].withheld[*]') THEN
+    PERFORM rolecall_internal.note_unmatched(warn_about_readers.definitions);
+  END IF;
+  IF v_found.path THEN
+    PERFORM rolecall_internal.warn_about_path(v_with_path);
+  END IF;
+  IF v_beyond THEN
+    PERFORM rolecall_internal.note_closed_schemas(v_with_path);
+  END IF;
   PERFORM rolecall_internal.warn_about_rows(warn_about_readers.definitions);
 END
 $warn_about_readers$;
@@ -24031,6 +24172,102 @@ COMMENT ON FUNCTION rolecall_internal.is_nobody(jsonb, text)
   IS 'Whether a role neither exists nor is part of a document';
 REVOKE ALL ON FUNCTION rolecall_internal.is_nobody(jsonb, text) FROM PUBLIC;
 
+-- What they read is planned as ever. About the roles it knows only what is simple, by one query in place of the
+-- planners: a setting that is spelled otherwise, say, or a record that is not acted on, is for what comes after it.
+CREATE FUNCTION rolecall_internal.is_provisioned(state jsonb) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $is_provisioned$
+DECLARE
+  v_here oid := (
+    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+  );
+BEGIN
+  -- A new role is told without the query, which would have to be planned.
+  IF to_regrole(quote_ident(is_provisioned.state #>> '{roles,0,name}')) IS NULL THEN
+    RETURN false;
+  ELSIF NOT has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT') THEN
+    IF is_provisioned.state -> 'passwords'
+      @? '$[*] ? (!(@.realign == false) || @.first == true || @.valid_until != null)'
+    THEN
+      RETURN false;
+    END IF;
+  ELSIF EXISTS (
+    SELECT FROM jsonb_to_recordset(is_provisioned.state -> 'passwords') AS w(role text, password text, valid_until text)
+    LEFT JOIN pg_authid AS a ON a.oid = to_regrole(quote_ident(w.role))::oid
+    WHERE a.rolpassword IS DISTINCT FROM w.password OR w.valid_until IS NOT NULL
+  ) THEN
+    RETURN false;
+  END IF;
+  IF EXISTS (
+    SELECT
+    FROM jsonb_each(is_provisioned.state - 'passwords') AS s(section, resources)
+    CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS e(given)
+    CROSS JOIN LATERAL (
+      SELECT jsonb_strip_nulls(e.given) - '{password,watched}'::text[],
+             to_regrole(quote_ident(coalesce(e.given ->> 'role', e.given ->> 'member', e.given ->> 'name')))::oid,
+             concat(e.given ->> 'name', '=', CASE jsonb_typeof(e.given -> 'value')
+               WHEN 'array' THEN (
+                 SELECT string_agg(quote_ident(n.name), ', ' ORDER BY n.position)
+                 FROM jsonb_array_elements_text(e.given -> 'value') WITH ORDINALITY AS n(name, position)
+               )
+               ELSE e.given ->> 'value' END)
+      OFFSET 0 -- Each is worked out once, not wherever it is used.
+    ) AS r(resource, role, entry)
+    WHERE NOT coalesce(CASE s.section
+      WHEN 'roles' THEN EXISTS (
+        SELECT FROM pg_roles AS a WHERE a.oid = r.role AND jsonb_build_object(
+          'superuser', a.rolsuper, 'createdb', a.rolcreatedb, 'createrole', a.rolcreaterole, 'inherit', a.rolinherit,
+          'login', a.rolcanlogin, 'replication', a.rolreplication, 'bypassrls', a.rolbypassrls
+        ) @> (r.resource -> 'attributes')
+      ) AND NOT ((r.resource ->> 'name') IN (current_user, session_user) OR has_table_privilege(
+        r.role, 'pg_catalog.pg_authid', 'TRUNCATE'
+      ))
+      WHEN 'memberships' THEN r.resource @> '{"every": true, "state": "absent"}'
+        AND NOT EXISTS (SELECT FROM pg_auth_members AS m WHERE m.member = r.role)
+      WHEN 'settings' THEN (
+        SELECT bool_or(p.setdatabase = CASE WHEN r.resource ? 'here' THEN v_here ELSE 0 END AND c.entry = r.entry)
+          AND bool_and(p.setdatabase IN (0, v_here) AND c.entry = r.entry)
+        FROM pg_db_role_setting AS p CROSS JOIN LATERAL unnest(p.setconfig) AS c(entry)
+        WHERE p.setrole = r.role AND starts_with(lower(c.entry), lower((r.resource ->> 'name')) || '=')
+      )
+      ELSE s.section = 'read_access' END
+      AND (s.section = 'memberships' OR EXISTS (
+        SELECT
+        FROM (
+          SELECT p.sqlstate, p.resource, p.roles FROM rolecall_internal.resource AS p
+          WHERE p.section = s.section
+            AND p.key = CASE
+              WHEN s.section IN ('roles')
+                THEN jsonb_build_array(r.resource -> 'name')
+              WHEN s.section IN ('settings')
+                THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name')
+                || coalesce(r.resource -> 'here', '[]')
+              WHEN s.section IN ('read_access')
+                THEN jsonb_build_array(r.resource -> 'role')
+            END
+          ORDER BY p.recorded_at DESC LIMIT 1
+        ) AS p
+        WHERE p.resource @> r.resource AND (s.section = 'roles' OR p.resource = r.resource)
+          AND (
+            p.sqlstate IS NULL AND (p.roles IS NULL OR p.roles = ARRAY[r.role])
+            AND has_table_privilege(
+              r.role, 'pg_catalog.pg_authid', 'TRUNCATE'
+            ) IS NOT TRUE
+          )
+      )), false)
+  ) THEN
+    RETURN false;
+  END IF;
+  RETURN NOT EXISTS (SELECT FROM rolecall_internal.plan_read_access(is_provisioned.state -> 'read_access', false));
+END
+$is_provisioned$;
+
+COMMENT ON FUNCTION rolecall_internal.is_provisioned(jsonb)
+  IS 'Whether all that the state of reporting roles asks for is there and recorded; false tells nothing';
+REVOKE ALL ON FUNCTION rolecall_internal.is_provisioned(jsonb) FROM PUBLIC;
+
 -- Where only the secrets are withheld there is none as a rule, and what comes next takes long to plan.
 CREATE FUNCTION rolecall_internal.is_reachable(withheld jsonb) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -26261,6 +26498,9 @@ AS $plan_memberships$
 DECLARE
   v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
   v_list jsonb := rolecall_internal.with_excess(plan_memberships.document);
+  -- Most calls revoke nothing, and what a role merely has is not looked at for that.
+  v_ending jsonb := jsonb_path_query_array(
+    v_list, '$[*] ? (@.state == "absent" || @.admin == false || @.inherit == false || @.set == false)');
   v_wanted jsonb;
   v_role text;
   v_member text;
@@ -26279,11 +26519,8 @@ BEGIN
       ERRCODE = 'feature_not_supported',
       MESSAGE = 'the INHERIT and SET options of a membership require PostgreSQL 16 or newer';
   END IF;
-  -- Most calls ask for nothing to be taken away.
-  IF jsonb_path_exists(
-    v_list, '$[*] ? (@.state == "absent" || @.admin == false || @.inherit == false || @.set == false)'
-  ) THEN
-    v_changes := rolecall_internal.plan_revokes(v_list);
+  IF v_ending <> '[]' THEN
+    v_changes := rolecall_internal.plan_revokes(v_ending);
   END IF;
   FOR v_position IN 0 .. jsonb_array_length(v_list) - 1 LOOP
     v_wanted := v_list -> v_position;
@@ -30187,7 +30424,9 @@ BEGIN
   v_state := rolecall_internal.joined(
     run_reporting.others, rolecall_internal.reporting_state(run_reporting.definitions, v_passwords)
   );
-  v_steps := v_steps || rolecall_internal.run(v_state, run_reporting.dry_run);
+  IF run_reporting.others <> '{}' OR NOT rolecall_internal.is_provisioned(v_state) THEN
+    v_steps := v_steps || rolecall_internal.run(v_state, run_reporting.dry_run);
+  END IF;
   IF run_reporting.dry_run IS NOT TRUE
     AND EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation IN ('create_role', 'set_password'))
   THEN
@@ -31168,11 +31407,13 @@ BEGIN
            string_agg(DISTINCT quote_ident(n.nspname), ', ' ORDER BY quote_ident(n.nspname)) AS schemas
     FROM pg_namespace AS n
     CROSS JOIN LATERAL (
-      SELECT n.nspowner
-      UNION ALL SELECT x.grantee FROM aclexplode(n.nspacl) AS x WHERE x.privilege_type = 'CREATE'
+      SELECT CASE a.role_oid WHEN 'pg_database_owner'::regrole THEN v_owner ELSE a.role_oid END
+      FROM (
+        SELECT n.nspowner
+        UNION ALL SELECT x.grantee FROM aclexplode(n.nspacl) AS x WHERE x.privilege_type = 'CREATE'
+      ) AS a(role_oid)
     ) AS c(role_oid)
-    LEFT JOIN pg_roles AS r
-      ON r.oid = CASE WHEN c.role_oid = 'pg_database_owner'::regrole THEN v_owner ELSE c.role_oid END
+    LEFT JOIN pg_roles AS r ON r.oid = c.role_oid
     WHERE n.nspname = ANY (ARRAY(SELECT jsonb_path_query(warn_about_path.definitions, '$[*].path[*]') #>> '{}'))
       AND (c.role_oid = 0
       OR (NOT r.rolsuper AND r.rolname <> current_user
@@ -31260,22 +31501,62 @@ $warn_about_publications$;
 COMMENT ON FUNCTION rolecall_internal.warn_about_publications()
   IS 'Says which publications send secrets in clear text to their subscribers';
 
+-- Mostly there is nothing to say, which one look shows before anything else is compiled.
 CREATE FUNCTION rolecall_internal.warn_about_readers(definitions jsonb) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $warn_about_readers$
 DECLARE
-  v_with_path jsonb := (
-    SELECT jsonb_agg(d || jsonb_build_object('path', rolecall_internal.reader_path(d)))
-    FROM jsonb_array_elements(warn_about_readers.definitions) AS d
-  );
+  v_owner oid := (SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1);
+  v_with_path jsonb := '[]';
+  v_beyond boolean := false;
+  v_definition jsonb;
+  v_path jsonb;
+  v_found record;
 BEGIN
-  PERFORM rolecall_internal.warn_about_public();
-  PERFORM rolecall_internal.warn_about_publications();
-  PERFORM rolecall_internal.warn_about_members(warn_about_readers.definitions);
-  PERFORM rolecall_internal.note_unmatched(warn_about_readers.definitions);
-  PERFORM rolecall_internal.warn_about_path(v_with_path);
-  PERFORM rolecall_internal.note_closed_schemas(v_with_path);
+  FOR v_position IN 0 .. jsonb_array_length(warn_about_readers.definitions) - 1 LOOP
+    v_definition := warn_about_readers.definitions -> v_position;
+    v_path := rolecall_internal.reader_path(v_definition);
+    v_beyond := v_beyond OR NOT v_path <@ (v_definition -> 'schemas');
+    v_with_path := v_with_path || jsonb_build_array(v_definition || jsonb_build_object('path', v_path));
+  END LOOP;
+  SELECT bool_or(c.role_oid = 0) AS public,
+         bool_or(v_with_path @> jsonb_build_array(jsonb_build_object('path', jsonb_build_array(n.nspname)))
+                 AND c.role_oid <> to_regrole(quote_ident(current_user)) AND has_table_privilege(
+                   c.role_oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+                 ) IS NOT TRUE) AS path,
+         EXISTS (SELECT FROM pg_publication) AS publications,
+         EXISTS (
+           SELECT FROM jsonb_array_elements(v_with_path) AS d
+           JOIN pg_auth_members AS m ON m.roleid = to_regrole(quote_ident(d ->> 'role'))::oid
+         ) AS members
+    INTO v_found
+    FROM pg_namespace AS n
+    CROSS JOIN LATERAL (
+      SELECT CASE a.role_oid WHEN 'pg_database_owner'::regrole THEN v_owner ELSE a.role_oid END
+      FROM (
+        SELECT n.nspowner
+        UNION ALL SELECT x.grantee FROM aclexplode(n.nspacl) AS x WHERE x.privilege_type = 'CREATE'
+      ) AS a(role_oid)
+    ) AS c(role_oid);
+  IF v_found.public THEN
+    PERFORM rolecall_internal.warn_about_public();
+  END IF;
+  IF v_found.publications THEN
+    PERFORM rolecall_internal.warn_about_publications();
+  END IF;
+  IF v_found.members THEN
+    PERFORM rolecall_internal.warn_about_members(warn_about_readers.definitions);
+  END IF;
+  IF jsonb_path_exists(warn_about_readers.definitions, '$[*].withheld[*]') THEN
+    PERFORM rolecall_internal.note_unmatched(warn_about_readers.definitions);
+  END IF;
+  IF v_found.path THEN
+    PERFORM rolecall_internal.warn_about_path(v_with_path);
+  END IF;
+  IF v_beyond THEN
+    PERFORM rolecall_internal.note_closed_schemas(v_with_path);
+  END IF;
   PERFORM rolecall_internal.warn_about_rows(warn_about_readers.definitions);
 END
 $warn_about_readers$;

@@ -1,6 +1,6 @@
 -- provision_reporting_roles: the usual pair. What each of the two is like is tested with provision_reporting_role.
 BEGIN;
-SELECT plan(38);
+SELECT plan(49);
 
 CREATE TABLE public.patient (id integer);
 CREATE TABLE public.token (id integer);
@@ -68,6 +68,35 @@ SELECT results_eq(
   'a schema for both is made once'
 );
 SELECT isnt(rolecall.reporting_role_password('t_one'), rolecall.reporting_role_password('t_two'), 'each has a password of its own');
+
+-- Then nothing is planned; whatever differs is.
+
+SET LOCAL track_functions = 'all';
+CREATE FUNCTION pg_temp.plans() RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+  before bigint := coalesce(pg_stat_get_xact_function_calls('rolecall_internal.plan(jsonb, jsonb)'::regprocedure), 0);
+BEGIN
+  PERFORM FROM rolecall.provision_reporting_roles('t_one', 't_two', 't_both', 't_both');
+  RETURN coalesce(pg_stat_get_xact_function_calls('rolecall_internal.plan(jsonb, jsonb)'::regprocedure), 0) - before;
+END
+$$;
+SELECT is(pg_temp.plans(), 0::bigint, 'nothing is planned where the roles are as asked for');
+CREATE ROLE t_group;
+CREATE FUNCTION pg_temp.found(change text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+  EXECUTE change;
+  RETURN concat_ws(' ', sign(pg_temp.plans()), pg_temp.plans());
+END
+$$;
+SELECT is(pg_temp.found(change), '1 0', 'planned, and then not again: ' || change)
+FROM (
+  VALUES ('ALTER ROLE t_two CREATEDB'), ('ALTER ROLE t_two NOLOGIN'), ($$ALTER ROLE t_one PASSWORD 'another'$$),
+         ($$ALTER ROLE t_two VALID UNTIL '2000-01-01'$$), ('GRANT t_group TO t_two'),
+         ('ALTER ROLE t_one SET search_path = public'), ('ALTER ROLE t_one RESET default_transaction_read_only'),
+         (format('ALTER ROLE t_two IN DATABASE %I SET search_path = public', current_database())),
+         (format('ALTER ROLE t_two IN DATABASE %I SET default_transaction_read_only = off', current_database())),
+         ($$DELETE FROM rolecall_internal.resource WHERE section = 'settings' AND key = '["t_one", "search_path"]'$$)
+) AS c(change);
 
 -- Nothing to do.
 

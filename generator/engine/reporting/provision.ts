@@ -150,7 +150,9 @@ export function run_reporting(
       v_state := rolecall_internal.joined(
         ${others}, rolecall_internal.reporting_state(${definitions}, v_passwords)
       );
-      v_steps := v_steps || rolecall_internal.run(v_state, ${dry_run});
+      IF ${others} <> '{}' OR NOT rolecall_internal.is_provisioned(v_state) THEN
+        v_steps := v_steps || rolecall_internal.run(v_state, ${dry_run});
+      END IF;
       IF ${dry_run} IS NOT TRUE
         AND EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation IN ('create_role', 'set_password'))
       THEN

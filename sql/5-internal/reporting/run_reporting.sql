@@ -62,7 +62,9 @@ BEGIN
   v_state := rolecall_internal.joined(
     run_reporting.others, rolecall_internal.reporting_state(run_reporting.definitions, v_passwords)
   );
-  v_steps := v_steps || rolecall_internal.run(v_state, run_reporting.dry_run);
+  IF run_reporting.others <> '{}' OR NOT rolecall_internal.is_provisioned(v_state) THEN
+    v_steps := v_steps || rolecall_internal.run(v_state, run_reporting.dry_run);
+  END IF;
   IF run_reporting.dry_run IS NOT TRUE
     AND EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation IN ('create_role', 'set_password'))
   THEN
