@@ -68,8 +68,8 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script f8b797dbe236402f39c01a912630b0296118be7a110b6c33d8eee36a5a901c66'
-    AND 411 <= (
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 0330d832ecb4cbdfb15de1ee0b480627ca1715c87c7eec2f6f0ee0f945cd169b'
+    AND 414 <= (
       SELECT count(*)
       FROM (
         SELECT p.pronamespace FROM pg_proc AS p
@@ -333,6 +333,8 @@ BEGIN
        'data jsonb, id text, kind text, name text, login boolean, goal text, label text', 'SETOF record', 0),
       ('rolecall_internal', 'has_calling_key', 
        'relation oid', 'boolean', 0),
+      ('rolecall_internal', 'has_more_powers', 
+       'role_oid oid, than_name text', 'boolean', 0),
       ('rolecall_internal', 'has_more_rights', 
        'role_oid oid, than_oid oid', 'boolean', 0),
       ('rolecall_internal', 'has_recorded_shape', 
@@ -369,6 +371,8 @@ BEGIN
        'operation text', 'boolean', 0),
       ('rolecall_internal', 'is_administrator', 
        'entry rolecall_internal.resource', 'boolean', 0),
+      ('rolecall_internal', 'is_asked_for', 
+       'member oid, role_oid oid', 'boolean', 0),
       ('rolecall_internal', 'is_creator_edge', 
        'edge jsonb', 'boolean', 0),
       ('rolecall_internal', 'is_doubtful', 
@@ -795,6 +799,8 @@ BEGIN
        'roles oid[]', 'rolecall_internal.change[]', 0),
       ('rolecall_internal', 'undisputed', 
        'document jsonb', 'jsonb', 0),
+      ('rolecall_internal', 'untrusted_askers', 
+       'memberships jsonb', 'jsonb', 0),
       ('rolecall_internal', 'untrusted_owners', 
        '', 'text', 0),
       ('rolecall_internal', 'usual_attributes', 
@@ -844,7 +850,7 @@ BEGIN
       ('rolecall_internal', 'withheld_tables', 
        'resources jsonb, number integer, role text, entry text, table_oid oid, column_number integer, column_name text, named boolean', 'SETOF record', 0),
       ('rolecall_internal', 'withhold_powers', 
-       'changes rolecall_internal.change[]', 'rolecall_internal.change[]', 0),
+       'changes rolecall_internal.change[], memberships jsonb', 'rolecall_internal.change[]', 0),
       ('rolecall_internal', 'would_be_circular', 
        'role_name text, member text, changes rolecall_internal.change[]', 'boolean', 0),
       ('rolecall_internal', 'write_secret', 
@@ -1849,7 +1855,7 @@ DECLARE
   v_steps rolecall.step[];
 BEGIN
   IF jsonb_typeof(apply_policy.passwords) <> 'object'
-    OR jsonb_path_exists(apply_policy.passwords, '$.* ? (@.type() != "string" && @.type() != "null")')
+    OR jsonb_path_exists(apply_policy.passwords, 'strict $.* ? (@.type() != "string" && @.type() != "null")')
   THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
@@ -3683,17 +3689,8 @@ BEGIN
                NULL::text COLLATE "C", NULL::text COLLATE "C"
         UNION
         SELECT m.member, t.way || ' -> ' || quote_ident(r.rolname),
-               CASE WHEN NOT m.admin_option AND EXISTS (
-                 SELECT FROM (
-                   SELECT p.* FROM (
-                     SELECT DISTINCT ON (r.section, r.key) r.*
-                     FROM rolecall_internal.resource AS r
-                     WHERE r.section = 'memberships'
-                     AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
-                     ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
-                   ) AS p
-                   WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
-                 ) AS w
+               CASE WHEN (
+                 NOT m.admin_option AND rolecall_internal.is_asked_for(m.member, m.roleid)
                ) THEN 'info' ELSE 'warning' END, r.rolname, m.admin_option,
                format('REVOKE %I FROM %I%s%s', pg_get_userbyid(m.roleid), r.rolname,
                       CASE WHEN e.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END,
@@ -6347,6 +6344,33 @@ COMMENT ON FUNCTION rolecall_internal.has_calling_key(oid)
      'changes';
 REVOKE ALL ON FUNCTION rolecall_internal.has_calling_key(oid) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.has_more_powers(role_oid oid, than_name text) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $has_more_powers$
+BEGIN
+  RETURN EXISTS (
+    SELECT FROM pg_roles AS g
+    LEFT JOIN pg_roles AS r ON r.rolname = has_more_powers.than_name
+    WHERE pg_has_role(has_more_powers.role_oid, g.oid, 'MEMBER') AND (
+      g.rolsuper OR g.rolcreaterole OR g.rolcreatedb OR g.rolreplication OR g.rolbypassrls
+      OR starts_with(g.rolname, 'pg_') OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
+    ) AND (r.oid IS NULL OR (
+      NOT pg_has_role(r.oid, g.oid, 'MEMBER')
+      AND (g.rolsuper OR (g.rolcreaterole AND NOT r.rolcreaterole) OR (g.rolcreatedb AND NOT r.rolcreatedb)
+           OR (g.rolreplication AND NOT r.rolreplication) OR (g.rolbypassrls AND NOT r.rolbypassrls)
+           OR starts_with(g.rolname, 'pg_')
+           OR (has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
+               AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')))
+    ))
+  );
+END
+$has_more_powers$;
+
+COMMENT ON FUNCTION rolecall_internal.has_more_powers(oid, text)
+  IS 'Whether a role has a power that another one, which may be gone, does not have';
+REVOKE ALL ON FUNCTION rolecall_internal.has_more_powers(oid, text) FROM PUBLIC;
+
 -- What a role can do in other databases counts, as far as one can see it from here. PUBLIC's rights are everybody's.
 CREATE OR REPLACE FUNCTION rolecall_internal.has_more_rights(role_oid oid, than_oid oid) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -7188,6 +7212,41 @@ COMMENT ON FUNCTION rolecall_internal.is_administrator(rolecall_internal.resourc
   IS 'Whether a record is about the administrator of this database and its BYPASSRLS, which another caller can ask for '
      'again';
 REVOKE ALL ON FUNCTION rolecall_internal.is_administrator(rolecall_internal.resource) FROM PUBLIC;
+
+-- An operator can ask for what it may grant, and has not the power that others give to the role.
+CREATE OR REPLACE FUNCTION rolecall_internal.is_asked_for(member oid, role_oid oid) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $is_asked_for$
+BEGIN
+  RETURN EXISTS (
+    SELECT FROM (
+      SELECT p.* FROM (
+        SELECT DISTINCT ON (r.section, r.key) r.*
+        FROM rolecall_internal.resource AS r
+        WHERE r.section = 'memberships'
+        AND r.key = jsonb_build_array(pg_get_userbyid(is_asked_for.member), pg_get_userbyid(is_asked_for.role_oid))
+        ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+      ) AS p
+      WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
+    ) AS w
+    WHERE EXISTS (
+      SELECT FROM pg_roles AS s WHERE s.rolname = (CASE
+        WHEN w.recorder_oid IS NOT NULL AND w.made_in = (
+          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        )
+          THEN pg_get_userbyid(w.recorder_oid)::text
+        ELSE w.recorder END) AND (s.rolsuper OR s.rolname = current_user)
+    )
+  );
+END
+$is_asked_for$;
+
+COMMENT ON FUNCTION rolecall_internal.is_asked_for(oid, oid)
+  IS 'Whether a call of this database has asked for a membership, and who asked has every power: the caller itself, or '
+     'a superuser';
+REVOKE ALL ON FUNCTION rolecall_internal.is_asked_for(oid, oid) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.is_creator_edge(edge jsonb) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
@@ -11438,8 +11497,9 @@ BEGIN
     END IF;
   END IF;
   IF plan_own.document ? 'memberships' THEN
-    v_changes := v_changes || rolecall_internal.withhold_powers(rolecall_internal.plan_memberships(plan_own.document))
-            || ARRAY(SELECT p FROM rolecall_internal.plan_client_timeouts(plan_own.document) AS p);
+    v_changes := v_changes || rolecall_internal.withhold_powers(
+              rolecall_internal.plan_memberships(plan_own.document), plan_own.document -> 'memberships'
+            ) || ARRAY(SELECT p FROM rolecall_internal.plan_client_timeouts(plan_own.document) AS p);
   END IF;
   IF plan_own.document ?| '{settings,declared,marks,schemas,privileges,read_access,watch,operators}' THEN
     IF plan_own.document ? 'settings' THEN
@@ -13171,7 +13231,7 @@ BEGIN
     ),
     'declared', (
       SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
-               'role', r.name, 'exact', CASE WHEN v_exact AND NOT r.definition ? 'exact' THEN true END
+               'role', r.name, 'exact', CASE WHEN r.definition ? 'exact' THEN false WHEN v_exact THEN true END
              )) ORDER BY r.name)
       FROM rolecall_internal.policy_roles(policy_state.policy) AS r
       WHERE NOT r.definition ? 'state'
@@ -13299,17 +13359,8 @@ BEGIN
       WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
         SELECT power_refusal.role_oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
         UNION
-        SELECT m.member, NOT m.admin_option AND EXISTS (
-          SELECT FROM (
-            SELECT p.* FROM (
-              SELECT DISTINCT ON (r.section, r.key) r.*
-              FROM rolecall_internal.resource AS r
-              WHERE r.section = 'memberships'
-              AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
-              ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
-            ) AS p
-            WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
-          ) AS w
+        SELECT m.member, (
+          NOT m.admin_option AND rolecall_internal.is_asked_for(m.member, m.roleid)
         ),
                m.roleid, m.grantor, r.rolname, e.edge
         FROM taker AS t
@@ -13361,9 +13412,10 @@ DECLARE
   -- Mostly there are none. All roles are read once for them, not again for each who could take them.
   v_powers pg_roles[] := ARRAY(
     SELECT g FROM pg_roles AS g
-    WHERE pg_has_role(power_takers.role_oid, g.oid, 'MEMBER')
-      AND (g.rolsuper OR g.rolcreaterole OR g.rolcreatedb OR g.rolreplication OR g.rolbypassrls
-           OR starts_with(g.rolname, 'pg_') OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT'))
+    WHERE pg_has_role(power_takers.role_oid, g.oid, 'MEMBER') AND (
+      g.rolsuper OR g.rolcreaterole OR g.rolcreatedb OR g.rolreplication OR g.rolbypassrls
+      OR starts_with(g.rolname, 'pg_') OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
+    )
   );
 BEGIN
   IF cardinality(v_powers) > 0 THEN
@@ -13371,17 +13423,8 @@ BEGIN
       WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
         SELECT power_takers.member_oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
         UNION
-        SELECT m.member, NOT m.admin_option AND EXISTS (
-          SELECT FROM (
-            SELECT p.* FROM (
-              SELECT DISTINCT ON (r.section, r.key) r.*
-              FROM rolecall_internal.resource AS r
-              WHERE r.section = 'memberships'
-              AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
-              ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
-            ) AS p
-            WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
-          ) AS w
+        SELECT m.member, (
+          NOT m.admin_option AND rolecall_internal.is_asked_for(m.member, m.roleid)
         ),
                m.roleid, m.grantor, r.rolname, e.edge
         FROM taker AS t
@@ -13393,15 +13436,14 @@ BEGIN
         ) AND r.rolname <> current_user
           AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
                OR NOT e.edge ? 'set_option')
-          AND NOT (NOT EXISTS (
-                SELECT FROM unnest(v_powers) AS g
-                WHERE NOT pg_has_role(r.oid, g.oid, 'MEMBER')
-                  AND (g.rolsuper OR (g.rolcreaterole AND NOT r.rolcreaterole) OR (g.rolcreatedb AND NOT r.rolcreatedb)
-                       OR (g.rolreplication AND NOT r.rolreplication) OR (g.rolbypassrls AND NOT r.rolbypassrls)
-                       OR starts_with(g.rolname, 'pg_')
-                       OR (has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
-                           AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')))
-              ))
+          AND NOT (NOT EXISTS (SELECT FROM unnest(v_powers) AS g WHERE (
+            NOT pg_has_role(r.oid, g.oid, 'MEMBER')
+            AND (g.rolsuper OR (g.rolcreaterole AND NOT r.rolcreaterole) OR (g.rolcreatedb AND NOT r.rolcreatedb)
+                 OR (g.rolreplication AND NOT r.rolreplication) OR (g.rolbypassrls AND NOT r.rolbypassrls)
+                 OR starts_with(g.rolname, 'pg_')
+                 OR (has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
+                     AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')))
+          )))
       )
       SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
              string_agg(
@@ -13730,17 +13772,8 @@ BEGIN
     WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
       SELECT privilege_takers.role_oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
       UNION
-      SELECT m.member, NOT m.admin_option AND EXISTS (
-        SELECT FROM (
-          SELECT p.* FROM (
-            SELECT DISTINCT ON (r.section, r.key) r.*
-            FROM rolecall_internal.resource AS r
-            WHERE r.section = 'memberships'
-            AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
-            ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
-          ) AS p
-          WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
-        ) AS w
+      SELECT m.member, (
+        NOT m.admin_option AND rolecall_internal.is_asked_for(m.member, m.roleid)
       ),
              m.roleid, m.grantor, r.rolname, e.edge
       FROM taker AS t
@@ -14601,7 +14634,13 @@ BEGIN
     v_document := rolecall_internal.joined(v_document, rolecall_internal.records_of_removed(v_document -> 'roles'));
   END IF;
   SELECT array_agg(ROW(
-           s.section, v.key, v.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
+           s.section, v.key,
+           CASE WHEN s.section = 'declared' AND p.made_in <> (
+             -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+             SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+           ) AND NOT n.resource ? 'made'
+             THEN v.resource - 'made' ELSE v.resource END,
+           greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
            gen_random_uuid(), NULL, NULL, NULL, NULL, NULL, NULL
          )::rolecall_internal.resource) AS rows,
          bool_or(p.recorded_at IS NOT NULL) AS supersede INTO v_new
@@ -14664,7 +14703,18 @@ BEGIN
       ) AND (v_always OR v.resource IS DISTINCT FROM p.resource OR v.resource IS NOT NULL AND (
         (q.refused IN ('42501', '42710', '42704')
          OR q.refused IS NULL AND p.sqlstate IS NOT NULL
-            AND rolecall_internal.lacking_right(s.section, v.resource) IS NULL)
+            AND rolecall_internal.lacking_right(s.section, v.resource) IS NULL
+         -- What a superuser asks for gives a power too.
+         OR s.section = 'memberships' AND NOT EXISTS (
+           SELECT FROM pg_roles AS s WHERE s.rolname = (CASE
+             WHEN p.recorder_oid IS NOT NULL AND p.made_in = (
+               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+             )
+               THEN pg_get_userbyid(p.recorder_oid)::text
+             ELSE p.recorder END) AND (s.rolsuper OR s.rolname = current_user)
+         )
+            AND EXISTS (SELECT FROM pg_roles AS c WHERE c.rolname = current_user AND c.rolsuper))
         AND NOT current_setting('transaction_read_only')::boolean
       ));
   IF v_new.rows IS NULL THEN
@@ -14849,7 +14899,12 @@ DECLARE
       ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
     ) AS p
     CROSS JOIN LATERAL (
+      -- In a copy of the database no role is one that a policy has created.
       SELECT rolecall_internal.renamed(p.section, p.resource, rename_records.old_name, rename_records.new_name)
+             - CASE WHEN p.section = 'declared' AND p.made_in <> (
+               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+             ) THEN 'made' ELSE '' END
     ) AS r(resource)
     CROSS JOIN LATERAL (SELECT rolecall_internal.named_roles(p.section, r.resource) OFFSET 0) AS n(roles)
     CROSS JOIN LATERAL (
@@ -15266,7 +15321,7 @@ BEGIN
       UNION ALL
       SELECT r ->> 'name', NULL, NULL FROM jsonb_array_elements(role_definitions.state -> 'roles') AS r
       UNION ALL
-      SELECT d ->> 'role', CASE WHEN NOT d ? 'exact' THEN 'exact' END, 'false'
+      SELECT d ->> 'role', CASE WHEN (d -> 'exact')::boolean IS NOT TRUE THEN 'exact' END, 'false'
       FROM jsonb_array_elements(role_definitions.state -> 'declared') AS d
       UNION ALL
       SELECT c ->> 'role', 'comment', c -> 'comment'
@@ -16120,6 +16175,13 @@ BEGIN
   IF v_super AND NEW.recorder IS NOT NULL THEN
     RETURN NEW;
   END IF;
+  IF NEW.recorded_at > clock_timestamp() THEN
+    -- Later than all others of its key it may be; but every later row must be later than it.
+    NEW.recorded_at := greatest(clock_timestamp(), (
+      SELECT max(r.recorded_at) + interval '1 microsecond' FROM rolecall_internal.resource AS r
+      WHERE r.section = NEW.section AND r.key = NEW.key
+    ));
+  END IF;
   NEW.recorder := current_user;
   NEW.recorder_oid := v_caller;
   NEW.sqlstate := NULL;
@@ -16169,6 +16231,10 @@ BEGIN
       THEN 'To give it back, run: ' || skipped_hint.change.statement
     WHEN skipped_hint.change.sqlstate = '22023' AND skipped_hint.change.note LIKE 'the policy of database%'
       THEN 'Leave it out of one of the two policies, or have both say the same.'
+    WHEN skipped_hint.change.operation = 'grant_role' AND skipped_hint.change.note LIKE 'recorded by %'
+      THEN format('If that is wanted, have a superuser call rolecall.grant_role(%1$L, %2$L); else forget it: '
+                  'SELECT * FROM rolecall.revoke_role(%1$L, %2$L)',
+                  skipped_hint.change.locks[2], skipped_hint.change.locks[1])
     ELSE CASE WHEN skipped_hint.change.operation = 'alter_role' THEN 'Ask a superuser to run: '
               ELSE 'Ask the owner, or a superuser, to run: ' END || skipped_hint.change.statement
   END;
@@ -16694,6 +16760,41 @@ $undisputed$;
 COMMENT ON FUNCTION rolecall_internal.undisputed(jsonb)
   IS 'A document without what policies of other databases say otherwise: what is remembered of it';
 REVOKE ALL ON FUNCTION rolecall_internal.undisputed(jsonb) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.untrusted_askers(memberships jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $untrusted_askers$
+BEGIN
+  IF NOT untrusted_askers.memberships @? '$[*].recorded' THEN
+    RETURN NULL;
+  END IF;
+  RETURN (
+    WITH membership AS MATERIALIZED (
+      SELECT m.* FROM jsonb_to_recordset(untrusted_askers.memberships) AS m(member text, role text, recorded text)
+    ),
+    recorder AS (
+      SELECT DISTINCT m.recorded AS name FROM membership AS m
+    )
+    SELECT jsonb_object_agg(a.member, a.roles)
+    FROM (
+      SELECT m.member, jsonb_object_agg(m.role, r.name) AS roles
+      FROM membership AS m JOIN recorder AS r ON r.name = m.recorded
+      WHERE m.role IS NOT NULL AND r.name <> current_user AND NOT EXISTS (
+        SELECT FROM pg_roles AS c WHERE c.rolname = r.name AND EXISTS (
+          SELECT FROM pg_roles AS s WHERE s.rolsuper AND pg_has_role(c.oid, s.oid, 'MEMBER')
+        )
+      )
+      GROUP BY m.member
+    ) AS a
+  );
+END
+$untrusted_askers$;
+
+COMMENT ON FUNCTION rolecall_internal.untrusted_askers(jsonb)
+  IS 'Who has recorded the memberships of a recorded document, by member and role: those who are neither superusers '
+     'nor the caller';
+REVOKE ALL ON FUNCTION rolecall_internal.untrusted_askers(jsonb) FROM PUBLIC;
 
 -- Every role uses it that makes a table, superusers included.
 CREATE OR REPLACE FUNCTION rolecall_internal.untrusted_owners() RETURNS text
@@ -17693,11 +17794,15 @@ COMMENT ON FUNCTION rolecall_internal.withheld_tables(jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.withheld_tables(jsonb) FROM PUBLIC;
 
 -- Reading and writing of tables is not a power in this sense: whoever may grant a role decides who reads and writes.
-CREATE OR REPLACE FUNCTION rolecall_internal.withhold_powers(changes rolecall_internal.change[]) RETURNS rolecall_internal.change[]
+-- What is recorded gives no power that who recorded it does not have.
+CREATE OR REPLACE FUNCTION rolecall_internal.withhold_powers(changes rolecall_internal.change[], memberships jsonb)
+RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $withhold_powers$
 DECLARE
+  v_askers jsonb := rolecall_internal.untrusted_askers(withhold_powers.memberships);
+  v_asker text;
   v_change rolecall_internal.change;
   v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
   v_takers record;
@@ -17717,6 +17822,14 @@ BEGIN
                                 v_change.locks[2], v_takers.names);
         v_change.statement := concat_ws('; ', v_takers.revokes, v_change.statement);
       END IF;
+      v_asker := v_askers #>> ARRAY[v_change.locks[1], v_change.locks[2]];
+      IF v_change.sqlstate IS NULL AND v_asker IS NOT NULL
+        AND rolecall_internal.has_more_powers(to_regrole(quote_ident(v_change.locks[2]))::oid, v_asker)
+      THEN
+        v_change.sqlstate := '42501';
+        v_change.note := format('recorded by %I, which does not have the powers of role "%s"',
+                                v_asker, v_change.locks[2]);
+      END IF;
     END IF;
     v_changes := v_changes || v_change;
   END LOOP;
@@ -17724,9 +17837,9 @@ BEGIN
 END
 $withhold_powers$;
 
-COMMENT ON FUNCTION rolecall_internal.withhold_powers(rolecall_internal.change[])
+COMMENT ON FUNCTION rolecall_internal.withhold_powers(rolecall_internal.change[], jsonb)
   IS 'The changes, with the memberships skipped by which others would gain a power of the granted role';
-REVOKE ALL ON FUNCTION rolecall_internal.withhold_powers(rolecall_internal.change[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.withhold_powers(rolecall_internal.change[], jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.would_be_circular(role_name text, member text, changes rolecall_internal.change[])
 RETURNS boolean
@@ -19993,7 +20106,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script f8b797dbe236402f39c01a912630b0296118be7a110b6c33d8eee36a5a901c66';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 0330d832ecb4cbdfb15de1ee0b480627ca1715c87c7eec2f6f0ee0f945cd169b';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

@@ -141,7 +141,7 @@ export interface DesiredState {
     /** A policy has created it. */
     readonly made?: true;
     /** It has nothing but what the document says. */
-    readonly exact?: true;
+    readonly exact?: boolean;
   }[];
   /** Roles whose mark for other databases is to go. */
   readonly marks?: readonly { readonly role: Value<string> }[];

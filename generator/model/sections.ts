@@ -97,8 +97,9 @@ export const sections = {
     predefined: ['role'],
     merged: [],
     derived: true,
-    plan: ({ document }) => sql`rolecall_internal.withhold_powers(rolecall_internal.plan_memberships(${document}))
-        || ARRAY(SELECT p FROM rolecall_internal.plan_client_timeouts(${document}) AS p)`,
+    plan: ({ document }) => sql`rolecall_internal.withhold_powers(
+          rolecall_internal.plan_memberships(${document}), ${document} -> 'memberships'
+        ) || ARRAY(SELECT p FROM rolecall_internal.plan_client_timeouts(${document}) AS p)`,
     planAbsent: ({ document }) => rows(sql`rolecall_internal.plan_left_timeouts(${document} -> 'memberships')`),
   },
   settings: {

@@ -1,6 +1,6 @@
 -- apply: a policy as a whole, its modes, and that nothing is done twice.
 BEGIN;
-SELECT plan(83);
+SELECT plan(85);
 
 CREATE ROLE t_maker;
 CREATE ROLE t_group;
@@ -242,7 +242,7 @@ SELECT throws_ok($$SELECT * FROM rolecall.apply('{"roles": {"a": {"loggin": true
 SELECT is(test.error($$SELECT FROM rolecall.apply('{"roles": {"a": {"loggin": true}}, "x": 1}')$$), '22023 did you mean "login"?', 'with what may help');
 SELECT throws_ok($$SELECT * FROM rolecall.apply('{"roles": {"t_login": {"login": true}}}', passwords => '{"t_login": ""}')$$, '22023', 'password must not be empty', 'an empty password');
 SELECT throws_ok(format('SELECT * FROM rolecall.apply(%L, passwords => %L)', '{}', wrong), '22023', 'passwords must be an object, in which each role has a string', 'passwords that are ' || wrong)
-FROM unnest('{"\"secret\"","[\"secret\"]","null","{\"t_login\": 5}","{\"t_login\": {\"a\": \"secret\"}}"}'::text[]) AS wrong;
+FROM unnest('{"\"secret\"","[\"secret\"]","null","{\"t_login\": 5}","{\"t_login\": {\"a\": \"secret\"}}","{\"t_login\": [\"secret\"]}","{\"t_login\": []}"}'::text[]) AS wrong;
 SELECT throws_ok($$SELECT * FROM rolecall.apply('{"roles": {"t_gone": {"state": "absent"}}, "x": 1, "reporting": {"t_report": {"schemas": ["t_shop"]}}}', passwords => '{"t_login": "secret", "t gone": null, "t_gone": "x", "t_report": "y"}')$$, '22023', 'the policy has 5 problems', 'passwords for roles that the policy does not have');
 SELECT is(test.detail($$SELECT FROM rolecall.apply('{"roles": {"t_login": {}}}', passwords => '{"t_login": "secret", "t gone": null}')$$), 'passwords."t gone": role "t gone" is not one that the policy describes or gives a profile', 'with the place');
 SELECT is(test.detail($$SELECT FROM rolecall.apply('{"reporting": {"t_report": {"schemas": ["t_shop"]}}}', passwords => '{"t_report": "y"}')$$), 'passwords.t_report: the password of reporting role "t_report" is derived', 'and why');

@@ -1,6 +1,6 @@
 -- What is remembered of a policy, and who acts on it: rows of the record can have come from anybody who may write there.
 BEGIN;
-SELECT plan(36);
+SELECT plan(39);
 
 CREATE SCHEMA t_shop;
 CREATE TABLE t_shop.item (id integer);
@@ -206,6 +206,15 @@ SELECT results_eq(
   $$VALUES ('ALTER ROLE t_op CONNECTION LIMIT -1', 'skipped', '22023', 'no call changes the role that makes it')$$, 'it sees what differs about itself, and leaves it'
 );
 RESET ROLE;
+
+-- A role that a policy describes exactly, until it says otherwise.
+
+SELECT count(*) FROM rolecall.apply('{"roles": {"t_lax": {}}}');
+SELECT count(*) FROM rolecall.apply('{"roles": {"t_lax": {"exact": false}}}');
+GRANT t_team TO t_lax;
+SELECT is_empty($$SELECT FROM rolecall.drift() WHERE target = 't_lax'$$, 'keeps what others give it from then on');
+SELECT is(rolecall.policy() -> 'roles' -> 't_lax', '{"exact": false}', 'and is recorded like that');
+SELECT is_empty($$SELECT FROM rolecall.apply('{"roles": {"t_lax": {"exact": false}}}')$$, 'once');
 
 SELECT * FROM finish();
 ROLLBACK;

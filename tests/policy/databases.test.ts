@@ -217,6 +217,31 @@ test('a role that another policy describes is not removed', async () => {
   assert.deepEqual(await apply(two, { mine: { state: 'absent' } }), ['DROP ROLE mine']);
 });
 
+test('a copy of a database has created no role, whatever calls there say of the roles of the original', async () => {
+  const source = await cluster.createDatabase();
+  const first = await cluster.connect({ database: source });
+  await apply(first, { kept: {}, narrowed: {} }, 'additive');
+  // As where no superuser applied the policy, who alone leaves marks.
+  for (const role of ['kept', 'narrowed']) await first.query(`ALTER ROLE ${role} IN DATABASE ${source} RESET ALL`);
+  await first.end();
+  await one.query(`CREATE DATABASE its_copy TEMPLATE ${source}`);
+  const [original, copy] = await Promise.all([source, 'its_copy'].map((database) => cluster.connect({ database })));
+  assert.ok(original && copy);
+  const removed = async (client: Client) =>
+    (await apply(client, { other: {} }, 'authoritative', true)).filter((row) => row.startsWith('DROP'));
+  await copy.query(`SELECT rolecall.rename_user('kept', 'kept_too')`);
+  await copy.query(`SELECT rolecall.apply('{"roles": {"narrowed": {}}}')`);
+  assert.deepEqual(await removed(copy), []);
+  await copy.query(`SELECT rolecall.rename_user('kept_too', 'kept')`);
+  await copy.query(`SELECT rolecall.apply('{"roles": {"kept": {}}}')`);
+  assert.deepEqual(await removed(copy), []);
+  await copy.end();
+  await one.query('DROP DATABASE its_copy');
+  assert.deepEqual(await removed(original), ['DROP ROLE kept', 'DROP ROLE narrowed']);
+  await original.query(`SELECT rolecall.remove_user(r) FROM unnest('{kept,narrowed}'::text[]) AS r`);
+  await original.end();
+});
+
 test('a mark is its database’s, whatever that is called, and is part of no policy', async () => {
   await one.query('CREATE DATABASE third TEMPLATE template1');
   const third = await cluster.connect({ database: 'third' });

@@ -515,6 +515,86 @@ test('logical replication of all tables breaks no call', async () => {
   await admin.query('DROP PUBLICATION everything');
 });
 
+test('a membership that an operator has asked for gives nobody a power that a role was given since', async () => {
+  const takes = (role: string, member: string) =>
+    admin
+      .query(`SELECT pg_has_role('${member}', '${role}', 'MEMBER') AS has`)
+      .then(({ rows }) => (rows[0] as { has: boolean }).has);
+  const given = async (role: string) =>
+    (
+      await admin.query(
+        `SELECT status, sqlstate FROM rolecall.create_base_roles(administrator => '${role}') WHERE target = '${role}'`,
+      )
+    ).rows;
+  await admin.query(`CREATE ROLE spy LOGIN; CREATE ROLE helper LOGIN CREATEROLE PASSWORD 'helper';
+    SELECT rolecall.add_operator('helper')`);
+  const helper = await cluster.connect({ database, user: 'helper', password: 'helper' });
+  for (const role of ['chief', 'master']) {
+    await helper.query(`CREATE ROLE ${role}; SELECT rolecall.grant_role('${role}', 'spy')`);
+    if (cluster.version < 16) await helper.query(`GRANT ${role} TO helper`);
+  }
+  await helper.end();
+  // What is revoked before the role gets the power does not come back with the record.
+  assert.deepEqual(await given('chief'), [{ status: 'skipped', sqlstate: '42501' }]);
+  await admin.query(`REVOKE chief FROM helper${cluster.version < 16 ? '; REVOKE chief FROM spy' : ' CASCADE'}`);
+  assert.deepEqual(await given('chief'), [{ status: 'applied', sqlstate: null }]);
+  const hints: string[] = [];
+  admin.on('notice', ({ hint }) => hints.push(String(hint)));
+  for (const call of ['drift()', 'converge()']) {
+    const { rows } = await admin.query(`SELECT target, statement, status, sqlstate, note FROM rolecall.${call}`);
+    assert.deepEqual(rows, [
+      {
+        target: 'spy',
+        statement: 'GRANT chief TO spy',
+        status: 'skipped',
+        sqlstate: '42501',
+        note: 'recorded by helper, which does not have the powers of role "chief"',
+      },
+    ]);
+  }
+  assert.deepEqual(hints, [
+    `If that is wanted, have a superuser call rolecall.grant_role('chief', 'spy'); else forget it: SELECT * FROM rolecall.revoke_role('chief', 'spy')`,
+  ]);
+  admin.removeAllListeners('notice');
+  assert.ok(!(await takes('chief', 'spy')));
+  await admin.query(`SELECT rolecall.revoke_role('chief', 'spy')`);
+  assert.deepEqual((await admin.query('SELECT * FROM rolecall.drift()')).rows, []);
+  // Nor is the power given to a role while such a membership is there, although who asked for it is gone.
+  await admin.query(`SELECT rolecall.remove_user('helper', reassign_to => 'mallory')`);
+  assert.ok(await takes('master', 'spy'));
+  assert.deepEqual(await given('master'), [{ status: 'skipped', sqlstate: '42501' }]);
+  // A superuser's word is enough.
+  await admin.query(`SELECT rolecall.grant_role('master', 'spy')`);
+  assert.deepEqual(await given('master'), [{ status: 'applied', sqlstate: null }]);
+  await admin.query('REVOKE master FROM spy');
+  await admin.query('SELECT rolecall.converge()');
+  assert.ok(await takes('master', 'spy'));
+  await admin.query(`SELECT rolecall.create_base_roles(administrator => 'administrator');
+    SELECT rolecall.remove_user(r) FROM unnest('{chief,master,spy}'::text[]) AS r`);
+  assert.deepEqual((await admin.query('SELECT * FROM rolecall.drift()')).rows, []);
+});
+
+test('no row is so late that none can follow it', async () => {
+  await mallory.query('CREATE ROLE late_group; CREATE ROLE late');
+  const newest = async () =>
+    (await admin.query(`SELECT bool_and(recorded_at <= clock_timestamp()) AS past FROM rolecall_internal.resource`))
+      .rows;
+  for (const moment of ['infinity', '294276-12-31 23:59:59.999999', '2999-01-01']) {
+    await mallory.query(
+      `INSERT INTO rolecall_internal.resource (section, key, resource, recorded_at)
+       VALUES ('memberships', '["late", "late_group"]', '{"member": "late", "role": "late_group"}', $1)`,
+      [moment],
+    );
+    await mallory.query(`UPDATE rolecall_internal.resource SET recorded_at = $1 WHERE recorder = 'mallory'`, [moment]);
+    assert.deepEqual(await newest(), [{ past: true }], moment);
+    await admin.query('SELECT rolecall.converge()');
+    await admin.query(`SELECT rolecall.revoke_role('late_group', 'late')`);
+    assert.deepEqual((await admin.query('SELECT * FROM rolecall.drift()')).rows, [], moment);
+    assert.deepEqual((await admin.query(`SELECT * FROM rolecall.revoke_role('late_group', 'late')`)).rows, [], moment);
+  }
+  await admin.query('DROP ROLE late, late_group');
+});
+
 test('what somebody recorded beyond its rights is not done for a later role of the same name', async () => {
   await admin.query(`CREATE ROLE eve LOGIN CREATEROLE PASSWORD 'eve'; SELECT rolecall.add_operator('eve')`);
   const eve = await cluster.connect({ database, user: 'eve', password: 'eve' });

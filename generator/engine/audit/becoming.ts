@@ -3,7 +3,7 @@
  */
 import type { Bool, FindingRow, Jsonb, Oid, Returns, SetOf, Text } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
-import { isAskedFor } from '../catalogs/edges.ts';
+import { isAskedFor } from '../record/newest.ts';
 import { serverVersion } from '../catalogs/server.ts';
 
 /**

@@ -1,7 +1,6 @@
 /**
  * The membership that a role has because it created the other one.
  */
-import { accepted } from '../../model/record.ts';
 import type { Bool, Jsonb, Returns } from '../../model/types.ts';
 import { type Sql, sql } from '../../sql/template.ts';
 
@@ -67,14 +66,6 @@ export const takers = (role: Sql, hasPower: (member: Sql) => Sql, isToHaveIt = (
          ) AS revokes
   FROM taker AS t WHERE NOT t.is_to_have_it
 `;
-
-/** Whether a call of this database has asked for a membership, and it cannot be granted on: such a member is to have the power. */
-export const isAskedFor = (membership: Sql) => sql`NOT ${membership}.admin_option AND EXISTS (
-  SELECT FROM ${accepted(sql`
-    r.section = 'memberships'
-    AND r.key = jsonb_build_array(pg_get_userbyid(${membership}.member), pg_get_userbyid(${membership}.roleid))
-  `)} AS w
-)`;
 
 /** Whether the catalogs say that the caller has ADMIN OPTION on a role. */
 export const isAdministered = (role: Sql) => sql`EXISTS (

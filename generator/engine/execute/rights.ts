@@ -213,6 +213,10 @@ export function skipped_hint(change: Change): Returns<Text> {
           THEN 'To give it back, run: ' || ${change}.statement
         WHEN ${change}.sqlstate = ${text(sqlstates.invalid_parameter_value)} AND ${change}.note LIKE 'the policy of database%'
           THEN 'Leave it out of one of the two policies, or have both say the same.'
+        WHEN ${change}.operation = 'grant_role' AND ${change}.note LIKE 'recorded by %'
+          THEN format('If that is wanted, have a superuser call rolecall.grant_role(%1$L, %2$L); else forget it: '
+                      'SELECT * FROM rolecall.revoke_role(%1$L, %2$L)',
+                      ${change}.locks[2], ${change}.locks[1])
         ELSE CASE WHEN ${change}.operation = 'alter_role' THEN 'Ask a superuser to run: '
                   ELSE 'Ask the owner, or a superuser, to run: ' END || ${change}.statement
       END;

@@ -19,7 +19,8 @@ import type {
 } from '../../model/types.ts';
 import { type Sql, sql, text } from '../../sql/template.ts';
 import { batch, revoking } from '../catalogs/grantable.ts';
-import { isAskedFor, takers } from '../catalogs/edges.ts';
+import { takers } from '../catalogs/edges.ts';
+import { isAskedFor } from '../record/newest.ts';
 import { isIn } from '../document/lists.ts';
 import { numbered } from './groups.ts';
 import { isRevocable } from './regrants.ts';

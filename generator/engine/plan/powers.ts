@@ -2,19 +2,25 @@
  * Powers that a membership would pass on to others than the member: whoever can become the member, or administers it, can
  * take what it is granted.
  */
-import type { Changes, Oid, Returns, Table, Text } from '../../model/types.ts';
-import { sql } from '../../sql/template.ts';
-import { isAskedFor, takers } from '../catalogs/edges.ts';
+import { recordedMark } from '../../model/sections.ts';
+import type { Bool, Changes, Jsonb, Oid, Returns, Table, Text } from '../../model/types.ts';
+import { raw, sql, text } from '../../sql/template.ts';
+import { leadsToSuperuser, takers } from '../catalogs/edges.ts';
+import { isAskedFor } from '../record/newest.ts';
 
 /**
  * The changes, with the memberships skipped by which others would gain a power of the granted role
  *
- * Reading and writing of tables is not a power in this sense: whoever may grant a role decides who reads and writes.
+ * Reading and writing of tables is not a power in this sense: whoever may grant a role decides who reads and writes. What is
+ * recorded gives no power that who recorded it does not have.
  * @volatility stable
+ * @probes
  */
-export function withhold_powers(changes: Changes): Returns<Changes> {
+export function withhold_powers(changes: Changes, memberships: Jsonb): Returns<Changes> {
   return sql`
     DECLARE
+      v_askers jsonb := rolecall_internal.untrusted_askers(${memberships});
+      v_asker text;
       v_change rolecall_internal.change;
       v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
       v_takers record;
@@ -34,10 +40,65 @@ export function withhold_powers(changes: Changes): Returns<Changes> {
                                     v_change.locks[2], v_takers.names);
             v_change.statement := concat_ws('; ', v_takers.revokes, v_change.statement);
           END IF;
+          v_asker := v_askers #>> ARRAY[v_change.locks[1], v_change.locks[2]];
+          IF v_change.sqlstate IS NULL AND v_asker IS NOT NULL
+            AND rolecall_internal.has_more_powers(to_regrole(quote_ident(v_change.locks[2]))::oid, v_asker)
+          THEN
+            v_change.sqlstate := '42501';
+            v_change.note := format('recorded by %I, which does not have the powers of role "%s"',
+                                    v_asker, v_change.locks[2]);
+          END IF;
         END IF;
         v_changes := v_changes || v_change;
       END LOOP;
       RETURN v_changes;
+    END
+  `;
+}
+
+/**
+ * Who has recorded the memberships of a recorded document, by member and role: those who are neither superusers nor the caller
+ * @volatility stable
+ */
+export function untrusted_askers(memberships: Jsonb): Returns<Jsonb | null> {
+  return sql`
+    BEGIN
+      IF NOT ${memberships} @? ${text(`$[*].${recordedMark}`)} THEN
+        RETURN NULL;
+      END IF;
+      RETURN (
+        WITH membership AS MATERIALIZED (
+          SELECT m.* FROM jsonb_to_recordset(${memberships}) AS m(member text, role text, ${raw(recordedMark)} text)
+        ),
+        recorder AS (
+          SELECT DISTINCT m.${raw(recordedMark)} AS name FROM membership AS m
+        )
+        SELECT jsonb_object_agg(a.member, a.roles)
+        FROM (
+          SELECT m.member, jsonb_object_agg(m.role, r.name) AS roles
+          FROM membership AS m JOIN recorder AS r ON r.name = m.${raw(recordedMark)}
+          WHERE m.role IS NOT NULL AND r.name <> current_user AND NOT EXISTS (
+            SELECT FROM pg_roles AS c WHERE c.rolname = r.name AND ${leadsToSuperuser(sql`c.oid`)}
+          )
+          GROUP BY m.member
+        ) AS a
+      );
+    END
+  `;
+}
+
+/**
+ * Whether a role has a power that another one, which may be gone, does not have
+ * @volatility stable
+ */
+export function has_more_powers(role_oid: Oid, than_name: Text): Returns<Bool> {
+  return sql`
+    BEGIN
+      RETURN EXISTS (
+        SELECT FROM pg_roles AS g
+        LEFT JOIN pg_roles AS r ON r.rolname = ${than_name}
+        WHERE pg_has_role(${role_oid}, g.oid, 'MEMBER') AND ${isPower} AND (r.oid IS NULL OR ${lacks})
+      );
     END
   `;
 }
@@ -54,26 +115,29 @@ export function power_takers(role_oid: Oid, member_oid: Oid): Table<{ names: Tex
       -- Mostly there are none. All roles are read once for them, not again for each who could take them.
       v_powers pg_roles[] := ARRAY(
         SELECT g FROM pg_roles AS g
-        WHERE pg_has_role(${role_oid}, g.oid, 'MEMBER')
-          AND (g.rolsuper OR g.rolcreaterole OR g.rolcreatedb OR g.rolreplication OR g.rolbypassrls
-               OR starts_with(g.rolname, 'pg_') OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT'))
+        WHERE pg_has_role(${role_oid}, g.oid, 'MEMBER') AND ${isPower}
       );
     BEGIN
       IF cardinality(v_powers) > 0 THEN
         RETURN QUERY
-          ${takers(member_oid, () => sql`(NOT ${gains})`, isAskedFor)};
+          ${takers(member_oid, () => sql`(NOT EXISTS (SELECT FROM unnest(v_powers) AS g WHERE ${lacks}))`, isAskedFor)};
       END IF;
     END
   `;
 }
 
-/** Whether there is a power that the role r does not have. */
-const gains = sql`EXISTS (
-      SELECT FROM unnest(v_powers) AS g
-      WHERE NOT pg_has_role(r.oid, g.oid, 'MEMBER')
-        AND (g.rolsuper OR (g.rolcreaterole AND NOT r.rolcreaterole) OR (g.rolcreatedb AND NOT r.rolcreatedb)
-             OR (g.rolreplication AND NOT r.rolreplication) OR (g.rolbypassrls AND NOT r.rolbypassrls)
-             OR starts_with(g.rolname, 'pg_')
-             OR (has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
-                 AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')))
-    )`;
+/** Whether the role g has a power, of its own. */
+const isPower = sql`(
+  g.rolsuper OR g.rolcreaterole OR g.rolcreatedb OR g.rolreplication OR g.rolbypassrls
+  OR starts_with(g.rolname, 'pg_') OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
+)`;
+
+/** Whether that is one that the role r does not have. */
+const lacks = sql`(
+  NOT pg_has_role(r.oid, g.oid, 'MEMBER')
+  AND (g.rolsuper OR (g.rolcreaterole AND NOT r.rolcreaterole) OR (g.rolcreatedb AND NOT r.rolcreatedb)
+       OR (g.rolreplication AND NOT r.rolreplication) OR (g.rolbypassrls AND NOT r.rolbypassrls)
+       OR starts_with(g.rolname, 'pg_')
+       OR (has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
+           AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')))
+)`;

@@ -10,7 +10,8 @@ import { recordedMark } from '../../model/sections.ts';
 import type { Change, Changes, Jsonb, Oid, Returns, Text } from '../../model/types.ts';
 import { raiseNoRole } from '../../sql/raise.ts';
 import { join, raw, sql, text } from '../../sql/template.ts';
-import { isAskedFor, takers } from '../catalogs/edges.ts';
+import { takers } from '../catalogs/edges.ts';
+import { isAskedFor } from '../record/newest.ts';
 import { serverVersion } from '../catalogs/server.ts';
 import { isProtected } from '../document/names.ts';
 

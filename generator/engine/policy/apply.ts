@@ -20,7 +20,7 @@ export function apply_policy(policy: Jsonb, mode: Text, passwords: Jsonb, dry_ru
       v_steps rolecall.step[];
     BEGIN
       IF jsonb_typeof(${passwords}) <> 'object'
-        OR jsonb_path_exists(${passwords}, '$.* ? (@.type() != "string" && @.type() != "null")')
+        OR jsonb_path_exists(${passwords}, 'strict $.* ? (@.type() != "string" && @.type() != "null")')
       THEN
         RAISE EXCEPTION USING
           ERRCODE = 'invalid_parameter_value',

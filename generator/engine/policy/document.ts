@@ -93,7 +93,7 @@ export function role_definitions(state: Jsonb): Returns<Jsonb> {
           UNION ALL
           SELECT r ->> 'name', NULL, NULL FROM jsonb_array_elements(${state} -> 'roles') AS r
           UNION ALL
-          SELECT d ->> 'role', CASE WHEN NOT d ? 'exact' THEN 'exact' END, 'false'
+          SELECT d ->> 'role', CASE WHEN (d -> 'exact')::boolean IS NOT TRUE THEN 'exact' END, 'false'
           FROM jsonb_array_elements(${state} -> 'declared') AS d
           UNION ALL
           SELECT c ->> 'role', 'comment', c -> 'comment'

@@ -54,7 +54,7 @@ export function policy_state(policy: Jsonb, mode: Text, passwords: Jsonb): Retur
         ),
         'declared', (
           SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
-                   'role', r.name, 'exact', CASE WHEN v_exact AND NOT r.definition ? 'exact' THEN true END
+                   'role', r.name, 'exact', CASE WHEN r.definition ? 'exact' THEN false WHEN v_exact THEN true END
                  )) ORDER BY r.name)
           FROM rolecall_internal.policy_roles(${policy}) AS r
           WHERE NOT r.definition ? 'state'

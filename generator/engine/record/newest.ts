@@ -1,8 +1,9 @@
 /**
  * The newest record of a resource, which is the one that counts.
  */
-import type { Bool, Jsonb, Returns, Text } from '../../model/types.ts';
-import { sql } from '../../sql/template.ts';
+import { accepted, recorderOf } from '../../model/record.ts';
+import type { Bool, Jsonb, Oid, Returns, Text } from '../../model/types.ts';
+import { type Sql, sql } from '../../sql/template.ts';
 import { isUndisputed } from './refused.ts';
 
 /**
@@ -68,3 +69,34 @@ export function recorded_name(key: Text, strict: Bool): Returns<Text> {
     END
   `;
 }
+
+/**
+ * Whether a call of this database has asked for a membership, and who asked has every power: the caller itself, or a superuser
+ *
+ * An operator can ask for what it may grant, and has not the power that others give to the role.
+ * @volatility stable
+ * @probes
+ */
+export function is_asked_for(member: Oid, role_oid: Oid): Returns<Bool> {
+  return sql`
+    BEGIN
+      RETURN EXISTS (
+        SELECT FROM ${accepted(sql`
+          r.section = 'memberships'
+          AND r.key = jsonb_build_array(pg_get_userbyid(${member}), pg_get_userbyid(${role_oid}))
+        `)} AS w
+        WHERE ${isTrusted(sql`w`)}
+      );
+    END
+  `;
+}
+
+/** Whether who recorded a row is the caller, or a superuser; not who is gone, or is no superuser any more. */
+export const isTrusted = (row: Sql) => sql`EXISTS (
+  SELECT FROM pg_roles AS s WHERE s.rolname = ${recorderOf(row)} AND (s.rolsuper OR s.rolname = current_user)
+)`;
+
+/** Whether a membership was asked for like that, and cannot be granted on: such a member is to have the power of the role. */
+export const isAskedFor = (membership: Sql) => sql`(
+  NOT ${membership}.admin_option AND rolecall_internal.is_asked_for(${membership}.member, ${membership}.roleid)
+)`;

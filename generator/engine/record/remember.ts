@@ -6,6 +6,7 @@ import { forgottenFields, isPrecondition, mergedWith, recordedMark, sectionsOfRo
 import type { Jsonb, Nothing, Oid, Records, Returns, Steps } from '../../model/types.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
 import { join, type Sql, sql, text } from '../../sql/template.ts';
+import { isTrusted } from './newest.ts';
 import { thisDatabase } from '../catalogs/server.ts';
 import { verifierPrefix } from '../secrets/reporting.ts';
 
@@ -29,7 +30,9 @@ export function remember(document: Jsonb, steps: Steps): Nothing {
         v_document := rolecall_internal.joined(v_document, rolecall_internal.records_of_removed(v_document -> 'roles'));
       END IF;
       SELECT array_agg(ROW(
-               s.section, v.key, v.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
+               s.section, v.key,
+               ${madeHere(sql`s.section`, sql`p.made_in`, sql`n.resource`, sql`v.resource`)},
+               greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
                gen_random_uuid(), NULL, NULL, NULL, NULL, NULL, NULL
              )::rolecall_internal.resource) AS rows,
              bool_or(p.recorded_at IS NOT NULL) AS supersede INTO v_new
@@ -79,16 +82,25 @@ export function remember(document: Jsonb, steps: Steps): Nothing {
 
 /**
  * Whether a record was not acted on and will be, because the call asks for the same; also one that only its recorder's calls
- * have acted on, who may do by now what it asks for. Where nothing can be written, the call goes on without.
+ * have acted on, who may do by now what it asks for; and a membership that somebody without the power recorded. Where nothing can be written, the call goes on without.
  */
 const isHealed = sql`(
   (q.refused IN (${join(
     (['insufficient_privilege', 'duplicate_object', 'undefined_object'] as const).map((one) => text(sqlstates[one])),
   )})
    OR q.refused IS NULL AND p.sqlstate IS NOT NULL
-      AND rolecall_internal.lacking_right(s.section, v.resource) IS NULL)
+      AND rolecall_internal.lacking_right(s.section, v.resource) IS NULL
+   -- What a superuser asks for gives a power too.
+   OR s.section = 'memberships' AND NOT ${isTrusted(sql`p`)}
+      AND EXISTS (SELECT FROM pg_roles AS c WHERE c.rolname = current_user AND c.rolsuper))
   AND NOT current_setting('transaction_read_only')::boolean
 )`;
+
+/** A record of a policy's role that is written anew: none of another database, as in a copy, has created the role here. */
+const madeHere = (section: Sql, madeIn: Sql, resource: Sql, record: Sql) => sql`
+  CASE WHEN ${section} = 'declared' AND ${madeIn} <> ${thisDatabase} AND NOT ${resource} ? 'made'
+    THEN ${record} - 'made' ELSE ${record} END
+`;
 
 /**
  * A document that says of the roles of a policy which of them this call has created: of those alone that is known

@@ -27,6 +27,13 @@ export function sign_record(): Trigger {
       IF v_super AND NEW.recorder IS NOT NULL THEN
         RETURN NEW;
       END IF;
+      IF NEW.recorded_at > clock_timestamp() THEN
+        -- Later than all others of its key it may be; but every later row must be later than it.
+        NEW.recorded_at := greatest(clock_timestamp(), (
+          SELECT max(r.recorded_at) + interval '1 microsecond' FROM rolecall_internal.resource AS r
+          WHERE r.section = NEW.section AND r.key = NEW.key
+        ));
+      END IF;
       NEW.recorder := current_user;
       NEW.recorder_oid := v_caller;
       NEW.sqlstate := NULL;

@@ -22,17 +22,8 @@ BEGIN
                NULL::text COLLATE "C", NULL::text COLLATE "C"
         UNION
         SELECT m.member, t.way || ' -> ' || quote_ident(r.rolname),
-               CASE WHEN NOT m.admin_option AND EXISTS (
-                 SELECT FROM (
-                   SELECT p.* FROM (
-                     SELECT DISTINCT ON (r.section, r.key) r.*
-                     FROM rolecall_internal.resource AS r
-                     WHERE r.section = 'memberships'
-                     AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
-                     ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
-                   ) AS p
-                   WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
-                 ) AS w
+               CASE WHEN (
+                 NOT m.admin_option AND rolecall_internal.is_asked_for(m.member, m.roleid)
                ) THEN 'info' ELSE 'warning' END, r.rolname, m.admin_option,
                format('REVOKE %I FROM %I%s%s', pg_get_userbyid(m.roleid), r.rolname,
                       CASE WHEN e.edge ? 'set_option' THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END,

@@ -17,6 +17,10 @@ BEGIN
       THEN 'To give it back, run: ' || skipped_hint.change.statement
     WHEN skipped_hint.change.sqlstate = '22023' AND skipped_hint.change.note LIKE 'the policy of database%'
       THEN 'Leave it out of one of the two policies, or have both say the same.'
+    WHEN skipped_hint.change.operation = 'grant_role' AND skipped_hint.change.note LIKE 'recorded by %'
+      THEN format('If that is wanted, have a superuser call rolecall.grant_role(%1$L, %2$L); else forget it: '
+                  'SELECT * FROM rolecall.revoke_role(%1$L, %2$L)',
+                  skipped_hint.change.locks[2], skipped_hint.change.locks[1])
     ELSE CASE WHEN skipped_hint.change.operation = 'alter_role' THEN 'Ask a superuser to run: '
               ELSE 'Ask the owner, or a superuser, to run: ' END || skipped_hint.change.statement
   END;

@@ -12,17 +12,8 @@ BEGIN
     WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
       SELECT privilege_takers.role_oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
       UNION
-      SELECT m.member, NOT m.admin_option AND EXISTS (
-        SELECT FROM (
-          SELECT p.* FROM (
-            SELECT DISTINCT ON (r.section, r.key) r.*
-            FROM rolecall_internal.resource AS r
-            WHERE r.section = 'memberships'
-            AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
-            ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
-          ) AS p
-          WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
-        ) AS w
+      SELECT m.member, (
+        NOT m.admin_option AND rolecall_internal.is_asked_for(m.member, m.roleid)
       ),
              m.roleid, m.grantor, r.rolname, e.edge
       FROM taker AS t

@@ -8,9 +8,10 @@ DECLARE
   -- Mostly there are none. All roles are read once for them, not again for each who could take them.
   v_powers pg_roles[] := ARRAY(
     SELECT g FROM pg_roles AS g
-    WHERE pg_has_role(power_takers.role_oid, g.oid, 'MEMBER')
-      AND (g.rolsuper OR g.rolcreaterole OR g.rolcreatedb OR g.rolreplication OR g.rolbypassrls
-           OR starts_with(g.rolname, 'pg_') OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT'))
+    WHERE pg_has_role(power_takers.role_oid, g.oid, 'MEMBER') AND (
+      g.rolsuper OR g.rolcreaterole OR g.rolcreatedb OR g.rolreplication OR g.rolbypassrls
+      OR starts_with(g.rolname, 'pg_') OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
+    )
   );
 BEGIN
   IF cardinality(v_powers) > 0 THEN
@@ -18,17 +19,8 @@ BEGIN
       WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
         SELECT power_takers.member_oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
         UNION
-        SELECT m.member, NOT m.admin_option AND EXISTS (
-          SELECT FROM (
-            SELECT p.* FROM (
-              SELECT DISTINCT ON (r.section, r.key) r.*
-              FROM rolecall_internal.resource AS r
-              WHERE r.section = 'memberships'
-              AND r.key = jsonb_build_array(pg_get_userbyid(m.member), pg_get_userbyid(m.roleid))
-              ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
-            ) AS p
-            WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
-          ) AS w
+        SELECT m.member, (
+          NOT m.admin_option AND rolecall_internal.is_asked_for(m.member, m.roleid)
         ),
                m.roleid, m.grantor, r.rolname, e.edge
         FROM taker AS t
@@ -40,15 +32,14 @@ BEGIN
         ) AND r.rolname <> current_user
           AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
                OR NOT e.edge ? 'set_option')
-          AND NOT (NOT EXISTS (
-                SELECT FROM unnest(v_powers) AS g
-                WHERE NOT pg_has_role(r.oid, g.oid, 'MEMBER')
-                  AND (g.rolsuper OR (g.rolcreaterole AND NOT r.rolcreaterole) OR (g.rolcreatedb AND NOT r.rolcreatedb)
-                       OR (g.rolreplication AND NOT r.rolreplication) OR (g.rolbypassrls AND NOT r.rolbypassrls)
-                       OR starts_with(g.rolname, 'pg_')
-                       OR (has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
-                           AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')))
-              ))
+          AND NOT (NOT EXISTS (SELECT FROM unnest(v_powers) AS g WHERE (
+            NOT pg_has_role(r.oid, g.oid, 'MEMBER')
+            AND (g.rolsuper OR (g.rolcreaterole AND NOT r.rolcreaterole) OR (g.rolcreatedb AND NOT r.rolcreatedb)
+                 OR (g.rolreplication AND NOT r.rolreplication) OR (g.rolbypassrls AND NOT r.rolbypassrls)
+                 OR starts_with(g.rolname, 'pg_')
+                 OR (has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
+                     AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')))
+          )))
       )
       SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
              string_agg(

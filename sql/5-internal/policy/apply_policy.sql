@@ -12,7 +12,7 @@ DECLARE
   v_steps rolecall.step[];
 BEGIN
   IF jsonb_typeof(apply_policy.passwords) <> 'object'
-    OR jsonb_path_exists(apply_policy.passwords, '$.* ? (@.type() != "string" && @.type() != "null")')
+    OR jsonb_path_exists(apply_policy.passwords, 'strict $.* ? (@.type() != "string" && @.type() != "null")')
   THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',

@@ -44,7 +44,7 @@ BEGIN
     ),
     'declared', (
       SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
-               'role', r.name, 'exact', CASE WHEN v_exact AND NOT r.definition ? 'exact' THEN true END
+               'role', r.name, 'exact', CASE WHEN r.definition ? 'exact' THEN false WHEN v_exact THEN true END
              )) ORDER BY r.name)
       FROM rolecall_internal.policy_roles(policy_state.policy) AS r
       WHERE NOT r.definition ? 'state'

@@ -20,7 +20,7 @@ BEGIN
       UNION ALL
       SELECT r ->> 'name', NULL, NULL FROM jsonb_array_elements(role_definitions.state -> 'roles') AS r
       UNION ALL
-      SELECT d ->> 'role', CASE WHEN NOT d ? 'exact' THEN 'exact' END, 'false'
+      SELECT d ->> 'role', CASE WHEN (d -> 'exact')::boolean IS NOT TRUE THEN 'exact' END, 'false'
       FROM jsonb_array_elements(role_definitions.state -> 'declared') AS d
       UNION ALL
       SELECT c ->> 'role', 'comment', c -> 'comment'

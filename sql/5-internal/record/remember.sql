@@ -17,7 +17,13 @@ BEGIN
     v_document := rolecall_internal.joined(v_document, rolecall_internal.records_of_removed(v_document -> 'roles'));
   END IF;
   SELECT array_agg(ROW(
-           s.section, v.key, v.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
+           s.section, v.key,
+           CASE WHEN s.section = 'declared' AND p.made_in <> (
+             -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+             SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+           ) AND NOT n.resource ? 'made'
+             THEN v.resource - 'made' ELSE v.resource END,
+           greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
            gen_random_uuid(), NULL, NULL, NULL, NULL, NULL, NULL
          )::rolecall_internal.resource) AS rows,
          bool_or(p.recorded_at IS NOT NULL) AS supersede INTO v_new
@@ -80,7 +86,18 @@ BEGIN
       ) AND (v_always OR v.resource IS DISTINCT FROM p.resource OR v.resource IS NOT NULL AND (
         (q.refused IN ('42501', '42710', '42704')
          OR q.refused IS NULL AND p.sqlstate IS NOT NULL
-            AND rolecall_internal.lacking_right(s.section, v.resource) IS NULL)
+            AND rolecall_internal.lacking_right(s.section, v.resource) IS NULL
+         -- What a superuser asks for gives a power too.
+         OR s.section = 'memberships' AND NOT EXISTS (
+           SELECT FROM pg_roles AS s WHERE s.rolname = (CASE
+             WHEN p.recorder_oid IS NOT NULL AND p.made_in = (
+               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+             )
+               THEN pg_get_userbyid(p.recorder_oid)::text
+             ELSE p.recorder END) AND (s.rolsuper OR s.rolname = current_user)
+         )
+            AND EXISTS (SELECT FROM pg_roles AS c WHERE c.rolname = current_user AND c.rolsuper))
         AND NOT current_setting('transaction_read_only')::boolean
       ));
   IF v_new.rows IS NULL THEN

@@ -22,7 +22,12 @@ DECLARE
       ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
     ) AS p
     CROSS JOIN LATERAL (
+      -- In a copy of the database no role is one that a policy has created.
       SELECT rolecall_internal.renamed(p.section, p.resource, rename_records.old_name, rename_records.new_name)
+             - CASE WHEN p.section = 'declared' AND p.made_in <> (
+               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+             ) THEN 'made' ELSE '' END
     ) AS r(resource)
     CROSS JOIN LATERAL (SELECT rolecall_internal.named_roles(p.section, r.resource) OFFSET 0) AS n(roles)
     CROSS JOIN LATERAL (
