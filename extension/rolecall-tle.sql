@@ -1508,10 +1508,10 @@ BEGIN
     v_last := coalesce(v_missing[cardinality(v_missing)].target, v_last);
     v_new := rolecall_internal.create_missing(v_missing, v_changes, attempt.passwords, v_repeated > 20);
     -- A role that is somebody else's work has to be locked, and compared, before anything is done to it.
-    v_again := false;
-    FOREACH v_step IN ARRAY v_new LOOP
-      v_again := v_again OR v_step.status = 'ignored';
-    END LOOP;
+    v_again := to_jsonb(v_new) @? '$[*] ? (@.status == "ignored")';
+    IF v_again AND rolecall_internal.is_established(attempt.document) THEN
+      RETURN v_steps || rolecall_internal.reported(v_new, v_steps); -- Another call for the same came first.
+    END IF;
 
     v_locks := '{}'::text[];
     IF NOT v_again THEN
@@ -6438,7 +6438,9 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $is_established$
 BEGIN
   -- A new user is told without the query, which would have to be planned.
-  IF to_regrole(quote_ident(is_established.document #>> '{roles,0,name}')) IS NULL THEN
+  IF to_regrole(quote_ident(is_established.document #>> '{roles,0,name}')) IS NULL
+    OR is_established.document - '{roles,memberships,base_roles}'::text[] <> '{}'
+  THEN
     RETURN false;
   END IF;
   RETURN NOT EXISTS (
@@ -6452,7 +6454,7 @@ BEGIN
       OFFSET 0 -- Each is worked out once, not wherever it is used.
     ) AS r(resource, role, member)
     WHERE NOT coalesce(
-      r.role IS NOT NULL AND CASE
+      r.role IS NOT NULL AND r.resource - '{name,initial,attributes,protected,role,member,key}'::text[] = '{}' AND CASE
         WHEN s.section = 'memberships' THEN EXISTS (
           SELECT FROM pg_auth_members AS m WHERE m.member = r.member AND m.roleid = r.role AND (
             NOT to_jsonb(m) ? 'set_option'
@@ -12572,6 +12574,9 @@ DECLARE
   v_takers record;
 BEGIN
   IF v_note IS NULL THEN
+    IF NOT EXISTS (SELECT FROM pg_auth_members AS m WHERE m.roleid = power_refusal.role_oid) THEN
+      RETURN NULL; -- Without the query, which would have to be planned.
+    END IF;
     SELECT t.* INTO v_takers FROM (
       WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
         SELECT power_refusal.role_oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
@@ -16447,7 +16452,11 @@ DECLARE
   v_adopted text[] := rolecall_internal.adopted_roles(warn_about_adopted.document, warn_about_adopted.steps);
   v_found record;
 BEGIN
-  IF cardinality(v_adopted) = 0 THEN
+  -- Most have no members, which is told without the query below: that would have to be planned.
+  IF cardinality(v_adopted) = 0 OR NOT EXISTS (
+    SELECT FROM pg_auth_members AS m
+    WHERE m.roleid IN (SELECT to_regrole(quote_ident(a))::oid FROM unnest(v_adopted) AS a)
+  ) THEN
     RETURN;
   END IF;
   FOR v_found IN
@@ -20760,10 +20769,10 @@ BEGIN
     v_last := coalesce(v_missing[cardinality(v_missing)].target, v_last);
     v_new := rolecall_internal.create_missing(v_missing, v_changes, attempt.passwords, v_repeated > 20);
     -- A role that is somebody else's work has to be locked, and compared, before anything is done to it.
-    v_again := false;
-    FOREACH v_step IN ARRAY v_new LOOP
-      v_again := v_again OR v_step.status = 'ignored';
-    END LOOP;
+    v_again := to_jsonb(v_new) @? '$[*] ? (@.status == "ignored")';
+    IF v_again AND rolecall_internal.is_established(attempt.document) THEN
+      RETURN v_steps || rolecall_internal.reported(v_new, v_steps); -- Another call for the same came first.
+    END IF;
 
     v_locks := '{}'::text[];
     IF NOT v_again THEN
@@ -24228,7 +24237,9 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $is_established$
 BEGIN
   -- A new user is told without the query, which would have to be planned.
-  IF to_regrole(quote_ident(is_established.document #>> '{roles,0,name}')) IS NULL THEN
+  IF to_regrole(quote_ident(is_established.document #>> '{roles,0,name}')) IS NULL
+    OR is_established.document - '{roles,memberships,base_roles}'::text[] <> '{}'
+  THEN
     RETURN false;
   END IF;
   RETURN NOT EXISTS (
@@ -24242,7 +24253,7 @@ BEGIN
       OFFSET 0 -- Each is worked out once, not wherever it is used.
     ) AS r(resource, role, member)
     WHERE NOT coalesce(
-      r.role IS NOT NULL AND CASE
+      r.role IS NOT NULL AND r.resource - '{name,initial,attributes,protected,role,member,key}'::text[] = '{}' AND CASE
         WHEN s.section = 'memberships' THEN EXISTS (
           SELECT FROM pg_auth_members AS m WHERE m.member = r.member AND m.roleid = r.role AND (
             NOT to_jsonb(m) ? 'set_option'
@@ -28533,6 +28544,9 @@ DECLARE
   v_takers record;
 BEGIN
   IF v_note IS NULL THEN
+    IF NOT EXISTS (SELECT FROM pg_auth_members AS m WHERE m.roleid = power_refusal.role_oid) THEN
+      RETURN NULL; -- Without the query, which would have to be planned.
+    END IF;
     SELECT t.* INTO v_takers FROM (
       WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
         SELECT power_refusal.role_oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb
@@ -31466,7 +31480,11 @@ DECLARE
   v_adopted text[] := rolecall_internal.adopted_roles(warn_about_adopted.document, warn_about_adopted.steps);
   v_found record;
 BEGIN
-  IF cardinality(v_adopted) = 0 THEN
+  -- Most have no members, which is told without the query below: that would have to be planned.
+  IF cardinality(v_adopted) = 0 OR NOT EXISTS (
+    SELECT FROM pg_auth_members AS m
+    WHERE m.roleid IN (SELECT to_regrole(quote_ident(a))::oid FROM unnest(v_adopted) AS a)
+  ) THEN
     RETURN;
   END IF;
   FOR v_found IN

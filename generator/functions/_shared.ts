@@ -1,6 +1,7 @@
 /**
  * What the specs of public functions are made of.
  */
+import { known } from '../engine/run/established.ts';
 import { desired, type DesiredState, mask } from '../model/resources.ts';
 import type { Bool, Interval, Text } from '../model/types.ts';
 import { join, raw, Sql, sql, text } from '../sql/template.ts';
@@ -64,7 +65,7 @@ export const unlessEstablished = (document: Sql): Sql => sql`
 
 /** Whether is_established() knows all that a state is made of. */
 function isSimple({ roles = [], memberships = [], base_roles = [], ...others }: DesiredState): boolean {
-  const fields = ['name', 'initial', 'attributes', 'protected', 'password', 'note', 'role', 'member', 'key'];
+  const fields = [...known, 'password', 'note'];
   const resources = [...roles, ...(memberships instanceof Sql ? [] : memberships), ...base_roles];
   return Object.keys(others).length === 0 && resources.flatMap(Object.keys).every((field) => fields.includes(field));
 }

@@ -182,6 +182,9 @@ export function power_refusal(role_name: Text, role_oid: Oid, attribute: Text): 
       v_takers record;
     BEGIN
       IF v_note IS NULL THEN
+        IF NOT EXISTS (SELECT FROM pg_auth_members AS m WHERE m.roleid = ${role_oid}) THEN
+          RETURN NULL; -- Without the query, which would have to be planned.
+        END IF;
         SELECT t.* INTO v_takers FROM (
           ${takers(role_oid, (member) => sql`(to_jsonb(${member}) -> ('rol' || ${attribute}))::boolean`, isAskedFor)}
         ) AS t;

@@ -68,7 +68,11 @@ export function warn_about_adopted(document: Jsonb, steps: Steps): Nothing {
       v_adopted text[] := rolecall_internal.adopted_roles(${document}, ${steps});
       v_found record;
     BEGIN
-      IF cardinality(v_adopted) = 0 THEN
+      -- Most have no members, which is told without the query below: that would have to be planned.
+      IF cardinality(v_adopted) = 0 OR NOT EXISTS (
+        SELECT FROM pg_auth_members AS m
+        WHERE m.roleid IN (SELECT to_regrole(quote_ident(a))::oid FROM unnest(v_adopted) AS a)
+      ) THEN
         RETURN;
       END IF;
       FOR v_found IN

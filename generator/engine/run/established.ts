@@ -3,7 +3,7 @@
  */
 import { keyOf } from '../../model/sections.ts';
 import type { Bool, Jsonb, Returns } from '../../model/types.ts';
-import { sql } from '../../sql/template.ts';
+import { sql, text } from '../../sql/template.ts';
 import { isProtected } from '../document/names.ts';
 import { presentAttributes } from '../plan/roles.ts';
 import { isClientRole } from '../plan/settings.ts';
@@ -21,7 +21,9 @@ export function is_established(document: Jsonb): Returns<Bool> {
   return sql`
     BEGIN
       -- A new user is told without the query, which would have to be planned.
-      IF to_regrole(quote_ident(${document} #>> '{roles,0,name}')) IS NULL THEN
+      IF to_regrole(quote_ident(${document} #>> '{roles,0,name}')) IS NULL
+        OR ${document} - ${text(`{${simple.join(',')}}`)}::text[] <> '{}'
+      THEN
         RETURN false;
       END IF;
       RETURN NOT EXISTS (
@@ -35,7 +37,7 @@ export function is_established(document: Jsonb): Returns<Bool> {
           OFFSET 0 -- Each is worked out once, not wherever it is used.
         ) AS r(resource, role, member)
         WHERE NOT coalesce(
-          r.role IS NOT NULL AND CASE
+          r.role IS NOT NULL AND r.resource - ${text(`{${known.join(',')}}`)}::text[] = '{}' AND CASE
             WHEN s.section = 'memberships' THEN EXISTS (
               SELECT FROM pg_auth_members AS m WHERE m.member = r.member AND m.roleid = r.role AND ${givesSomething}
             ) AND NOT ${isClientRole(sql`(r.resource -> 'role')`)}
@@ -66,6 +68,9 @@ export function is_established(document: Jsonb): Returns<Bool> {
 
 /** The sections that it knows. */
 const simple = ['roles', 'memberships', 'base_roles'] as const;
+
+/** What it knows of each. */
+export const known = ['name', 'initial', 'attributes', 'protected', 'role', 'member', 'key'];
 
 /** Whether a membership, m, gives something: from 16 on it can have ADMIN alone. */
 const givesSomething = sql`(

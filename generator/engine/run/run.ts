@@ -107,10 +107,10 @@ export function attempt(document: Jsonb, passwords: Jsonb, known: Texts): Return
         v_last := coalesce(v_missing[cardinality(v_missing)].target, v_last);
         v_new := rolecall_internal.create_missing(v_missing, v_changes, ${passwords}, v_repeated > ${repeats});
         -- A role that is somebody else's work has to be locked, and compared, before anything is done to it.
-        v_again := false;
-        FOREACH v_step IN ARRAY v_new LOOP
-          v_again := v_again OR v_step.status = 'ignored';
-        END LOOP;
+        v_again := to_jsonb(v_new) @? '$[*] ? (@.status == "ignored")';
+        IF v_again AND rolecall_internal.is_established(${document}) THEN
+          RETURN v_steps || rolecall_internal.reported(v_new, v_steps); -- Another call for the same came first.
+        END IF;
 
         v_locks := '{}'::text[];
         IF NOT v_again THEN

@@ -26,6 +26,9 @@ DECLARE
   v_takers record;
 BEGIN
   IF v_note IS NULL THEN
+    IF NOT EXISTS (SELECT FROM pg_auth_members AS m WHERE m.roleid = power_refusal.role_oid) THEN
+      RETURN NULL; -- Without the query, which would have to be planned.
+    END IF;
     SELECT t.* INTO v_takers FROM (
       WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
         SELECT power_refusal.role_oid, true, NULL::oid, NULL::oid, NULL::name, NULL::jsonb

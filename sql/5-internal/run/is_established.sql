@@ -9,7 +9,9 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $is_established$
 BEGIN
   -- A new user is told without the query, which would have to be planned.
-  IF to_regrole(quote_ident(is_established.document #>> '{roles,0,name}')) IS NULL THEN
+  IF to_regrole(quote_ident(is_established.document #>> '{roles,0,name}')) IS NULL
+    OR is_established.document - '{roles,memberships,base_roles}'::text[] <> '{}'
+  THEN
     RETURN false;
   END IF;
   RETURN NOT EXISTS (
@@ -23,7 +25,7 @@ BEGIN
       OFFSET 0 -- Each is worked out once, not wherever it is used.
     ) AS r(resource, role, member)
     WHERE NOT coalesce(
-      r.role IS NOT NULL AND CASE
+      r.role IS NOT NULL AND r.resource - '{name,initial,attributes,protected,role,member,key}'::text[] = '{}' AND CASE
         WHEN s.section = 'memberships' THEN EXISTS (
           SELECT FROM pg_auth_members AS m WHERE m.member = r.member AND m.roleid = r.role AND (
             NOT to_jsonb(m) ? 'set_option'
