@@ -802,6 +802,8 @@ BEGIN
         ) IS NOT NULL;
         v_adopted := v_adopted || v_name;
       END IF;
+      -- A role is asked for once, not with each of its privileges.
+      v_known := v_known || jsonb_build_object(v_name, true);
     END LOOP;
   END LOOP;
   RETURN CASE WHEN cardinality(v_adopted) < 2 THEN v_adopted
@@ -811,6 +813,36 @@ $adopted_roles$;
 
 COMMENT ON FUNCTION rolecall_internal.adopted_roles(jsonb, rolecall.step[]) IS 'The roles that a call adopts';
 REVOKE ALL ON FUNCTION rolecall_internal.adopted_roles(jsonb, rolecall.step[]) FROM PUBLIC;
+
+-- sql/5-internal/plan/after_revokes.sql
+CREATE FUNCTION rolecall_internal.after_revokes(statements text, revokes text[]) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $after_revokes$
+DECLARE
+  v_rest text := after_revokes.statements;
+  v_before text;
+  v_revoke text;
+BEGIN
+  LOOP
+    v_before := v_rest;
+    FOREACH v_revoke IN ARRAY after_revokes.revokes LOOP
+      IF starts_with(v_rest, v_revoke || '; ') THEN
+        v_rest := substr(v_rest, length(v_revoke || '; ') + 1);
+      ELSIF starts_with(v_rest, v_revoke || ' CASCADE; ') THEN
+        v_rest := substr(v_rest, length(v_revoke || ' CASCADE; ') + 1);
+      END IF;
+    END LOOP;
+    EXIT WHEN v_rest = v_before;
+  END LOOP;
+  RETURN v_rest;
+END
+$after_revokes$;
+
+COMMENT ON FUNCTION rolecall_internal.after_revokes(text, text[])
+  IS 'What is left of statements, which are joined by semicolons, after those at their beginning that are among the '
+     'given ones, with CASCADE or without';
+REVOKE ALL ON FUNCTION rolecall_internal.after_revokes(text, text[]) FROM PUBLIC;
 
 -- sql/5-internal/policy/apply_policy.sql
 CREATE FUNCTION rolecall_internal.apply_policy(policy jsonb, mode text, passwords jsonb, dry_run boolean)
@@ -1493,7 +1525,7 @@ BEGIN
     v_seen := pg_current_snapshot()::text;
     v_repeated := CASE WHEN v_is_ignored AND v_seen = v_left THEN v_repeated + 1 ELSE 0 END;
     v_changes := rolecall_internal.plan(v_document, attempt.passwords);
-    v_changes := rolecall_internal.left_to_do(v_changes, v_done, v_steps);
+    v_changes := rolecall_internal.with_waiting(rolecall_internal.left_to_do(v_changes, v_done, v_steps));
     EXIT WHEN cardinality(v_changes) = 0;
     PERFORM rolecall_internal.check_changes(v_changes, v_repeated, v_round);
 
@@ -3011,8 +3043,9 @@ COMMENT ON FUNCTION rolecall_internal.canonical_name(text, text, text)
 REVOKE ALL ON FUNCTION rolecall_internal.canonical_name(text, text, text) FROM PUBLIC;
 
 -- sql/5-internal/run/change_present.sql
--- One object of several may be to blame where a privilege for a reporting role cannot be given or taken: the step has
--- failed, and is to be planned for each object alone. Then the one that fails is skipped.
+-- What waits for memberships to end is to be planned again. Privileges that follow each other are changed together.
+-- One object of several may be to blame where one for a reporting role cannot be given or taken: the step has failed,
+-- and is to be planned for each object alone. Then the one that fails is skipped.
 CREATE FUNCTION rolecall_internal.change_present(
   changes rolecall_internal.change[],
   passwords jsonb,
@@ -3025,12 +3058,31 @@ SET search_path = pg_catalog, pg_temp
 AS $change_present$
 DECLARE
   v_change rolecall_internal.change;
+  v_together rolecall_internal.change[] := '{}'::rolecall_internal.change[];
   v_step rolecall.step;
   v_steps rolecall.step[] := '{}'::rolecall.step[];
+  v_waiting rolecall.step[] := '{}'::rolecall.step[];
   v_acting text[];
 BEGIN
-  FOREACH v_change IN ARRAY change_present.changes LOOP
+  -- What is null comes after the last.
+  FOREACH v_change IN ARRAY change_present.changes || NULL::rolecall_internal.change LOOP
     CONTINUE WHEN v_change.operation = 'create_role';
+    IF v_change.sqlstate IS NULL AND v_change.note = 'once those who could take it are no members any more' THEN
+      v_waiting := v_waiting || rolecall_internal.step_of(v_change, 'again');
+      CONTINUE;
+    ELSIF v_change.sqlstate IS NULL
+      AND v_change.operation IN ('grant_privilege', 'revoke_privilege', 'default_privilege')
+    THEN
+      v_together := v_together || v_change;
+      CONTINUE;
+    ELSIF cardinality(v_together) > 0 THEN
+      v_steps := v_steps || rolecall_internal.change_privileges(
+        v_together, change_present.document, change_present.strict
+      );
+      v_together := '{}'::rolecall_internal.change[];
+      EXIT WHEN v_steps[cardinality(v_steps)].status IN ('again', 'failed');
+    END IF;
+    EXIT WHEN v_change.operation IS NULL;
     IF v_change.password IS NOT NULL THEN
       -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
       v_change.password := rolecall_internal.verifier(change_present.passwords ->> v_change.target);
@@ -3038,30 +3090,62 @@ BEGIN
     IF v_change.operation = 'reassign_owned' THEN
       v_acting := rolecall_internal.acting_as_heir(v_change.locks);
     END IF;
-    v_step := rolecall_internal.execute_change(
-      v_change, change_present.document ? 'read_access', change_present.strict
-    );
+    v_step := rolecall_internal.execute_change(v_change, false, change_present.strict);
     IF v_change.operation = 'reassign_owned' AND v_acting IS NOT NULL THEN
       -- A session of the role may have made something since the plan, and it would act as the new owner.
       PERFORM rolecall_internal.refuse_handover(v_change.locks[1], v_change.locks[2], ARRAY(
         SELECT unnest(rolecall_internal.acting_as_heir(v_change.locks)) EXCEPT SELECT unnest(v_acting)
       ));
     END IF;
-    IF v_step.status = 'failed' AND change_present.document ? 'singly' THEN
-      v_change.sqlstate := v_step.sqlstate;
-      v_change.note := v_step.note;
-      v_step := rolecall_internal.execute_change(v_change, false, change_present.strict);
-    END IF;
     v_steps := v_steps || v_step;
-    EXIT WHEN v_step.status IN ('again', 'failed');
+    EXIT WHEN v_step.status = 'again';
   END LOOP;
-  RETURN v_steps;
+  RETURN v_steps || v_waiting;
 END
 $change_present$;
 
 COMMENT ON FUNCTION rolecall_internal.change_present(rolecall_internal.change[], jsonb, jsonb, boolean)
   IS 'Makes the changes of roles that are there, up to the first that has to be planned again';
 REVOKE ALL ON FUNCTION rolecall_internal.change_present(rolecall_internal.change[], jsonb, jsonb, boolean) FROM PUBLIC;
+
+-- sql/5-internal/run/change_privileges.sql
+-- Many are tried together first: each subtransaction makes what comes after it in the transaction slower, for
+-- everybody.
+CREATE FUNCTION rolecall_internal.change_privileges(changes rolecall_internal.change[], document jsonb, strict boolean)
+RETURNS rolecall.step[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $change_privileges$
+DECLARE
+  v_change rolecall_internal.change;
+  v_step rolecall.step;
+  v_steps rolecall.step[] := '{}'::rolecall.step[];
+BEGIN
+  IF cardinality(change_privileges.changes) > 1 THEN
+    v_steps := rolecall_internal.execute_together(change_privileges.changes);
+    IF cardinality(v_steps) > 0 THEN
+      RETURN v_steps;
+    END IF;
+  END IF;
+  FOREACH v_change IN ARRAY change_privileges.changes LOOP
+    v_step := rolecall_internal.execute_change(
+      v_change, change_privileges.document ? 'read_access', change_privileges.strict
+    );
+    IF v_step.status = 'failed' AND change_privileges.document ? 'singly' THEN
+      v_change.sqlstate := v_step.sqlstate;
+      v_change.note := v_step.note;
+      v_step := rolecall_internal.execute_change(v_change, false, change_privileges.strict);
+    END IF;
+    v_steps := v_steps || v_step;
+    EXIT WHEN v_step.status IN ('again', 'failed');
+  END LOOP;
+  RETURN v_steps;
+END
+$change_privileges$;
+
+COMMENT ON FUNCTION rolecall_internal.change_privileges(rolecall_internal.change[], jsonb, boolean)
+  IS 'Grants and revokes privileges, up to the first change that has to be planned again';
+REVOKE ALL ON FUNCTION rolecall_internal.change_privileges(rolecall_internal.change[], jsonb, boolean) FROM PUBLIC;
 
 -- sql/5-internal/run/check_changes.sql
 CREATE FUNCTION rolecall_internal.check_changes(changes rolecall_internal.change[], repeated integer, round integer)
@@ -4507,6 +4591,40 @@ COMMENT ON FUNCTION rolecall_internal.execute_change(rolecall_internal.change, b
      'error or, where lenient, a step that has failed';
 REVOKE ALL ON FUNCTION rolecall_internal.execute_change(rolecall_internal.change, boolean, boolean) FROM PUBLIC;
 
+-- sql/5-internal/execute/execute_together.sql
+CREATE FUNCTION rolecall_internal.execute_together(changes rolecall_internal.change[]) RETURNS rolecall.step[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $execute_together$
+DECLARE
+  v_change rolecall_internal.change;
+  v_timeout text := current_setting('lock_timeout');
+  v_steps rolecall.step[] := '{}'::rolecall.step[];
+BEGIN
+  IF v_timeout = '0' OR v_timeout::interval > '1 second' THEN
+    PERFORM set_config('lock_timeout', '1s', true); -- Who has to wait for longer waits for the one change alone.
+  END IF;
+  FOREACH v_change IN ARRAY execute_together.changes LOOP
+    EXECUTE rolecall_internal.statement_of(v_change);
+    v_steps := v_steps || rolecall_internal.step_of(v_change, 'applied', NULL, v_change.note);
+  END LOOP;
+  PERFORM set_config('lock_timeout', v_timeout, true);
+  RETURN v_steps;
+EXCEPTION
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' THEN
+    PERFORM rolecall_internal.refresh_caches();
+    RETURN '{}'::rolecall.step[];
+END
+$execute_together$;
+
+COMMENT ON FUNCTION rolecall_internal.execute_together(rolecall_internal.change[])
+  IS 'Makes changes of privileges in one subtransaction; no steps where one of them fails, and then none is made: '
+     'which of them, and what becomes of it, execute_change() finds out';
+REVOKE ALL ON FUNCTION rolecall_internal.execute_together(rolecall_internal.change[]) FROM PUBLIC;
+
 -- sql/5-internal/plan/expired_users.sql
 CREATE FUNCTION rolecall_internal.expired_users() RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -4812,6 +4930,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.found_by_server(text, text) FROM PUBLIC
 CREATE FUNCTION rolecall_internal.future_differences(
   document jsonb,
   wanted rolecall_internal.wanted_privilege[],
+  groups rolecall_internal.acl_group[],
   exact oid[]
 )
 RETURNS TABLE (
@@ -4831,7 +4950,9 @@ BEGIN
   RETURN QUERY
     WITH want AS MATERIALIZED (
       SELECT f.*, to_regrole(quote_ident(f.owner))::oid AS owner_oid, k.future, k.future_letter, k.letter
-      FROM rolecall_internal.wanted_future(future_differences.document, future_differences.wanted) AS f
+      FROM rolecall_internal.wanted_future(
+        future_differences.document, future_differences.wanted, future_differences.groups
+      ) AS f
       JOIN (VALUES
         ('database', 'd'::"char", 'DATABASE', NULL, NULL, NULL::"char", false),
         ('schema', 'n'::"char", 'SCHEMA', NULL, 'SCHEMAS', 'n'::"char", false),
@@ -4905,9 +5026,13 @@ BEGIN
 END
 $future_differences$;
 
-COMMENT ON FUNCTION rolecall_internal.future_differences(jsonb, rolecall_internal.wanted_privilege[], oid[])
+COMMENT ON FUNCTION rolecall_internal.future_differences(
+  jsonb, rolecall_internal.wanted_privilege[], rolecall_internal.acl_group[], oid[]
+)
   IS 'Default privileges that are missing, and those that roles must not have: phase 1 takes away, phase 2 gives';
-REVOKE ALL ON FUNCTION rolecall_internal.future_differences(jsonb, rolecall_internal.wanted_privilege[], oid[])
+REVOKE ALL ON FUNCTION rolecall_internal.future_differences(
+  jsonb, rolecall_internal.wanted_privilege[], rolecall_internal.acl_group[], oid[]
+)
   FROM PUBLIC;
 
 -- sql/5-internal/reading/future_differs.sql
@@ -7954,11 +8079,17 @@ SET search_path = pg_catalog, pg_temp
 AS $name_problems$
 BEGIN
   RETURN QUERY
-    WITH named AS (
-      SELECT r.path, r.name, false AS predefined FROM rolecall_internal.policy_roles(name_problems.policy) AS r
+    WITH role AS MATERIALIZED (
+      SELECT * FROM rolecall_internal.policy_roles(name_problems.policy)
+    ),
+    target AS MATERIALIZED (
+      SELECT * FROM rolecall_internal.policy_targets(name_problems.policy)
+    ),
+    named AS (
+      SELECT r.path, r.name, false AS predefined FROM role AS r
       UNION ALL
       SELECT r.path || '.reassign_to', r.definition ->> 'reassign_to', false
-      FROM rolecall_internal.policy_roles(name_problems.policy) AS r WHERE r.definition ? 'reassign_to'
+      FROM role AS r WHERE r.definition ? 'reassign_to'
       UNION ALL
       SELECT '$.reporting' || '.' || to_json(k.name), k.name, false
       FROM jsonb_object_keys(jsonb_path_query_first(
@@ -7981,12 +8112,12 @@ BEGIN
       SELECT m.path, m.role, true FROM rolecall_internal.policy_memberships(name_problems.policy) AS m
       UNION ALL
       SELECT t.path || '.to', r.name, false
-      FROM rolecall_internal.policy_targets(name_problems.policy) AS t
+      FROM target AS t
       CROSS JOIN LATERAL jsonb_array_elements_text(t.roles) AS r(name)
       WHERE r.name <> 'public'
       UNION ALL
       SELECT t.path || '.on.owners', o.name, true
-      FROM rolecall_internal.policy_targets(name_problems.policy) AS t
+      FROM target AS t
       CROSS JOIN LATERAL jsonb_array_elements_text(jsonb_path_query_array(
         t.entry -> 'on' -> 'owners', '$[*] ? (@ != null)'
       )) AS o(name)
@@ -9767,7 +9898,12 @@ COMMENT ON FUNCTION rolecall_internal.plan_former_operators(jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.plan_former_operators(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/granting/plan_future.sql
-CREATE FUNCTION rolecall_internal.plan_future(document jsonb, wanted rolecall_internal.wanted_privilege[], exact oid[])
+CREATE FUNCTION rolecall_internal.plan_future(
+  document jsonb,
+  wanted rolecall_internal.wanted_privilege[],
+  groups rolecall_internal.acl_group[],
+  exact oid[]
+)
 RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -9778,7 +9914,9 @@ BEGIN
     FROM (
       SELECT d.phase, d.role, d.owner, d.owner_oid, d.schema, d.future, d.option,
              string_agg(d.privilege, ', ' ORDER BY d.privilege) AS privileges
-      FROM rolecall_internal.future_differences(plan_future.document, plan_future.wanted, plan_future.exact) AS d
+      FROM rolecall_internal.future_differences(
+        plan_future.document, plan_future.wanted, plan_future.groups, plan_future.exact
+      ) AS d
       GROUP BY 1, 2, 3, 4, 5, 6, 7
     ) AS c
     CROSS JOIN LATERAL (
@@ -9797,9 +9935,14 @@ BEGIN
 END
 $plan_future$;
 
-COMMENT ON FUNCTION rolecall_internal.plan_future(jsonb, rolecall_internal.wanted_privilege[], oid[])
+COMMENT ON FUNCTION rolecall_internal.plan_future(
+  jsonb, rolecall_internal.wanted_privilege[], rolecall_internal.acl_group[], oid[]
+)
   IS 'The statements about default privileges';
-REVOKE ALL ON FUNCTION rolecall_internal.plan_future(jsonb, rolecall_internal.wanted_privilege[], oid[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.plan_future(
+  jsonb, rolecall_internal.wanted_privilege[], rolecall_internal.acl_group[], oid[]
+)
+  FROM PUBLIC;
 
 -- sql/5-internal/granting/plan_grants.sql
 CREATE FUNCTION rolecall_internal.plan_grants(
@@ -9857,14 +10000,15 @@ BEGIN
         )
       ) AS a(allowed)
       LEFT JOIN LATERAL (
-        SELECT p.* FROM rolecall_internal.privilege_takers(
-          to_regrole(quote_ident(d.role))::oid, ARRAY(
+        -- Else the function would be called before the condition is looked at.
+        SELECT p.* FROM (SELECT to_regrole(quote_ident(d.role))::oid WHERE g.kept OFFSET 0) AS k(role_oid)
+        CROSS JOIN LATERAL rolecall_internal.privilege_takers(
+          k.role_oid, ARRAY(
             SELECT x.grantee
             FROM aclexplode(g.entries) AS x
             WHERE x.privilege_type = d.privilege
           )
         ) AS p
-        WHERE g.kept
       ) AS t ON true
       WHERE d.action = 'grant'
       GROUP BY g.number, g.kind, g.schema, g.owner, g.size, g.keyword, g.all_of, g.total, d.role, d.grantable,
@@ -10974,7 +11118,7 @@ DECLARE
     WHERE d.exact AND to_regrole(quote_ident(d.role)) IS NOT NULL
   );
   v_schemas oid[] := ARRAY(
-    SELECT DISTINCT w.oid FROM unnest(v_wanted) AS w WHERE w.means = 'all' AND w.oid IS NOT NULL
+    SELECT DISTINCT w.oid FROM unnest(v_wanted) AS w WHERE w.means <> 'one' AND w.oid IS NOT NULL
   );
   v_special record;
   v_groups rolecall_internal.acl_group[];
@@ -11004,7 +11148,7 @@ BEGIN
     plan_privileges.document, v_wanted, v_groups, v_differences, v_exact
   );
   RETURN QUERY SELECT * FROM rolecall_internal.plan_parameters(v_wanted);
-  RETURN QUERY SELECT * FROM rolecall_internal.plan_future(plan_privileges.document, v_wanted, v_exact);
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_future(plan_privileges.document, v_wanted, v_groups, v_exact);
 END
 $plan_privileges$;
 
@@ -11986,17 +12130,20 @@ SET search_path = pg_catalog, pg_temp
 AS $policy_memberships$
 BEGIN
   RETURN QUERY
-    SELECT format('%s.member_of[%s]', r.path, m.position - 1), r.name,
+    SELECT format('$.roles%s.member_of[%s]', '.' || to_json(r.name), m.position - 1), r.name,
            CASE jsonb_typeof(m.value) WHEN 'object' THEN m.value ->> 'role' ELSE m.value #>> '{}' END,
            coalesce(jsonb_path_query_first(
              m.value, 'strict $ ? (@.type() == "object")'
            ), '{}') - 'role'
-    FROM rolecall_internal.policy_roles(policy_memberships.policy) AS r
+    FROM jsonb_each(jsonb_path_query_first(
+      policy_memberships.policy -> 'roles', 'strict $ ? (@.type() == "object")'
+    )) AS r(name, definition)
     CROSS JOIN LATERAL jsonb_array_elements(jsonb_path_query_array(
-      r.definition -> 'member_of', '$[*] ? (@ != null)'
+      jsonb_path_query_first(
+        r.definition, 'strict $ ? (@.type() == "object")'
+      ) -> 'member_of', '$[*] ? (@ != null)'
     ))
-      WITH ORDINALITY AS m(value, position)
-    WHERE r.described;
+      WITH ORDINALITY AS m(value, position);
 END
 $policy_memberships$;
 
@@ -12418,7 +12565,7 @@ BEGIN
     'roles', rolecall_internal.policy_role_resources(policy_state.policy, v_exact, policy_state.passwords),
     'comments', (
       SELECT jsonb_agg(jsonb_build_object('role', r.name, 'comment', r.definition -> 'comment') ORDER BY r.name)
-      FROM rolecall_internal.policy_roles(policy_state.policy) AS r WHERE r.definition ? 'comment'
+      FROM jsonb_each(v_roles) AS r(name, definition) WHERE r.definition ? 'comment'
     ),
     'passwords', rolecall_internal.policy_passwords(policy_state.policy, policy_state.passwords),
     'memberships', (
@@ -12439,7 +12586,7 @@ BEGIN
                              ) THEN jsonb_build_array(s.value #>> '{}')
                              ELSE to_jsonb(s.value #>> '{}') END
              )) ORDER BY r.name, p.here, s.name)
-      FROM rolecall_internal.policy_roles(policy_state.policy) AS r
+      FROM jsonb_each(v_roles) AS r(name, definition)
       CROSS JOIN (VALUES ('settings', NULL), ('database_settings', true)) AS p(key, here)
       CROSS JOIN LATERAL jsonb_each(jsonb_path_query_first(
         r.definition -> p.key, 'strict $ ? (@.type() == "object")'
@@ -14692,6 +14839,9 @@ BEGIN
         role_problems.policy -> 'base_roles', 'strict $ ? (@.type() == "object")'
       )) AS b(key, name)
       WHERE b.key <> 'default'
+    ),
+    holder AS MATERIALIZED (
+      SELECT * FROM rolecall_internal.policy_profiles(role_problems.policy)
     )
     SELECT a.path, '22023', format('role "%s" is named twice', a.name), NULL::text
     FROM about AS a JOIN about AS o ON o.name = a.name AND o.path <> a.path
@@ -14716,11 +14866,11 @@ BEGIN
       AND a.definition ? 'state' <> (k.key IN ('reassign_to', 'drop_owned', 'terminate_sessions'))
     UNION ALL
     SELECT p.path, '22023', format('role "%s" is to be absent', p.name), NULL
-    FROM rolecall_internal.policy_profiles(role_problems.policy) AS p
+    FROM holder AS p
     WHERE v_roles -> p.name ? 'state'
     UNION ALL
     SELECT p.path, '22023', format('there is no profile "%s"', p.profile), NULL
-    FROM rolecall_internal.policy_profiles(role_problems.policy) AS p
+    FROM holder AS p
     WHERE NOT v_profiles ? p.profile
     UNION ALL
     SELECT a.path || '.valid_until', '22023', 'not a time, such as 2027-01-01T00:00:00Z, or infinity', NULL
@@ -14801,7 +14951,9 @@ BEGIN
     v_seen := pg_current_snapshot()::text;
     BEGIN
       IF run.dry_run THEN
-        RETURN rolecall_internal.planned_steps(rolecall_internal.plan(v_document, v_passwords));
+        RETURN rolecall_internal.planned_steps(
+          rolecall_internal.with_waiting(rolecall_internal.plan(v_document, v_passwords))
+        );
       END IF;
       v_steps := rolecall_internal.attempt(v_document, v_passwords, v_known);
       PERFORM rolecall_internal.note_no_connect(v_steps);
@@ -16300,8 +16452,12 @@ REVOKE ALL ON FUNCTION rolecall_internal.wait_in_queue(text) FROM PUBLIC;
 
 -- sql/5-internal/granting/wanted_future.sql
 -- Where it names no owners, those are meant who own an object of the kind in the schema, who owns the schema, and who
--- asked.
-CREATE FUNCTION rolecall_internal.wanted_future(document jsonb, wanted rolecall_internal.wanted_privilege[])
+-- asked. The groups are of all objects of the schemas that it is about.
+CREATE FUNCTION rolecall_internal.wanted_future(
+  document jsonb,
+  wanted rolecall_internal.wanted_privilege[],
+  groups rolecall_internal.acl_group[]
+)
 RETURNS TABLE (
   role text,
   role_oid oid,
@@ -16322,44 +16478,7 @@ DECLARE
     SELECT jsonb_object_agg(e.place, e.owners)
     FROM (
       SELECT concat_ws(' ', o.kind, o.schema) AS place, jsonb_agg(DISTINCT pg_get_userbyid(o.owner)) AS owners
-      FROM (
-        SELECT 'database' AS kind, o.oid AS oid, 0::oid AS schema, o.datdba AS owner, o.datacl AS acl
-        FROM pg_database AS o
-        UNION ALL
-        SELECT 'schema' AS kind, o.oid AS oid, 0::oid AS schema, o.nspowner AS owner, o.nspacl AS acl
-        FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'
-        UNION ALL
-        SELECT 'table' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl
-        FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
-        WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
-        UNION ALL
-        SELECT 'sequence' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl
-        FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
-        WHERE o.relkind IN ('S')
-        UNION ALL
-        SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl
-        FROM pg_proc AS o
-        UNION ALL
-        SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl
-        FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
-        LEFT JOIN pg_class AS c ON c.oid = o.typrelid
-        WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
-        UNION ALL
-        SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl
-        FROM pg_language AS o WHERE o.lanpltrusted
-        UNION ALL
-        SELECT 'foreign_data_wrapper' AS kind, o.oid AS oid, 0::oid AS schema, o.fdwowner AS owner, o.fdwacl AS acl
-        FROM pg_foreign_data_wrapper AS o
-        UNION ALL
-        SELECT 'foreign_server' AS kind, o.oid AS oid, 0::oid AS schema, o.srvowner AS owner, o.srvacl AS acl
-        FROM pg_foreign_server AS o
-        UNION ALL
-        SELECT 'tablespace' AS kind, o.oid AS oid, 0::oid AS schema, o.spcowner AS owner, o.spcacl AS acl
-        FROM pg_tablespace AS o
-        UNION ALL
-        SELECT 'large_object' AS kind, o.oid AS oid, 0::oid AS schema, o.lomowner AS owner, o.lomacl AS acl
-        FROM pg_largeobject_metadata AS o
-      ) AS o
+      FROM unnest(wanted_future.groups) AS o
       WHERE (o.kind, o.schema) IN (
         SELECT w.kind, w.oid FROM unnest(wanted_future.wanted) AS w
         WHERE w.means <> 'one' AND w.scope -> 'owners' IS NULL
@@ -16399,9 +16518,14 @@ BEGIN
 END
 $wanted_future$;
 
-COMMENT ON FUNCTION rolecall_internal.wanted_future(jsonb, rolecall_internal.wanted_privilege[])
+COMMENT ON FUNCTION rolecall_internal.wanted_future(
+  jsonb, rolecall_internal.wanted_privilege[], rolecall_internal.acl_group[]
+)
   IS 'The default privileges that a desired state means, for each role that may make objects';
-REVOKE ALL ON FUNCTION rolecall_internal.wanted_future(jsonb, rolecall_internal.wanted_privilege[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.wanted_future(
+  jsonb, rolecall_internal.wanted_privilege[], rolecall_internal.acl_group[]
+)
+  FROM PUBLIC;
 
 -- sql/5-internal/granting/wanted_privileges.sql
 CREATE FUNCTION rolecall_internal.wanted_privileges(resources jsonb) RETURNS rolecall_internal.wanted_privilege[]
@@ -17049,6 +17173,48 @@ $with_recorded_options$;
 COMMENT ON FUNCTION rolecall_internal.with_recorded_options(jsonb)
   IS 'A membership with the options that an earlier call asked for, where it names none itself';
 REVOKE ALL ON FUNCTION rolecall_internal.with_recorded_options(jsonb) FROM PUBLIC;
+
+-- sql/5-internal/plan/with_waiting.sql
+-- That is what is expected. Whether nobody else can take it by then, the next plan says by the catalogs.
+CREATE FUNCTION rolecall_internal.with_waiting(changes rolecall_internal.change[]) RETURNS rolecall_internal.change[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $with_waiting$
+DECLARE
+  v_change rolecall_internal.change;
+  v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+  v_revokes text[] := '{}'::text[];
+  v_statement text;
+BEGIN
+  FOREACH v_change IN ARRAY with_waiting.changes LOOP
+    IF v_change.operation = 'revoke_role' AND v_change.sqlstate IS NULL THEN
+      v_revokes := v_revokes || v_change.statement;
+    END IF;
+  END LOOP;
+  IF cardinality(v_revokes) = 0 THEN
+    RETURN with_waiting.changes;
+  END IF;
+  FOREACH v_change IN ARRAY with_waiting.changes LOOP
+    IF v_change.sqlstate = '42501'
+      AND v_change.operation IN ('alter_role', 'grant_role', 'grant_privilege')
+    THEN
+      v_statement := rolecall_internal.after_revokes(v_change.statement, v_revokes);
+      IF v_statement <> v_change.statement AND NOT starts_with(v_statement, 'REVOKE ') THEN
+        v_change.statement := v_statement;
+        v_change.sqlstate := NULL;
+        v_change.note := 'once those who could take it are no members any more';
+      END IF;
+    END IF;
+    v_changes := v_changes || v_change;
+  END LOOP;
+  RETURN v_changes;
+END
+$with_waiting$;
+
+COMMENT ON FUNCTION rolecall_internal.with_waiting(rolecall_internal.change[])
+  IS 'The changes, where those that are skipped because somebody could take what they give wait for the same plan to '
+     'end the memberships by which they could';
+REVOKE ALL ON FUNCTION rolecall_internal.with_waiting(rolecall_internal.change[]) FROM PUBLIC;
 
 -- sql/5-internal/reporting/withheld_so_far.sql
 CREATE FUNCTION rolecall_internal.withheld_so_far(role_name text) RETURNS jsonb
@@ -20068,6 +20234,8 @@ BEGIN
         ) IS NOT NULL;
         v_adopted := v_adopted || v_name;
       END IF;
+      -- A role is asked for once, not with each of its privileges.
+      v_known := v_known || jsonb_build_object(v_name, true);
     END LOOP;
   END LOOP;
   RETURN CASE WHEN cardinality(v_adopted) < 2 THEN v_adopted
@@ -20077,6 +20245,35 @@ $adopted_roles$;
 
 COMMENT ON FUNCTION rolecall_internal.adopted_roles(jsonb, rolecall.step[]) IS 'The roles that a call adopts';
 REVOKE ALL ON FUNCTION rolecall_internal.adopted_roles(jsonb, rolecall.step[]) FROM PUBLIC;
+
+CREATE FUNCTION rolecall_internal.after_revokes(statements text, revokes text[]) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $after_revokes$
+DECLARE
+  v_rest text := after_revokes.statements;
+  v_before text;
+  v_revoke text;
+BEGIN
+  LOOP
+    v_before := v_rest;
+    FOREACH v_revoke IN ARRAY after_revokes.revokes LOOP
+      IF starts_with(v_rest, v_revoke || '; ') THEN
+        v_rest := substr(v_rest, length(v_revoke || '; ') + 1);
+      ELSIF starts_with(v_rest, v_revoke || ' CASCADE; ') THEN
+        v_rest := substr(v_rest, length(v_revoke || ' CASCADE; ') + 1);
+      END IF;
+    END LOOP;
+    EXIT WHEN v_rest = v_before;
+  END LOOP;
+  RETURN v_rest;
+END
+$after_revokes$;
+
+COMMENT ON FUNCTION rolecall_internal.after_revokes(text, text[])
+  IS 'What is left of statements, which are joined by semicolons, after those at their beginning that are among the '
+     'given ones, with CASCADE or without';
+REVOKE ALL ON FUNCTION rolecall_internal.after_revokes(text, text[]) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.apply_policy(policy jsonb, mode text, passwords jsonb, dry_run boolean)
 RETURNS rolecall.step[]
@@ -20754,7 +20951,7 @@ BEGIN
     v_seen := pg_current_snapshot()::text;
     v_repeated := CASE WHEN v_is_ignored AND v_seen = v_left THEN v_repeated + 1 ELSE 0 END;
     v_changes := rolecall_internal.plan(v_document, attempt.passwords);
-    v_changes := rolecall_internal.left_to_do(v_changes, v_done, v_steps);
+    v_changes := rolecall_internal.with_waiting(rolecall_internal.left_to_do(v_changes, v_done, v_steps));
     EXIT WHEN cardinality(v_changes) = 0;
     PERFORM rolecall_internal.check_changes(v_changes, v_repeated, v_round);
 
@@ -21971,6 +22168,108 @@ COMMENT ON FUNCTION rolecall_internal.canonical_name(text, text, text)
      'needed';
 REVOKE ALL ON FUNCTION rolecall_internal.canonical_name(text, text, text) FROM PUBLIC;
 
+-- What waits for memberships to end is to be planned again. Privileges that follow each other are changed together.
+-- One object of several may be to blame where one for a reporting role cannot be given or taken: the step has failed,
+-- and is to be planned for each object alone. Then the one that fails is skipped.
+CREATE OR REPLACE FUNCTION rolecall_internal.change_present(
+  changes rolecall_internal.change[],
+  passwords jsonb,
+  document jsonb,
+  strict boolean
+)
+RETURNS rolecall.step[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $change_present$
+DECLARE
+  v_change rolecall_internal.change;
+  v_together rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+  v_step rolecall.step;
+  v_steps rolecall.step[] := '{}'::rolecall.step[];
+  v_waiting rolecall.step[] := '{}'::rolecall.step[];
+  v_acting text[];
+BEGIN
+  -- What is null comes after the last.
+  FOREACH v_change IN ARRAY change_present.changes || NULL::rolecall_internal.change LOOP
+    CONTINUE WHEN v_change.operation = 'create_role';
+    IF v_change.sqlstate IS NULL AND v_change.note = 'once those who could take it are no members any more' THEN
+      v_waiting := v_waiting || rolecall_internal.step_of(v_change, 'again');
+      CONTINUE;
+    ELSIF v_change.sqlstate IS NULL
+      AND v_change.operation IN ('grant_privilege', 'revoke_privilege', 'default_privilege')
+    THEN
+      v_together := v_together || v_change;
+      CONTINUE;
+    ELSIF cardinality(v_together) > 0 THEN
+      v_steps := v_steps || rolecall_internal.change_privileges(
+        v_together, change_present.document, change_present.strict
+      );
+      v_together := '{}'::rolecall_internal.change[];
+      EXIT WHEN v_steps[cardinality(v_steps)].status IN ('again', 'failed');
+    END IF;
+    EXIT WHEN v_change.operation IS NULL;
+    IF v_change.password IS NOT NULL THEN
+      -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
+      v_change.password := rolecall_internal.verifier(change_present.passwords ->> v_change.target);
+    END IF;
+    IF v_change.operation = 'reassign_owned' THEN
+      v_acting := rolecall_internal.acting_as_heir(v_change.locks);
+    END IF;
+    v_step := rolecall_internal.execute_change(v_change, false, change_present.strict);
+    IF v_change.operation = 'reassign_owned' AND v_acting IS NOT NULL THEN
+      -- A session of the role may have made something since the plan, and it would act as the new owner.
+      PERFORM rolecall_internal.refuse_handover(v_change.locks[1], v_change.locks[2], ARRAY(
+        SELECT unnest(rolecall_internal.acting_as_heir(v_change.locks)) EXCEPT SELECT unnest(v_acting)
+      ));
+    END IF;
+    v_steps := v_steps || v_step;
+    EXIT WHEN v_step.status = 'again';
+  END LOOP;
+  RETURN v_steps || v_waiting;
+END
+$change_present$;
+
+COMMENT ON FUNCTION rolecall_internal.change_present(rolecall_internal.change[], jsonb, jsonb, boolean)
+  IS 'Makes the changes of roles that are there, up to the first that has to be planned again';
+
+-- Many are tried together first: each subtransaction makes what comes after it in the transaction slower, for
+-- everybody.
+CREATE FUNCTION rolecall_internal.change_privileges(changes rolecall_internal.change[], document jsonb, strict boolean)
+RETURNS rolecall.step[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $change_privileges$
+DECLARE
+  v_change rolecall_internal.change;
+  v_step rolecall.step;
+  v_steps rolecall.step[] := '{}'::rolecall.step[];
+BEGIN
+  IF cardinality(change_privileges.changes) > 1 THEN
+    v_steps := rolecall_internal.execute_together(change_privileges.changes);
+    IF cardinality(v_steps) > 0 THEN
+      RETURN v_steps;
+    END IF;
+  END IF;
+  FOREACH v_change IN ARRAY change_privileges.changes LOOP
+    v_step := rolecall_internal.execute_change(
+      v_change, change_privileges.document ? 'read_access', change_privileges.strict
+    );
+    IF v_step.status = 'failed' AND change_privileges.document ? 'singly' THEN
+      v_change.sqlstate := v_step.sqlstate;
+      v_change.note := v_step.note;
+      v_step := rolecall_internal.execute_change(v_change, false, change_privileges.strict);
+    END IF;
+    v_steps := v_steps || v_step;
+    EXIT WHEN v_step.status IN ('again', 'failed');
+  END LOOP;
+  RETURN v_steps;
+END
+$change_privileges$;
+
+COMMENT ON FUNCTION rolecall_internal.change_privileges(rolecall_internal.change[], jsonb, boolean)
+  IS 'Grants and revokes privileges, up to the first change that has to be planned again';
+REVOKE ALL ON FUNCTION rolecall_internal.change_privileges(rolecall_internal.change[], jsonb, boolean) FROM PUBLIC;
+
 CREATE FUNCTION rolecall_internal.check_definitions(definitions jsonb) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -22828,6 +23127,39 @@ COMMENT ON FUNCTION rolecall_internal.execute_change(rolecall_internal.change, b
      'error, or to be planned again; strict: no error is ignored. A privilege that cannot be given or taken is an '
      'error or, where lenient, a step that has failed';
 
+CREATE FUNCTION rolecall_internal.execute_together(changes rolecall_internal.change[]) RETURNS rolecall.step[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $execute_together$
+DECLARE
+  v_change rolecall_internal.change;
+  v_timeout text := current_setting('lock_timeout');
+  v_steps rolecall.step[] := '{}'::rolecall.step[];
+BEGIN
+  IF v_timeout = '0' OR v_timeout::interval > '1 second' THEN
+    PERFORM set_config('lock_timeout', '1s', true); -- Who has to wait for longer waits for the one change alone.
+  END IF;
+  FOREACH v_change IN ARRAY execute_together.changes LOOP
+    EXECUTE rolecall_internal.statement_of(v_change);
+    v_steps := v_steps || rolecall_internal.step_of(v_change, 'applied', NULL, v_change.note);
+  END LOOP;
+  PERFORM set_config('lock_timeout', v_timeout, true);
+  RETURN v_steps;
+EXCEPTION
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' THEN
+    PERFORM rolecall_internal.refresh_caches();
+    RETURN '{}'::rolecall.step[];
+END
+$execute_together$;
+
+COMMENT ON FUNCTION rolecall_internal.execute_together(rolecall_internal.change[])
+  IS 'Makes changes of privileges in one subtransaction; no steps where one of them fails, and then none is made: '
+     'which of them, and what becomes of it, execute_change() finds out';
+REVOKE ALL ON FUNCTION rolecall_internal.execute_together(rolecall_internal.change[]) FROM PUBLIC;
+
 CREATE FUNCTION rolecall_internal.expired_users() RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -23100,6 +23432,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.found_by_server(text, text) FROM PUBLIC
 CREATE FUNCTION rolecall_internal.future_differences(
   document jsonb,
   wanted rolecall_internal.wanted_privilege[],
+  groups rolecall_internal.acl_group[],
   exact oid[]
 )
 RETURNS TABLE (
@@ -23119,7 +23452,9 @@ BEGIN
   RETURN QUERY
     WITH want AS MATERIALIZED (
       SELECT f.*, to_regrole(quote_ident(f.owner))::oid AS owner_oid, k.future, k.future_letter, k.letter
-      FROM rolecall_internal.wanted_future(future_differences.document, future_differences.wanted) AS f
+      FROM rolecall_internal.wanted_future(
+        future_differences.document, future_differences.wanted, future_differences.groups
+      ) AS f
       JOIN (VALUES
         ('database', 'd'::"char", 'DATABASE', NULL, NULL, NULL::"char", false),
         ('schema', 'n'::"char", 'SCHEMA', NULL, 'SCHEMAS', 'n'::"char", false),
@@ -23193,9 +23528,13 @@ BEGIN
 END
 $future_differences$;
 
-COMMENT ON FUNCTION rolecall_internal.future_differences(jsonb, rolecall_internal.wanted_privilege[], oid[])
+COMMENT ON FUNCTION rolecall_internal.future_differences(
+  jsonb, rolecall_internal.wanted_privilege[], rolecall_internal.acl_group[], oid[]
+)
   IS 'Default privileges that are missing, and those that roles must not have: phase 1 takes away, phase 2 gives';
-REVOKE ALL ON FUNCTION rolecall_internal.future_differences(jsonb, rolecall_internal.wanted_privilege[], oid[])
+REVOKE ALL ON FUNCTION rolecall_internal.future_differences(
+  jsonb, rolecall_internal.wanted_privilege[], rolecall_internal.acl_group[], oid[]
+)
   FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.future_differs(
@@ -24950,11 +25289,17 @@ SET search_path = pg_catalog, pg_temp
 AS $name_problems$
 BEGIN
   RETURN QUERY
-    WITH named AS (
-      SELECT r.path, r.name, false AS predefined FROM rolecall_internal.policy_roles(name_problems.policy) AS r
+    WITH role AS MATERIALIZED (
+      SELECT * FROM rolecall_internal.policy_roles(name_problems.policy)
+    ),
+    target AS MATERIALIZED (
+      SELECT * FROM rolecall_internal.policy_targets(name_problems.policy)
+    ),
+    named AS (
+      SELECT r.path, r.name, false AS predefined FROM role AS r
       UNION ALL
       SELECT r.path || '.reassign_to', r.definition ->> 'reassign_to', false
-      FROM rolecall_internal.policy_roles(name_problems.policy) AS r WHERE r.definition ? 'reassign_to'
+      FROM role AS r WHERE r.definition ? 'reassign_to'
       UNION ALL
       SELECT '$.reporting' || '.' || to_json(k.name), k.name, false
       FROM jsonb_object_keys(jsonb_path_query_first(
@@ -24977,12 +25322,12 @@ BEGIN
       SELECT m.path, m.role, true FROM rolecall_internal.policy_memberships(name_problems.policy) AS m
       UNION ALL
       SELECT t.path || '.to', r.name, false
-      FROM rolecall_internal.policy_targets(name_problems.policy) AS t
+      FROM target AS t
       CROSS JOIN LATERAL jsonb_array_elements_text(t.roles) AS r(name)
       WHERE r.name <> 'public'
       UNION ALL
       SELECT t.path || '.on.owners', o.name, true
-      FROM rolecall_internal.policy_targets(name_problems.policy) AS t
+      FROM target AS t
       CROSS JOIN LATERAL jsonb_array_elements_text(jsonb_path_query_array(
         t.entry -> 'on' -> 'owners', '$[*] ? (@ != null)'
       )) AS o(name)
@@ -26274,7 +26619,12 @@ COMMENT ON FUNCTION rolecall_internal.plan_declared(jsonb)
   IS 'Memberships and settings that roles of a policy have beyond it, and privileges where it has none';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_declared(jsonb) FROM PUBLIC;
 
-CREATE FUNCTION rolecall_internal.plan_future(document jsonb, wanted rolecall_internal.wanted_privilege[], exact oid[])
+CREATE FUNCTION rolecall_internal.plan_future(
+  document jsonb,
+  wanted rolecall_internal.wanted_privilege[],
+  groups rolecall_internal.acl_group[],
+  exact oid[]
+)
 RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -26285,7 +26635,9 @@ BEGIN
     FROM (
       SELECT d.phase, d.role, d.owner, d.owner_oid, d.schema, d.future, d.option,
              string_agg(d.privilege, ', ' ORDER BY d.privilege) AS privileges
-      FROM rolecall_internal.future_differences(plan_future.document, plan_future.wanted, plan_future.exact) AS d
+      FROM rolecall_internal.future_differences(
+        plan_future.document, plan_future.wanted, plan_future.groups, plan_future.exact
+      ) AS d
       GROUP BY 1, 2, 3, 4, 5, 6, 7
     ) AS c
     CROSS JOIN LATERAL (
@@ -26304,9 +26656,14 @@ BEGIN
 END
 $plan_future$;
 
-COMMENT ON FUNCTION rolecall_internal.plan_future(jsonb, rolecall_internal.wanted_privilege[], oid[])
+COMMENT ON FUNCTION rolecall_internal.plan_future(
+  jsonb, rolecall_internal.wanted_privilege[], rolecall_internal.acl_group[], oid[]
+)
   IS 'The statements about default privileges';
-REVOKE ALL ON FUNCTION rolecall_internal.plan_future(jsonb, rolecall_internal.wanted_privilege[], oid[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.plan_future(
+  jsonb, rolecall_internal.wanted_privilege[], rolecall_internal.acl_group[], oid[]
+)
+  FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.plan_grants(
   document jsonb,
@@ -26363,14 +26720,15 @@ BEGIN
         )
       ) AS a(allowed)
       LEFT JOIN LATERAL (
-        SELECT p.* FROM rolecall_internal.privilege_takers(
-          to_regrole(quote_ident(d.role))::oid, ARRAY(
+        -- Else the function would be called before the condition is looked at.
+        SELECT p.* FROM (SELECT to_regrole(quote_ident(d.role))::oid WHERE g.kept OFFSET 0) AS k(role_oid)
+        CROSS JOIN LATERAL rolecall_internal.privilege_takers(
+          k.role_oid, ARRAY(
             SELECT x.grantee
             FROM aclexplode(g.entries) AS x
             WHERE x.privilege_type = d.privilege
           )
         ) AS p
-        WHERE g.kept
       ) AS t ON true
       WHERE d.action = 'grant'
       GROUP BY g.number, g.kind, g.schema, g.owner, g.size, g.keyword, g.all_of, g.total, d.role, d.grantable,
@@ -27221,7 +27579,7 @@ DECLARE
     WHERE d.exact AND to_regrole(quote_ident(d.role)) IS NOT NULL
   );
   v_schemas oid[] := ARRAY(
-    SELECT DISTINCT w.oid FROM unnest(v_wanted) AS w WHERE w.means = 'all' AND w.oid IS NOT NULL
+    SELECT DISTINCT w.oid FROM unnest(v_wanted) AS w WHERE w.means <> 'one' AND w.oid IS NOT NULL
   );
   v_special record;
   v_groups rolecall_internal.acl_group[];
@@ -27251,7 +27609,7 @@ BEGIN
     plan_privileges.document, v_wanted, v_groups, v_differences, v_exact
   );
   RETURN QUERY SELECT * FROM rolecall_internal.plan_parameters(v_wanted);
-  RETURN QUERY SELECT * FROM rolecall_internal.plan_future(plan_privileges.document, v_wanted, v_exact);
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_future(plan_privileges.document, v_wanted, v_groups, v_exact);
 END
 $plan_privileges$;
 
@@ -27970,17 +28328,20 @@ SET search_path = pg_catalog, pg_temp
 AS $policy_memberships$
 BEGIN
   RETURN QUERY
-    SELECT format('%s.member_of[%s]', r.path, m.position - 1), r.name,
+    SELECT format('$.roles%s.member_of[%s]', '.' || to_json(r.name), m.position - 1), r.name,
            CASE jsonb_typeof(m.value) WHEN 'object' THEN m.value ->> 'role' ELSE m.value #>> '{}' END,
            coalesce(jsonb_path_query_first(
              m.value, 'strict $ ? (@.type() == "object")'
            ), '{}') - 'role'
-    FROM rolecall_internal.policy_roles(policy_memberships.policy) AS r
+    FROM jsonb_each(jsonb_path_query_first(
+      policy_memberships.policy -> 'roles', 'strict $ ? (@.type() == "object")'
+    )) AS r(name, definition)
     CROSS JOIN LATERAL jsonb_array_elements(jsonb_path_query_array(
-      r.definition -> 'member_of', '$[*] ? (@ != null)'
+      jsonb_path_query_first(
+        r.definition, 'strict $ ? (@.type() == "object")'
+      ) -> 'member_of', '$[*] ? (@ != null)'
     ))
-      WITH ORDINALITY AS m(value, position)
-    WHERE r.described;
+      WITH ORDINALITY AS m(value, position);
 END
 $policy_memberships$;
 
@@ -28391,7 +28752,7 @@ BEGIN
     'roles', rolecall_internal.policy_role_resources(policy_state.policy, v_exact, policy_state.passwords),
     'comments', (
       SELECT jsonb_agg(jsonb_build_object('role', r.name, 'comment', r.definition -> 'comment') ORDER BY r.name)
-      FROM rolecall_internal.policy_roles(policy_state.policy) AS r WHERE r.definition ? 'comment'
+      FROM jsonb_each(v_roles) AS r(name, definition) WHERE r.definition ? 'comment'
     ),
     'passwords', rolecall_internal.policy_passwords(policy_state.policy, policy_state.passwords),
     'memberships', (
@@ -28412,7 +28773,7 @@ BEGIN
                              ) THEN jsonb_build_array(s.value #>> '{}')
                              ELSE to_jsonb(s.value #>> '{}') END
              )) ORDER BY r.name, p.here, s.name)
-      FROM rolecall_internal.policy_roles(policy_state.policy) AS r
+      FROM jsonb_each(v_roles) AS r(name, definition)
       CROSS JOIN (VALUES ('settings', NULL), ('database_settings', true)) AS p(key, here)
       CROSS JOIN LATERAL jsonb_each(jsonb_path_query_first(
         r.definition -> p.key, 'strict $ ? (@.type() == "object")'
@@ -30350,6 +30711,9 @@ BEGIN
         role_problems.policy -> 'base_roles', 'strict $ ? (@.type() == "object")'
       )) AS b(key, name)
       WHERE b.key <> 'default'
+    ),
+    holder AS MATERIALIZED (
+      SELECT * FROM rolecall_internal.policy_profiles(role_problems.policy)
     )
     SELECT a.path, '22023', format('role "%s" is named twice', a.name), NULL::text
     FROM about AS a JOIN about AS o ON o.name = a.name AND o.path <> a.path
@@ -30374,11 +30738,11 @@ BEGIN
       AND a.definition ? 'state' <> (k.key IN ('reassign_to', 'drop_owned', 'terminate_sessions'))
     UNION ALL
     SELECT p.path, '22023', format('role "%s" is to be absent', p.name), NULL
-    FROM rolecall_internal.policy_profiles(role_problems.policy) AS p
+    FROM holder AS p
     WHERE v_roles -> p.name ? 'state'
     UNION ALL
     SELECT p.path, '22023', format('there is no profile "%s"', p.profile), NULL
-    FROM rolecall_internal.policy_profiles(role_problems.policy) AS p
+    FROM holder AS p
     WHERE NOT v_profiles ? p.profile
     UNION ALL
     SELECT a.path || '.valid_until', '22023', 'not a time, such as 2027-01-01T00:00:00Z, or infinity', NULL
@@ -30456,7 +30820,9 @@ BEGIN
     v_seen := pg_current_snapshot()::text;
     BEGIN
       IF run.dry_run THEN
-        RETURN rolecall_internal.planned_steps(rolecall_internal.plan(v_document, v_passwords));
+        RETURN rolecall_internal.planned_steps(
+          rolecall_internal.with_waiting(rolecall_internal.plan(v_document, v_passwords))
+        );
       END IF;
       v_steps := rolecall_internal.attempt(v_document, v_passwords, v_known);
       PERFORM rolecall_internal.note_no_connect(v_steps);
@@ -31330,8 +31696,12 @@ COMMENT ON FUNCTION rolecall_internal.verdict(text, text, text)
      'surfaced';
 
 -- Where it names no owners, those are meant who own an object of the kind in the schema, who owns the schema, and who
--- asked.
-CREATE FUNCTION rolecall_internal.wanted_future(document jsonb, wanted rolecall_internal.wanted_privilege[])
+-- asked. The groups are of all objects of the schemas that it is about.
+CREATE FUNCTION rolecall_internal.wanted_future(
+  document jsonb,
+  wanted rolecall_internal.wanted_privilege[],
+  groups rolecall_internal.acl_group[]
+)
 RETURNS TABLE (
   role text,
   role_oid oid,
@@ -31352,44 +31722,7 @@ DECLARE
     SELECT jsonb_object_agg(e.place, e.owners)
     FROM (
       SELECT concat_ws(' ', o.kind, o.schema) AS place, jsonb_agg(DISTINCT pg_get_userbyid(o.owner)) AS owners
-      FROM (
-        SELECT 'database' AS kind, o.oid AS oid, 0::oid AS schema, o.datdba AS owner, o.datacl AS acl
-        FROM pg_database AS o
-        UNION ALL
-        SELECT 'schema' AS kind, o.oid AS oid, 0::oid AS schema, o.nspowner AS owner, o.nspacl AS acl
-        FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'
-        UNION ALL
-        SELECT 'table' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl
-        FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
-        WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
-        UNION ALL
-        SELECT 'sequence' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl
-        FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
-        WHERE o.relkind IN ('S')
-        UNION ALL
-        SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl
-        FROM pg_proc AS o
-        UNION ALL
-        SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl
-        FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
-        LEFT JOIN pg_class AS c ON c.oid = o.typrelid
-        WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
-        UNION ALL
-        SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl
-        FROM pg_language AS o WHERE o.lanpltrusted
-        UNION ALL
-        SELECT 'foreign_data_wrapper' AS kind, o.oid AS oid, 0::oid AS schema, o.fdwowner AS owner, o.fdwacl AS acl
-        FROM pg_foreign_data_wrapper AS o
-        UNION ALL
-        SELECT 'foreign_server' AS kind, o.oid AS oid, 0::oid AS schema, o.srvowner AS owner, o.srvacl AS acl
-        FROM pg_foreign_server AS o
-        UNION ALL
-        SELECT 'tablespace' AS kind, o.oid AS oid, 0::oid AS schema, o.spcowner AS owner, o.spcacl AS acl
-        FROM pg_tablespace AS o
-        UNION ALL
-        SELECT 'large_object' AS kind, o.oid AS oid, 0::oid AS schema, o.lomowner AS owner, o.lomacl AS acl
-        FROM pg_largeobject_metadata AS o
-      ) AS o
+      FROM unnest(wanted_future.groups) AS o
       WHERE (o.kind, o.schema) IN (
         SELECT w.kind, w.oid FROM unnest(wanted_future.wanted) AS w
         WHERE w.means <> 'one' AND w.scope -> 'owners' IS NULL
@@ -31429,9 +31762,14 @@ BEGIN
 END
 $wanted_future$;
 
-COMMENT ON FUNCTION rolecall_internal.wanted_future(jsonb, rolecall_internal.wanted_privilege[])
+COMMENT ON FUNCTION rolecall_internal.wanted_future(
+  jsonb, rolecall_internal.wanted_privilege[], rolecall_internal.acl_group[]
+)
   IS 'The default privileges that a desired state means, for each role that may make objects';
-REVOKE ALL ON FUNCTION rolecall_internal.wanted_future(jsonb, rolecall_internal.wanted_privilege[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.wanted_future(
+  jsonb, rolecall_internal.wanted_privilege[], rolecall_internal.acl_group[]
+)
+  FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.wanted_privileges(resources jsonb) RETURNS rolecall_internal.wanted_privilege[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -32019,6 +32357,47 @@ $with_profiles$;
 COMMENT ON FUNCTION rolecall_internal.with_profiles(jsonb)
   IS 'A desired state with profiles in the place of the privileges that several schemas share';
 REVOKE ALL ON FUNCTION rolecall_internal.with_profiles(jsonb) FROM PUBLIC;
+
+-- That is what is expected. Whether nobody else can take it by then, the next plan says by the catalogs.
+CREATE FUNCTION rolecall_internal.with_waiting(changes rolecall_internal.change[]) RETURNS rolecall_internal.change[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $with_waiting$
+DECLARE
+  v_change rolecall_internal.change;
+  v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+  v_revokes text[] := '{}'::text[];
+  v_statement text;
+BEGIN
+  FOREACH v_change IN ARRAY with_waiting.changes LOOP
+    IF v_change.operation = 'revoke_role' AND v_change.sqlstate IS NULL THEN
+      v_revokes := v_revokes || v_change.statement;
+    END IF;
+  END LOOP;
+  IF cardinality(v_revokes) = 0 THEN
+    RETURN with_waiting.changes;
+  END IF;
+  FOREACH v_change IN ARRAY with_waiting.changes LOOP
+    IF v_change.sqlstate = '42501'
+      AND v_change.operation IN ('alter_role', 'grant_role', 'grant_privilege')
+    THEN
+      v_statement := rolecall_internal.after_revokes(v_change.statement, v_revokes);
+      IF v_statement <> v_change.statement AND NOT starts_with(v_statement, 'REVOKE ') THEN
+        v_change.statement := v_statement;
+        v_change.sqlstate := NULL;
+        v_change.note := 'once those who could take it are no members any more';
+      END IF;
+    END IF;
+    v_changes := v_changes || v_change;
+  END LOOP;
+  RETURN v_changes;
+END
+$with_waiting$;
+
+COMMENT ON FUNCTION rolecall_internal.with_waiting(rolecall_internal.change[])
+  IS 'The changes, where those that are skipped because somebody could take what they give wait for the same plan to '
+     'end the memberships by which they could';
+REVOKE ALL ON FUNCTION rolecall_internal.with_waiting(rolecall_internal.change[]) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.withheld_so_far(role_name text) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Client } from 'pg';
-import { type Cluster, startCluster } from '../support/cluster.ts';
+import { type Cluster, startCluster, until } from '../support/cluster.ts';
 
 let cluster: Cluster;
 let database: string;
@@ -63,6 +63,86 @@ test('a policy gives no attribute that somebody else could take', async () => {
   for (const [statement] of steps as [string][]) await admin.query(statement.replace(/^REVOKE [^;]*;/, ''));
   assert.deepEqual(await rows(present), [[true, true, true, true]]);
   await admin.query(`DROP ROLE dba; SELECT rolecall.forget('dba')`);
+});
+
+test('one call ends a membership given by hand and gives the powers that its member could have taken', async () => {
+  const policy = `'{"roles": {"boss": {"createdb": true, "member_of": ["pg_monitor"]}}, "privileges":
+    [{"to": "boss", "on": {"function": "pg_catalog.pg_ls_dir(text)"}, "grant": ["EXECUTE"]}]}'`;
+  const both = `'{"roles": {"boss": {"createdb": true, "member_of": ["pg_monitor"]}, "clerk": {}}, "privileges":
+    [{"to": "boss", "on": {"function": "pg_catalog.pg_ls_dir(text)"}, "grant": ["EXECUTE"]}]}'`;
+  const has = async () =>
+    (
+      await rows(`SELECT rolcreatedb, pg_has_role('boss', 'pg_monitor', 'MEMBER'),
+        has_function_privilege('boss', 'pg_ls_dir(text)', 'EXECUTE') FROM pg_roles WHERE rolname = 'boss'`)
+    )[0];
+  const apply = (document: string, dryRun = false) =>
+    rows(`SELECT operation, status, sqlstate FROM rolecall.apply(${document}, dry_run => ${dryRun}) ORDER BY 1, 2, 3`);
+  const by = cluster.version < 16 ? '' : ' GRANTED BY postgres';
+  const done = (status: string) =>
+    ['alter_role', 'grant_privilege', 'grant_role', 'revoke_role'].map((operation) => [operation, status, null]);
+  const powers = ['alter_role', 'grant_privilege', 'grant_role'].map((operation) => [operation, 'skipped', '42501']);
+
+  await admin.query('CREATE ROLE boss; CREATE ROLE clerk; GRANT boss TO clerk');
+  // A policy that does not end the membership gives no power.
+  assert.deepEqual(await apply(policy, true), powers);
+  assert.deepEqual(await apply(policy), powers);
+  assert.deepEqual(await has(), [false, false, false]);
+  // One that does gives all of them, and says so before.
+  assert.deepEqual(await apply(both, true), done('planned'));
+  assert.deepEqual(
+    await rows(`SELECT statement FROM rolecall.apply(${both}, dry_run => true) WHERE operation IN ('alter_role', 'revoke_role')
+      ORDER BY 1`),
+    [['ALTER ROLE boss CREATEDB'], [`REVOKE boss FROM clerk${by}`]],
+  );
+  await admin.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
+  assert.deepEqual(await apply(both), done('applied'));
+  await admin.query('ROLLBACK');
+  assert.deepEqual(await apply(both), done('applied'));
+  assert.deepEqual(await has(), [true, true, true]);
+  assert.deepEqual(await apply(both), []);
+
+  // Where somebody else could take it too, or has granted the membership besides, nothing is given.
+  const reset = `ALTER ROLE boss NOCREATEDB; REVOKE pg_monitor FROM boss; REVOKE EXECUTE ON FUNCTION pg_ls_dir(text) FROM boss`;
+  await admin.query(`${reset}; GRANT boss TO clerk, accomplice`);
+  assert.deepEqual(await apply(both, true), [...powers, ['revoke_role', 'planned', null]]);
+  assert.deepEqual(await apply(both), [...powers, ['revoke_role', 'applied', null]]);
+  assert.deepEqual(await has(), [false, false, false]);
+  await admin.query('REVOKE boss FROM accomplice');
+
+  // Nor where the one who calls may not end it: on 16, whoever granted it keeps it.
+  if (cluster.version >= 16) {
+    await admin.query(`CREATE ROLE chief LOGIN CREATEROLE CREATEDB PASSWORD 'chief'; SELECT rolecall.add_operator('chief');
+      GRANT boss, clerk TO chief WITH ADMIN OPTION, INHERIT FALSE, SET FALSE; GRANT boss TO clerk;
+      CREATE ROLE other; GRANT boss TO other WITH ADMIN OPTION; GRANT boss TO clerk GRANTED BY other`);
+    const chief = await cluster.connect({ database, user: 'chief', password: 'chief' });
+    const { rows: steps } = await chief.query<{ operation: string; status: string }>(
+      `SELECT operation, status FROM rolecall.apply('{"roles": {"boss": {"createdb": true}, "clerk": {}}}')
+       WHERE operation = 'alter_role'`,
+    );
+    assert.deepEqual(steps, [{ operation: 'alter_role', status: 'skipped' }]);
+    assert.deepEqual(await has(), [false, false, false]);
+    await chief.end();
+    await admin.query(`REVOKE boss FROM clerk GRANTED BY other; REVOKE boss FROM other, chief, clerk; REVOKE clerk FROM chief;
+      DROP ROLE other; SELECT rolecall.remove_operator('chief'); DROP OWNED BY chief; DROP ROLE chief`);
+
+    // Nor where another session has granted it again in the meantime: the call waits for that one, and looks again.
+    await admin.query('GRANT boss TO clerk');
+    const other = await cluster.connect({ database });
+    await other.query('BEGIN; GRANT boss TO accomplice');
+    const call = apply(both);
+    await until('the call waits', async () => {
+      const { rows: waiting } = await other.query('SELECT FROM pg_locks WHERE NOT granted');
+      return waiting.length > 0;
+    });
+    await other.query('COMMIT');
+    assert.deepEqual(await call, [...powers, ['revoke_role', 'applied', null]]);
+    assert.deepEqual(await has(), [false, false, false]);
+    await other.query('REVOKE boss FROM accomplice');
+    await other.end();
+  }
+
+  await admin.query(`DROP OWNED BY boss, clerk; DROP ROLE boss, clerk;
+    SELECT rolecall.forget('boss'); SELECT rolecall.forget('clerk')`);
 });
 
 test('who owns all that is in a schema of another by now is given nothing that is made there later', async () => {

@@ -17,7 +17,7 @@ import {
 } from '../../model/operations.ts';
 import { mask } from '../../model/resources.ts';
 import { type Condition, errorClasses, sqlstates } from '../../model/sqlstates.ts';
-import type { Change, Returns, StepRow, Text } from '../../model/types.ts';
+import type { Change, Changes, Returns, StepRow, Steps, Text } from '../../model/types.ts';
 import { anyOf } from '../../sql/conditions.ts';
 import { wrapped } from '../../sql/quote.ts';
 import { warnOfSkipped } from '../../sql/raise.ts';
@@ -349,6 +349,34 @@ function execute(): FunctionSpec {
       ],
     },
   );
+}
+
+/**
+ * Makes changes of privileges in one subtransaction; no steps where one of them fails, and then none is made: which of them, and
+ * what becomes of it, execute_change() finds out
+ */
+export function execute_together(changes: Changes): Returns<Steps> {
+  return sql`
+    DECLARE
+      v_change rolecall_internal.change;
+      v_timeout text := current_setting('lock_timeout');
+      v_steps rolecall.step[] := '{}'::rolecall.step[];
+    BEGIN
+      IF v_timeout = '0' OR v_timeout::interval > '1 second' THEN
+        PERFORM set_config('lock_timeout', '1s', true); -- Who has to wait for longer waits for the one change alone.
+      END IF;
+      FOREACH v_change IN ARRAY ${changes} LOOP
+        EXECUTE rolecall_internal.statement_of(v_change);
+        v_steps := v_steps || rolecall_internal.step_of(v_change, 'applied', NULL, v_change.note);
+      END LOOP;
+      PERFORM set_config('lock_timeout', v_timeout, true);
+      RETURN v_steps;
+    EXCEPTION
+      WHEN ${anyOf(Object.values(errorClasses))} THEN
+        PERFORM rolecall_internal.refresh_caches();
+        RETURN '{}'::rolecall.step[];
+    END
+  `;
 }
 
 /**

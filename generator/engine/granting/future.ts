@@ -1,8 +1,9 @@
 /**
  * What differs about the privileges on objects that are made later.
  */
-import { everyObject, kindRows } from '../../model/kinds.ts';
+import { kindRows } from '../../model/kinds.ts';
 import type {
+  AclGroups,
   AclItems,
   Bool,
   ChangeRow,
@@ -26,12 +27,13 @@ import { grantee } from './privileges.ts';
  * The default privileges that a desired state means, for each role that may make objects
  *
  * Where it names no owners, those are meant who own an object of the kind in the schema, who owns the schema, and who asked.
+ * The groups are of all objects of the schemas that it is about.
  * @volatility stable
- * @long one SELECT for each kind of object
  */
 export function wanted_future(
   document: Jsonb,
   wanted: WantedPrivileges,
+  groups: AclGroups,
 ): Table<{
   role: Text;
   role_oid: Oid;
@@ -50,9 +52,7 @@ export function wanted_future(
         SELECT jsonb_object_agg(e.place, e.owners)
         FROM (
           SELECT concat_ws(' ', o.kind, o.schema) AS place, jsonb_agg(DISTINCT pg_get_userbyid(o.owner)) AS owners
-          FROM (
-            ${everyObject}
-          ) AS o
+          FROM unnest(${groups}) AS o
           WHERE (o.kind, o.schema) IN (
             SELECT w.kind, w.oid FROM unnest(${wanted}) AS w
             WHERE w.means <> 'one' AND w.scope -> 'owners' IS NULL
@@ -99,6 +99,7 @@ export function wanted_future(
 export function future_differences(
   document: Jsonb,
   wanted: WantedPrivileges,
+  groups: AclGroups,
   exact: Oids,
 ): Table<{
   phase: Integer;
@@ -115,7 +116,9 @@ export function future_differences(
       RETURN QUERY
         WITH want AS MATERIALIZED (
           SELECT f.*, to_regrole(quote_ident(f.owner))::oid AS owner_oid, k.future, k.future_letter, k.letter
-          FROM rolecall_internal.wanted_future(${document}, ${wanted}) AS f
+          FROM rolecall_internal.wanted_future(
+            ${document}, ${wanted}, ${groups}
+          ) AS f
           JOIN ${kindRows} USING (kind)
         ),
         have AS MATERIALIZED (
@@ -191,7 +194,12 @@ export function default_acls(owners: Oids): Table<{ owner_oid: Oid; schema_oid: 
  * The statements about default privileges
  * @volatility stable
  */
-export function plan_future(document: Jsonb, wanted: WantedPrivileges, exact: Oids): SetOf<ChangeRow> {
+export function plan_future(
+  document: Jsonb,
+  wanted: WantedPrivileges,
+  groups: AclGroups,
+  exact: Oids,
+): SetOf<ChangeRow> {
   return sql`
     BEGIN
       RETURN QUERY
@@ -199,7 +207,9 @@ export function plan_future(document: Jsonb, wanted: WantedPrivileges, exact: Oi
         FROM (
           SELECT d.phase, d.role, d.owner, d.owner_oid, d.schema, d.future, d.option,
                  string_agg(d.privilege, ', ' ORDER BY d.privilege) AS privileges
-          FROM rolecall_internal.future_differences(${document}, ${wanted}, ${exact}) AS d
+          FROM rolecall_internal.future_differences(
+            ${document}, ${wanted}, ${groups}, ${exact}
+          ) AS d
           GROUP BY 1, 2, 3, 4, 5, 6, 7
         ) AS c
         CROSS JOIN LATERAL (

@@ -44,7 +44,7 @@ export function plan_privileges(document: Jsonb): SetOf<ChangeRow> {
         WHERE d.exact AND to_regrole(quote_ident(d.role)) IS NOT NULL
       );
       v_schemas oid[] := ARRAY(
-        SELECT DISTINCT w.oid FROM unnest(v_wanted) AS w WHERE w.means = 'all' AND w.oid IS NOT NULL
+        SELECT DISTINCT w.oid FROM unnest(v_wanted) AS w WHERE w.means <> 'one' AND w.oid IS NOT NULL
       );
       v_special record;
       v_groups rolecall_internal.acl_group[];
@@ -74,7 +74,7 @@ export function plan_privileges(document: Jsonb): SetOf<ChangeRow> {
         ${document}, v_wanted, v_groups, v_differences, v_exact
       );
       RETURN QUERY SELECT * FROM rolecall_internal.plan_parameters(v_wanted);
-      RETURN QUERY SELECT * FROM rolecall_internal.plan_future(${document}, v_wanted, v_exact);
+      RETURN QUERY SELECT * FROM rolecall_internal.plan_future(${document}, v_wanted, v_groups, v_exact);
     END
   `;
 }
@@ -184,10 +184,11 @@ export function plan_grants(
             )
           ) AS a(allowed)
           LEFT JOIN LATERAL (
-            SELECT p.* FROM rolecall_internal.privilege_takers(
-              to_regrole(quote_ident(d.role))::oid, ${holdersIn(sql`g.entries`, sql`d.privilege`)}
+            -- Else the function would be called before the condition is looked at.
+            SELECT p.* FROM (SELECT to_regrole(quote_ident(d.role))::oid WHERE g.kept OFFSET 0) AS k(role_oid)
+            CROSS JOIN LATERAL rolecall_internal.privilege_takers(
+              k.role_oid, ${holdersIn(sql`g.entries`, sql`d.privilege`)}
             ) AS p
-            WHERE g.kept
           ) AS t ON true
           WHERE d.action = 'grant'
           GROUP BY g.number, g.kind, g.schema, g.owner, g.size, g.keyword, g.all_of, g.total, d.role, d.grantable,

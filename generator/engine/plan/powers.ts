@@ -3,8 +3,9 @@
  * take what it is granted.
  */
 import { recordedMark } from '../../model/sections.ts';
-import type { Bool, Changes, Jsonb, Oid, Returns, Table, Text } from '../../model/types.ts';
-import { raw, sql, text } from '../../sql/template.ts';
+import { sqlstates } from '../../model/sqlstates.ts';
+import type { Bool, Changes, Jsonb, Oid, Returns, Table, Text, Texts } from '../../model/types.ts';
+import { raw, type Sql, sql, text } from '../../sql/template.ts';
 import { leadsToSuperuser, takers } from '../catalogs/edges.ts';
 import { isAskedFor } from '../record/newest.ts';
 
@@ -141,3 +142,78 @@ const lacks = sql`(
        OR (has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
            AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')))
 )`;
+
+/** The note of a change that waits for others. */
+const afterRevokes = text('once those who could take it are no members any more');
+
+/** Whether a change waits for others of the same plan: it is planned again when they are made. */
+export const isWaiting = (change: Sql) => sql`${change}.sqlstate IS NULL AND ${change}.note = ${afterRevokes}`;
+
+/**
+ * The changes, where those that are skipped because somebody could take what they give wait for the same plan to end the
+ * memberships by which they could
+ *
+ * That is what is expected. Whether nobody else can take it by then, the next plan says by the catalogs.
+ * @volatility immutable
+ */
+export function with_waiting(changes: Changes): Returns<Changes> {
+  return sql`
+    DECLARE
+      v_change rolecall_internal.change;
+      v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+      v_revokes text[] := '{}'::text[];
+      v_statement text;
+    BEGIN
+      FOREACH v_change IN ARRAY ${changes} LOOP
+        IF v_change.operation = 'revoke_role' AND v_change.sqlstate IS NULL THEN
+          v_revokes := v_revokes || v_change.statement;
+        END IF;
+      END LOOP;
+      IF cardinality(v_revokes) = 0 THEN
+        RETURN ${changes};
+      END IF;
+      FOREACH v_change IN ARRAY ${changes} LOOP
+        IF v_change.sqlstate = ${text(sqlstates.insufficient_privilege)}
+          AND v_change.operation IN ('alter_role', 'grant_role', 'grant_privilege')
+        THEN
+          v_statement := rolecall_internal.after_revokes(v_change.statement, v_revokes);
+          IF v_statement <> v_change.statement AND NOT starts_with(v_statement, 'REVOKE ') THEN
+            v_change.statement := v_statement;
+            v_change.sqlstate := NULL;
+            v_change.note := ${afterRevokes};
+          END IF;
+        END IF;
+        v_changes := v_changes || v_change;
+      END LOOP;
+      RETURN v_changes;
+    END
+  `;
+}
+
+/**
+ * What is left of statements, which are joined by semicolons, after those at their beginning that are among the given ones,
+ * with CASCADE or without
+ * @volatility immutable
+ */
+export function after_revokes(statements: Text, revokes: Texts): Returns<Text> {
+  return sql`
+    DECLARE
+      v_rest text := ${statements};
+      v_before text;
+      v_revoke text;
+    BEGIN
+      LOOP
+        v_before := v_rest;
+        FOREACH v_revoke IN ARRAY ${revokes} LOOP
+          IF starts_with(v_rest, v_revoke || '; ') THEN
+            v_rest := substr(v_rest, length(v_revoke || '; ') + 1);
+          ELSIF starts_with(v_rest, v_revoke || ' CASCADE; ') THEN
+            v_rest := substr(v_rest, length(v_revoke || ' CASCADE; ') + 1);
+          END IF;
+        END LOOP;
+        EXIT WHEN v_rest = v_before;
+      END LOOP;
+      RETURN v_rest;
+    END
+  `;
+}

@@ -56,13 +56,12 @@ export function policy_memberships(policy: Jsonb): Table<{ path: Text; member: T
   return sql`
     BEGIN
       RETURN QUERY
-        SELECT format('%s.member_of[%s]', r.path, m.position - 1), r.name,
+        SELECT format('$.roles%s.member_of[%s]', ${step(sql`r.name`)}, m.position - 1), r.name,
                CASE jsonb_typeof(m.value) WHEN 'object' THEN m.value ->> 'role' ELSE m.value #>> '{}' END,
                coalesce(${object(sql`m.value`)}, '{}') - 'role'
-        FROM rolecall_internal.policy_roles(${policy}) AS r
-        CROSS JOIN LATERAL jsonb_array_elements(${list(sql`r.definition -> 'member_of'`)})
-          WITH ORDINALITY AS m(value, position)
-        WHERE r.described;
+        FROM jsonb_each(${object(sql`${policy} -> 'roles'`)}) AS r(name, definition)
+        CROSS JOIN LATERAL jsonb_array_elements(${list(sql`${object(sql`r.definition`)} -> 'member_of'`)})
+          WITH ORDINALITY AS m(value, position);
     END
   `;
 }

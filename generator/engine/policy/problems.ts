@@ -45,11 +45,17 @@ export function name_problems(policy: Jsonb): Table<{ path: Text; code: Text; pr
   return sql`
     BEGIN
       RETURN QUERY
-        WITH named AS (
-          SELECT r.path, r.name, false AS predefined FROM rolecall_internal.policy_roles(${policy}) AS r
+        WITH role AS MATERIALIZED (
+          SELECT * FROM rolecall_internal.policy_roles(${policy})
+        ),
+        target AS MATERIALIZED (
+          SELECT * FROM rolecall_internal.policy_targets(${policy})
+        ),
+        named AS (
+          SELECT r.path, r.name, false AS predefined FROM role AS r
           UNION ALL
           SELECT r.path || '.reassign_to', r.definition ->> 'reassign_to', false
-          FROM rolecall_internal.policy_roles(${policy}) AS r WHERE r.definition ? 'reassign_to'
+          FROM role AS r WHERE r.definition ? 'reassign_to'
           UNION ALL
           SELECT '$.reporting' || ${step(sql`k.name`)}, k.name, false
           FROM jsonb_object_keys(${object(sql`${policy} -> 'reporting'`)}) AS k(name)
@@ -64,12 +70,12 @@ export function name_problems(policy: Jsonb): Table<{ path: Text; code: Text; pr
           SELECT m.path, m.role, true FROM rolecall_internal.policy_memberships(${policy}) AS m
           UNION ALL
           SELECT t.path || '.to', r.name, false
-          FROM rolecall_internal.policy_targets(${policy}) AS t
+          FROM target AS t
           CROSS JOIN LATERAL jsonb_array_elements_text(t.roles) AS r(name)
           WHERE r.name <> 'public'
           UNION ALL
           SELECT t.path || '.on.owners', o.name, true
-          FROM rolecall_internal.policy_targets(${policy}) AS t
+          FROM target AS t
           CROSS JOIN LATERAL jsonb_array_elements_text(${list(sql`t.entry -> 'on' -> 'owners'`)}) AS o(name)
         )
         SELECT n.path, ${text(sqlstates.invalid_name)},
@@ -105,6 +111,9 @@ export function role_problems(policy: Jsonb): Table<{ path: Text; code: Text; pr
           SELECT '$.base_roles' || ${step(sql`b.key`)}, b.name, '{}', false, 'base'
           FROM jsonb_each_text(${object(sql`${policy} -> 'base_roles'`)}) AS b(key, name)
           WHERE b.key <> 'default'
+        ),
+        holder AS MATERIALIZED (
+          SELECT * FROM rolecall_internal.policy_profiles(${policy})
         )
         SELECT a.path, ${invalid}, format('role "%s" is named twice', a.name), NULL::text
         FROM about AS a JOIN about AS o ON o.name = a.name AND o.path <> a.path
@@ -127,11 +136,11 @@ export function role_problems(policy: Jsonb): Table<{ path: Text; code: Text; pr
           AND a.definition ? 'state' <> (k.key IN ('reassign_to', 'drop_owned', 'terminate_sessions'))
         UNION ALL
         SELECT p.path, ${invalid}, format('role "%s" is to be absent', p.name), NULL
-        FROM rolecall_internal.policy_profiles(${policy}) AS p
+        FROM holder AS p
         WHERE v_roles -> p.name ? 'state'
         UNION ALL
         SELECT p.path, ${invalid}, format('there is no profile "%s"', p.profile), NULL
-        FROM rolecall_internal.policy_profiles(${policy}) AS p
+        FROM holder AS p
         WHERE NOT v_profiles ? p.profile
         UNION ALL
         SELECT a.path || '.valid_until', ${invalid}, 'not a time, such as 2027-01-01T00:00:00Z, or infinity', NULL

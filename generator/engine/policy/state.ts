@@ -27,7 +27,7 @@ export function policy_state(policy: Jsonb, mode: Text, passwords: Jsonb): Retur
         'roles', rolecall_internal.policy_role_resources(${policy}, v_exact, ${passwords}),
         'comments', (
           SELECT jsonb_agg(jsonb_build_object('role', r.name, 'comment', r.definition -> 'comment') ORDER BY r.name)
-          FROM rolecall_internal.policy_roles(${policy}) AS r WHERE r.definition ? 'comment'
+          FROM jsonb_each(v_roles) AS r(name, definition) WHERE r.definition ? 'comment'
         ),
         'passwords', rolecall_internal.policy_passwords(${policy}, ${passwords}),
         'memberships', (
@@ -48,7 +48,7 @@ export function policy_state(policy: Jsonb, mode: Text, passwords: Jsonb): Retur
                                  ) THEN jsonb_build_array(s.value #>> '{}')
                                  ELSE to_jsonb(s.value #>> '{}') END
                  )) ORDER BY r.name, p.here, s.name)
-          FROM rolecall_internal.policy_roles(${policy}) AS r
+          FROM jsonb_each(v_roles) AS r(name, definition)
           CROSS JOIN (VALUES ('settings', NULL), ('database_settings', true)) AS p(key, here)
           CROSS JOIN LATERAL jsonb_each(${object(sql`r.definition -> p.key`)}) AS s(name, value)
         ),

@@ -1,13 +1,14 @@
 /**
  * The changes of one round: which are left, which roles they create, which they lock; and making them.
  */
-import { madeByAnother } from '../../model/operations.ts';
+import { madeByAnother, privileges } from '../../model/operations.ts';
 import { mask } from '../../model/resources.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, Changes, Integer, Jsonb, Nothing, Returns, Step, Steps, Texts } from '../../model/types.ts';
-import { sql, text } from '../../sql/template.ts';
+import { join, sql, text } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
 import { acting } from '../plan/handover.ts';
+import { isWaiting } from '../plan/powers.ts';
 
 /**
  * The changes of a later plan that are not behind this call already
@@ -145,19 +146,38 @@ export function create_missing(missing: Changes, changes: Changes, passwords: Js
 /**
  * Makes the changes of roles that are there, up to the first that has to be planned again
  *
- * One object of several may be to blame where a privilege for a reporting role cannot be given or taken: the step has
- * failed, and is to be planned for each object alone. Then the one that fails is skipped.
+ * What waits for memberships to end is to be planned again. Privileges that follow each other are changed together. One object of several may be to blame where one for a reporting role
+ * cannot be given or taken: the step has failed, and is to be planned for each object alone. Then the one that fails is skipped.
  */
 export function change_present(changes: Changes, passwords: Jsonb, document: Jsonb, strict: Bool): Returns<Steps> {
   return sql`
     DECLARE
       v_change rolecall_internal.change;
+      v_together rolecall_internal.change[] := '{}'::rolecall_internal.change[];
       v_step rolecall.step;
       v_steps rolecall.step[] := '{}'::rolecall.step[];
+      v_waiting rolecall.step[] := '{}'::rolecall.step[];
       v_acting text[];
     BEGIN
-      FOREACH v_change IN ARRAY ${changes} LOOP
+      -- What is null comes after the last.
+      FOREACH v_change IN ARRAY ${changes} || NULL::rolecall_internal.change LOOP
         CONTINUE WHEN v_change.operation = 'create_role';
+        IF ${isWaiting(sql`v_change`)} THEN
+          v_waiting := v_waiting || rolecall_internal.step_of(v_change, 'again');
+          CONTINUE;
+        ELSIF v_change.sqlstate IS NULL
+          AND v_change.operation IN (${join(privileges.map(text))})
+        THEN
+          v_together := v_together || v_change;
+          CONTINUE;
+        ELSIF cardinality(v_together) > 0 THEN
+          v_steps := v_steps || rolecall_internal.change_privileges(
+            v_together, ${document}, ${strict}
+          );
+          v_together := '{}'::rolecall_internal.change[];
+          EXIT WHEN v_steps[cardinality(v_steps)].status IN ('again', 'failed');
+        END IF;
+        EXIT WHEN v_change.operation IS NULL;
         IF v_change.password IS NOT NULL THEN
           -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
           v_change.password := rolecall_internal.verifier(${passwords} ->> v_change.target);
@@ -165,15 +185,43 @@ export function change_present(changes: Changes, passwords: Jsonb, document: Jso
         IF v_change.operation = 'reassign_owned' THEN
           v_acting := rolecall_internal.acting_as_heir(v_change.locks);
         END IF;
-        v_step := rolecall_internal.execute_change(
-          v_change, ${document} ? 'read_access', ${strict}
-        );
+        v_step := rolecall_internal.execute_change(v_change, false, ${strict});
         IF v_change.operation = 'reassign_owned' AND v_acting IS NOT NULL THEN
           -- A session of the role may have made something since the plan, and it would act as the new owner.
           PERFORM rolecall_internal.refuse_handover(v_change.locks[1], v_change.locks[2], ARRAY(
             SELECT unnest(rolecall_internal.acting_as_heir(v_change.locks)) EXCEPT SELECT unnest(v_acting)
           ));
         END IF;
+        v_steps := v_steps || v_step;
+        EXIT WHEN v_step.status = 'again';
+      END LOOP;
+      RETURN v_steps || v_waiting;
+    END
+  `;
+}
+
+/**
+ * Grants and revokes privileges, up to the first change that has to be planned again
+ *
+ * Many are tried together first: each subtransaction makes what comes after it in the transaction slower, for everybody.
+ */
+export function change_privileges(changes: Changes, document: Jsonb, strict: Bool): Returns<Steps> {
+  return sql`
+    DECLARE
+      v_change rolecall_internal.change;
+      v_step rolecall.step;
+      v_steps rolecall.step[] := '{}'::rolecall.step[];
+    BEGIN
+      IF cardinality(${changes}) > 1 THEN
+        v_steps := rolecall_internal.execute_together(${changes});
+        IF cardinality(v_steps) > 0 THEN
+          RETURN v_steps;
+        END IF;
+      END IF;
+      FOREACH v_change IN ARRAY ${changes} LOOP
+        v_step := rolecall_internal.execute_change(
+          v_change, ${document} ? 'read_access', ${strict}
+        );
         IF v_step.status = 'failed' AND ${document} ? 'singly' THEN
           v_change.sqlstate := v_step.sqlstate;
           v_change.note := v_step.note;

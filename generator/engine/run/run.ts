@@ -39,7 +39,9 @@ export function run(document: Jsonb, dry_run: Bool, passwords: Jsonb | null = nu
         v_seen := pg_current_snapshot()::text;
         BEGIN
           IF ${dry_run} THEN
-            RETURN rolecall_internal.planned_steps(rolecall_internal.plan(v_document, v_passwords));
+            RETURN rolecall_internal.planned_steps(
+              rolecall_internal.with_waiting(rolecall_internal.plan(v_document, v_passwords))
+            );
           END IF;
           v_steps := rolecall_internal.attempt(v_document, v_passwords, v_known);
           PERFORM rolecall_internal.note_no_connect(v_steps);
@@ -92,7 +94,7 @@ export function attempt(document: Jsonb, passwords: Jsonb, known: Texts): Return
         v_seen := pg_current_snapshot()::text;
         v_repeated := CASE WHEN v_is_ignored AND v_seen = v_left THEN v_repeated + 1 ELSE 0 END;
         v_changes := rolecall_internal.plan(v_document, ${passwords});
-        v_changes := rolecall_internal.left_to_do(v_changes, v_done, v_steps);
+        v_changes := rolecall_internal.with_waiting(rolecall_internal.left_to_do(v_changes, v_done, v_steps));
         EXIT WHEN cardinality(v_changes) = 0;
         PERFORM rolecall_internal.check_changes(v_changes, v_repeated, v_round);
 

@@ -5,6 +5,7 @@
 CREATE FUNCTION rolecall_internal.future_differences(
   document jsonb,
   wanted rolecall_internal.wanted_privilege[],
+  groups rolecall_internal.acl_group[],
   exact oid[]
 )
 RETURNS TABLE (
@@ -24,7 +25,9 @@ BEGIN
   RETURN QUERY
     WITH want AS MATERIALIZED (
       SELECT f.*, to_regrole(quote_ident(f.owner))::oid AS owner_oid, k.future, k.future_letter, k.letter
-      FROM rolecall_internal.wanted_future(future_differences.document, future_differences.wanted) AS f
+      FROM rolecall_internal.wanted_future(
+        future_differences.document, future_differences.wanted, future_differences.groups
+      ) AS f
       JOIN (VALUES
         ('database', 'd'::"char", 'DATABASE', NULL, NULL, NULL::"char", false),
         ('schema', 'n'::"char", 'SCHEMA', NULL, 'SCHEMAS', 'n'::"char", false),
@@ -98,7 +101,11 @@ BEGIN
 END
 $future_differences$;
 
-COMMENT ON FUNCTION rolecall_internal.future_differences(jsonb, rolecall_internal.wanted_privilege[], oid[])
+COMMENT ON FUNCTION rolecall_internal.future_differences(
+  jsonb, rolecall_internal.wanted_privilege[], rolecall_internal.acl_group[], oid[]
+)
   IS 'Default privileges that are missing, and those that roles must not have: phase 1 takes away, phase 2 gives';
-REVOKE ALL ON FUNCTION rolecall_internal.future_differences(jsonb, rolecall_internal.wanted_privilege[], oid[])
+REVOKE ALL ON FUNCTION rolecall_internal.future_differences(
+  jsonb, rolecall_internal.wanted_privilege[], rolecall_internal.acl_group[], oid[]
+)
   FROM PUBLIC;

@@ -55,14 +55,15 @@ BEGIN
         )
       ) AS a(allowed)
       LEFT JOIN LATERAL (
-        SELECT p.* FROM rolecall_internal.privilege_takers(
-          to_regrole(quote_ident(d.role))::oid, ARRAY(
+        -- Else the function would be called before the condition is looked at.
+        SELECT p.* FROM (SELECT to_regrole(quote_ident(d.role))::oid WHERE g.kept OFFSET 0) AS k(role_oid)
+        CROSS JOIN LATERAL rolecall_internal.privilege_takers(
+          k.role_oid, ARRAY(
             SELECT x.grantee
             FROM aclexplode(g.entries) AS x
             WHERE x.privilege_type = d.privilege
           )
         ) AS p
-        WHERE g.kept
       ) AS t ON true
       WHERE d.action = 'grant'
       GROUP BY g.number, g.kind, g.schema, g.owner, g.size, g.keyword, g.all_of, g.total, d.role, d.grantable,

@@ -13,7 +13,7 @@ DECLARE
     WHERE d.exact AND to_regrole(quote_ident(d.role)) IS NOT NULL
   );
   v_schemas oid[] := ARRAY(
-    SELECT DISTINCT w.oid FROM unnest(v_wanted) AS w WHERE w.means = 'all' AND w.oid IS NOT NULL
+    SELECT DISTINCT w.oid FROM unnest(v_wanted) AS w WHERE w.means <> 'one' AND w.oid IS NOT NULL
   );
   v_special record;
   v_groups rolecall_internal.acl_group[];
@@ -43,7 +43,7 @@ BEGIN
     plan_privileges.document, v_wanted, v_groups, v_differences, v_exact
   );
   RETURN QUERY SELECT * FROM rolecall_internal.plan_parameters(v_wanted);
-  RETURN QUERY SELECT * FROM rolecall_internal.plan_future(plan_privileges.document, v_wanted, v_exact);
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_future(plan_privileges.document, v_wanted, v_groups, v_exact);
 END
 $plan_privileges$;
 

@@ -7,11 +7,17 @@ SET search_path = pg_catalog, pg_temp
 AS $name_problems$
 BEGIN
   RETURN QUERY
-    WITH named AS (
-      SELECT r.path, r.name, false AS predefined FROM rolecall_internal.policy_roles(name_problems.policy) AS r
+    WITH role AS MATERIALIZED (
+      SELECT * FROM rolecall_internal.policy_roles(name_problems.policy)
+    ),
+    target AS MATERIALIZED (
+      SELECT * FROM rolecall_internal.policy_targets(name_problems.policy)
+    ),
+    named AS (
+      SELECT r.path, r.name, false AS predefined FROM role AS r
       UNION ALL
       SELECT r.path || '.reassign_to', r.definition ->> 'reassign_to', false
-      FROM rolecall_internal.policy_roles(name_problems.policy) AS r WHERE r.definition ? 'reassign_to'
+      FROM role AS r WHERE r.definition ? 'reassign_to'
       UNION ALL
       SELECT '$.reporting' || '.' || to_json(k.name), k.name, false
       FROM jsonb_object_keys(jsonb_path_query_first(
@@ -34,12 +40,12 @@ BEGIN
       SELECT m.path, m.role, true FROM rolecall_internal.policy_memberships(name_problems.policy) AS m
       UNION ALL
       SELECT t.path || '.to', r.name, false
-      FROM rolecall_internal.policy_targets(name_problems.policy) AS t
+      FROM target AS t
       CROSS JOIN LATERAL jsonb_array_elements_text(t.roles) AS r(name)
       WHERE r.name <> 'public'
       UNION ALL
       SELECT t.path || '.on.owners', o.name, true
-      FROM rolecall_internal.policy_targets(name_problems.policy) AS t
+      FROM target AS t
       CROSS JOIN LATERAL jsonb_array_elements_text(jsonb_path_query_array(
         t.entry -> 'on' -> 'owners', '$[*] ? (@ != null)'
       )) AS o(name)

@@ -7,17 +7,20 @@ SET search_path = pg_catalog, pg_temp
 AS $policy_memberships$
 BEGIN
   RETURN QUERY
-    SELECT format('%s.member_of[%s]', r.path, m.position - 1), r.name,
+    SELECT format('$.roles%s.member_of[%s]', '.' || to_json(r.name), m.position - 1), r.name,
            CASE jsonb_typeof(m.value) WHEN 'object' THEN m.value ->> 'role' ELSE m.value #>> '{}' END,
            coalesce(jsonb_path_query_first(
              m.value, 'strict $ ? (@.type() == "object")'
            ), '{}') - 'role'
-    FROM rolecall_internal.policy_roles(policy_memberships.policy) AS r
+    FROM jsonb_each(jsonb_path_query_first(
+      policy_memberships.policy -> 'roles', 'strict $ ? (@.type() == "object")'
+    )) AS r(name, definition)
     CROSS JOIN LATERAL jsonb_array_elements(jsonb_path_query_array(
-      r.definition -> 'member_of', '$[*] ? (@ != null)'
+      jsonb_path_query_first(
+        r.definition, 'strict $ ? (@.type() == "object")'
+      ) -> 'member_of', '$[*] ? (@ != null)'
     ))
-      WITH ORDINALITY AS m(value, position)
-    WHERE r.described;
+      WITH ORDINALITY AS m(value, position);
 END
 $policy_memberships$;
 

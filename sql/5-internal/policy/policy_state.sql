@@ -15,7 +15,7 @@ BEGIN
     'roles', rolecall_internal.policy_role_resources(policy_state.policy, v_exact, policy_state.passwords),
     'comments', (
       SELECT jsonb_agg(jsonb_build_object('role', r.name, 'comment', r.definition -> 'comment') ORDER BY r.name)
-      FROM rolecall_internal.policy_roles(policy_state.policy) AS r WHERE r.definition ? 'comment'
+      FROM jsonb_each(v_roles) AS r(name, definition) WHERE r.definition ? 'comment'
     ),
     'passwords', rolecall_internal.policy_passwords(policy_state.policy, policy_state.passwords),
     'memberships', (
@@ -36,7 +36,7 @@ BEGIN
                              ) THEN jsonb_build_array(s.value #>> '{}')
                              ELSE to_jsonb(s.value #>> '{}') END
              )) ORDER BY r.name, p.here, s.name)
-      FROM rolecall_internal.policy_roles(policy_state.policy) AS r
+      FROM jsonb_each(v_roles) AS r(name, definition)
       CROSS JOIN (VALUES ('settings', NULL), ('database_settings', true)) AS p(key, here)
       CROSS JOIN LATERAL jsonb_each(jsonb_path_query_first(
         r.definition -> p.key, 'strict $ ? (@.type() == "object")'

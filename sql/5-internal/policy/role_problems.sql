@@ -24,6 +24,9 @@ BEGIN
         role_problems.policy -> 'base_roles', 'strict $ ? (@.type() == "object")'
       )) AS b(key, name)
       WHERE b.key <> 'default'
+    ),
+    holder AS MATERIALIZED (
+      SELECT * FROM rolecall_internal.policy_profiles(role_problems.policy)
     )
     SELECT a.path, '22023', format('role "%s" is named twice', a.name), NULL::text
     FROM about AS a JOIN about AS o ON o.name = a.name AND o.path <> a.path
@@ -48,11 +51,11 @@ BEGIN
       AND a.definition ? 'state' <> (k.key IN ('reassign_to', 'drop_owned', 'terminate_sessions'))
     UNION ALL
     SELECT p.path, '22023', format('role "%s" is to be absent', p.name), NULL
-    FROM rolecall_internal.policy_profiles(role_problems.policy) AS p
+    FROM holder AS p
     WHERE v_roles -> p.name ? 'state'
     UNION ALL
     SELECT p.path, '22023', format('there is no profile "%s"', p.profile), NULL
-    FROM rolecall_internal.policy_profiles(role_problems.policy) AS p
+    FROM holder AS p
     WHERE NOT v_profiles ? p.profile
     UNION ALL
     SELECT a.path || '.valid_until', '22023', 'not a time, such as 2027-01-01T00:00:00Z, or infinity', NULL

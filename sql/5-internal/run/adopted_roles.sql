@@ -34,6 +34,8 @@ BEGIN
         ) IS NOT NULL;
         v_adopted := v_adopted || v_name;
       END IF;
+      -- A role is asked for once, not with each of its privileges.
+      v_known := v_known || jsonb_build_object(v_name, true);
     END LOOP;
   END LOOP;
   RETURN CASE WHEN cardinality(v_adopted) < 2 THEN v_adopted

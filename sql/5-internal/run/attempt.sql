@@ -29,7 +29,7 @@ BEGIN
     v_seen := pg_current_snapshot()::text;
     v_repeated := CASE WHEN v_is_ignored AND v_seen = v_left THEN v_repeated + 1 ELSE 0 END;
     v_changes := rolecall_internal.plan(v_document, attempt.passwords);
-    v_changes := rolecall_internal.left_to_do(v_changes, v_done, v_steps);
+    v_changes := rolecall_internal.with_waiting(rolecall_internal.left_to_do(v_changes, v_done, v_steps));
     EXIT WHEN cardinality(v_changes) = 0;
     PERFORM rolecall_internal.check_changes(v_changes, v_repeated, v_round);
 

@@ -25,7 +25,9 @@ BEGIN
     v_seen := pg_current_snapshot()::text;
     BEGIN
       IF run.dry_run THEN
-        RETURN rolecall_internal.planned_steps(rolecall_internal.plan(v_document, v_passwords));
+        RETURN rolecall_internal.planned_steps(
+          rolecall_internal.with_waiting(rolecall_internal.plan(v_document, v_passwords))
+        );
       END IF;
       v_steps := rolecall_internal.attempt(v_document, v_passwords, v_known);
       PERFORM rolecall_internal.note_no_connect(v_steps);
