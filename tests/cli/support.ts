@@ -3,28 +3,15 @@
  */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Cluster, password, root, runDirectory, until } from '../support/cluster.ts';
+import { type Cluster, password, root } from '../support/cluster.ts';
+import { madeOnce } from '../support/once.ts';
 
-export const built = join(runDirectory(), 'package');
-const marker = join(runDirectory(), 'package-is-built');
-
-function isFirst(): boolean {
-  try {
-    mkdirSync(built);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-if (isFirst()) {
-  const build = ['--import', './tests/support/typescript.mjs', join(root, 'generator/package.ts'), built];
+export const built = await madeOnce('package', (path) => {
+  const build = ['--import', './tests/support/typescript.mjs', join(root, 'generator/package.ts'), path];
   const { status, stdout, stderr } = spawnSync(process.execPath, build, { cwd: root, encoding: 'utf8' });
-  writeFileSync(marker, status === 0 ? '' : `${stdout}${stderr}`);
   assert.equal(status, 0, `${stdout}${stderr}`);
-} else await until('the package to be built', () => existsSync(marker));
+});
 
 export const program = join(built, 'cli/main.js');
 

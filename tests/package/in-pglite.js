@@ -1,11 +1,14 @@
 // What a project does that has nothing but rolecall and PGlite: a reporting login, proven in-process. package.test.ts
 // runs it in a fresh project.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { PGlite } from '@electric-sql/pglite';
 import { install, isCondition, Rolecall } from 'rolecall';
 import { rolecall as extension } from 'rolecall/pglite';
 
-const pglite = await PGlite.create({ extensions: { rolecall: extension } });
+// A data directory made before, which saves the time to make one.
+const loadDataDir = new Blob([readFileSync(process.env.PGLITE_DATA)]);
+const pglite = await PGlite.create({ loadDataDir, extensions: { rolecall: extension } });
 assert.equal((await install(pglite)).via, 'extension');
 await pglite.exec('CREATE TABLE tokens (token text); CREATE SCHEMA reporting');
 await pglite.exec('CREATE TABLE reporting.counts AS SELECT 42 AS patients');
@@ -26,7 +29,7 @@ await pglite.close();
 
 // Without the archive: the plain script.
 if (process.argv[2] === 'plain') {
-  const plain = await PGlite.create();
+  const plain = await PGlite.create({ loadDataDir });
   assert.deepEqual({ ...(await install(plain)), version: '' }, { via: 'plain', version: '', changed: true });
   assert.equal((await install(plain)).changed, false);
   assert.equal((await new Rolecall(plain).create_base_roles({ dry_run: true })).length, 3);

@@ -19,8 +19,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { PGlite } from '@electric-sql/pglite';
 import { built } from '../cli/support.ts';
 import { startCluster } from '../support/cluster.ts';
+import { emptyPglite } from '../support/once.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const libraries = join(root, 'tests/package/node_modules');
@@ -37,9 +39,10 @@ function run(command: string, parameters: string[], folder = project): string {
   return stdout;
 }
 
-// Each start of PGlite is an initdb in WebAssembly: what runs that once is not worth a second compilation.
+// What runs a little in PGlite is not worth a second compilation.
 const liftoff = '--liftoff-only';
 
+process.env.PGLITE_DATA = await emptyPglite(PGlite); // Before the first test: with the last that is known the process ends.
 const [packed] = JSON.parse(run('npm', ['pack', '--json', '--ignore-scripts', built])) as {
   filename: string;
   size: number;
@@ -141,9 +144,11 @@ mkdirSync(join(project, 'node_modules/@electric-sql'));
 symlinkSync(join(libraries, '@electric-sql/pglite'), join(project, 'node_modules/@electric-sql/pglite'));
 cpSync(join(root, 'tests/package/in-pglite.js'), join(project, 'in-pglite.js'));
 
-const inProcess = `import { PGlite } from '@electric-sql/pglite';
+const inProcess = `import { readFileSync } from 'node:fs';
+import { PGlite } from '@electric-sql/pglite';
 import { rolecall } from 'rolecall/pglite';
-export const owner = await PGlite.create({ extensions: { rolecall } });
+const loadDataDir = new Blob([readFileSync(process.env.PGLITE_DATA)]);
+export const owner = await PGlite.create({ loadDataDir, extensions: { rolecall } });
 export async function login(name) {
   await owner.query(\`SET SESSION AUTHORIZATION \${name}\`);
   return owner;

@@ -1,6 +1,6 @@
-/** The pgTAP files in PGlite, with the extension that the npm package has for it. TAP is a part of a file's path. */
+/** Some of the pgTAP files in PGlite, with the extension that the npm package has for it. TAP is a part of a file's path. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
@@ -10,7 +10,8 @@ import { pgcrypto } from '@electric-sql/pglite/contrib/pgcrypto';
 import { pg_stat_statements } from '@electric-sql/pglite/contrib/pg_stat_statements';
 import { extensionArchive } from '../../generator/emit/tar.ts';
 import { root } from '../support/cluster.ts';
-import { helpers, pgTapFiles, runPgTapFile } from '../support/ways.ts';
+import { emptyPglite } from '../support/once.ts';
+import { helpers, runPgTapFile, someFiles } from '../support/ways.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'rolecall-pglite-'));
 const archive = join(folder, 'rolecall.tar.gz');
@@ -21,6 +22,7 @@ const fromArchive = (path: string): Extension => ({
 });
 const pgtap = fromArchive(join(root, 'node_modules/@electric-sql/pglite-pgtap/dist/pgtap.tar.gz'));
 const pglite = await PGlite.create({
+  loadDataDir: new Blob([readFileSync(await emptyPglite(PGlite))]),
   extensions: { rolecall: fromArchive(archive), pgcrypto, pg_stat_statements, pgtap },
 });
 await pglite.exec(`CREATE EXTENSION rolecall; CREATE EXTENSION pgtap; ${helpers}`);
@@ -30,9 +32,11 @@ after(async () => {
 });
 
 const query = async (text: string): Promise<unknown[]> =>
-  (await pglite.query<unknown[]>(text, [], { rowMode: 'array' })).rows.map(([first]) => first);
+  (await pglite.exec(text, { rowMode: 'array' })).flatMap(({ rows }) =>
+    (rows as unknown as unknown[][]).map(([first]) => first),
+  );
 
-for (const file of pgTapFiles) {
+for (const file of someFiles) {
   test(`PGlite: ${file}`, async (t) => {
     const roles = () => query('SELECT rolname FROM pg_roles');
     const before = await roles();
