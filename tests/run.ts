@@ -16,6 +16,8 @@ import { type Result, runTap } from './support/tap.ts';
 /** Folders whose tests need no particular version of PostgreSQL, and those that other commands run. */
 const once = ['cli', 'generator', 'package', 'support', 'tools'];
 const elsewhere = ['bench', 'container'];
+/** Folders of small files, which one process runs: to start one takes as long as what each file does. */
+const together = ['reports'];
 const fileTimeout = 20 * 60_000;
 
 interface Job {
@@ -70,12 +72,15 @@ const processes = new Set<ChildProcess>();
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
 const forceExit = major > 20 || minor >= 14 ? ['--test-force-exit'] : [];
 
-/** Runs one file of node:test in a process group of its own, which is told the version by PG. */
-function runNodeTest(file: string, version: number): Promise<Result> {
+/** Runs files of node:test, one after the other, in a process group of their own, which is told the version by PG. */
+function runNodeTest(files: readonly string[], version: number): Promise<Result> {
   const results = join(runDirectory(), `results-${randomUUID()}`);
   const reporter = [`--test-reporter=${join(root, 'tests/support/reporter.ts')}`, '--test-reporter-destination=stdout'];
   const compiler = pathToFileURL(join(root, 'tests/support/typescript.mjs')).href;
-  const command = ['--import', compiler, ...forceExit, ...reporter, file];
+  // Of several all are loaded before the first begins: once the tests that it knows are done, the process ends.
+  const imports = files.map((file) => `import ${JSON.stringify(pathToFileURL(file).href)};`).join('');
+  const what = files.length === 1 ? files : ['--input-type=module', '--eval', imports];
+  const command = ['--import', compiler, ...forceExit, ...reporter, ...what];
   const environment: NodeJS.ProcessEnv = { ...process.env, PG: String(version), RESULTS: results };
   delete environment.NODE_TEST_CONTEXT; // Set where this runner is itself under test; it would silence the inner one.
   const child = spawn(process.execPath, command, { cwd: root, env: environment, detached: true });
@@ -138,20 +143,28 @@ async function runPgTap(cluster: Cluster, file: string): Promise<Result> {
   return result;
 }
 
+const folder = (path: string) => path.split('/')[0] ?? '';
+
 function plan(majors: number[]): Job[] {
   const files = fs
     .readdirSync(tests, { recursive: true, encoding: 'utf8' })
     .filter((path) => relative(root, join(tests, path)).includes(process.env.ONLY ?? ''))
-    .filter((path) => !elsewhere.includes(path.split('/')[0] ?? '') && !path.includes('node_modules/'))
+    .filter((path) => !elsewhere.includes(folder(path)) && !path.includes('node_modules/'))
     .sort();
   const pgTap = files.filter((path) => /^pgtap\/.*\.sql$/.test(path) && path !== 'pgtap/helpers.sql');
   const node = files.filter((path) => path.endsWith('.test.ts'));
-  const job = (path: string, version?: number): Job => ({
+  const job = (name: string, paths: readonly string[], version?: number): Job => ({
     ...(version === undefined ? {} : { version }),
-    work: (report) => report(path, () => runNodeTest(join(tests, path), version ?? Math.max(...majors))),
+    work: (report) =>
+      report(name, () =>
+        runNodeTest(
+          paths.map((path) => join(tests, path)),
+          version ?? Math.max(...majors),
+        ),
+      ),
   });
-  const isOnce = (path: string) => once.includes(path.split('/')[0] ?? '');
-  const jobs = node.filter(isOnce).map((path) => job(path));
+  const isOnce = (path: string) => once.includes(folder(path));
+  const jobs = node.filter(isOnce).map((path) => job(path, [path]));
   for (const version of majors) {
     // One after another: uncommitted roles of the same name would wait for each other.
     const work: Job['work'] = async (report) => {
@@ -160,7 +173,13 @@ function plan(majors: number[]): Job[] {
       await cluster.stop();
     };
     if (pgTap.length > 0) jobs.push({ version, work });
-    jobs.push(...node.filter((path) => !isOnce(path)).map((path) => job(path, version)));
+    // By the name that they are shown by.
+    const groups = new Map<string, string[]>();
+    for (const path of node.filter((each) => !isOnce(each))) {
+      const name = together.includes(folder(path)) ? folder(path) : path;
+      groups.set(name, [...(groups.get(name) ?? []), path]);
+    }
+    for (const [name, paths] of groups) jobs.push(job(name, paths, version));
   }
   return jobs;
 }

@@ -37,9 +37,12 @@ test('passed and skipped tests of both kinds are counted', () => {
     'pgtap/good.sql': pgTap(2, "CREATE ROLE x; SELECT has_role('x'); SELECT skip('not now');"),
     'security/good.test.ts': `${passing} test('later', { todo: true }, () => assert.fail());
       test.describe('group', () => test('inner', () => assert.equal(process.env.PG, '${newest}')));`,
+    // One process runs these.
+    'reports/one.test.ts': `${passing} test('first', (t) => void (globalThis.met = t.name));`,
+    'reports/two.test.ts': nodeTest("test('second', () => assert.equal(globalThis.met, 'first'));"),
     'bench/not-a-test.test.ts': nodeTest("test('x', () => assert.fail());"),
   });
-  assert.equal(last, '3 passed, 0 failed, 2 skipped');
+  assert.equal(last, '6 passed, 0 failed, 2 skipped');
   assert.equal(status, 0);
 });
 
