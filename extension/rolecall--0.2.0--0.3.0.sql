@@ -5204,7 +5204,7 @@ DECLARE
   v_step rolecall.step;
 BEGIN
   FOREACH v_step IN ARRAY keep_no_verifier.steps LOOP
-    IF v_step.status = 'skipped' THEN
+    IF v_step.operation = 'set_password' AND v_step.status = 'skipped' THEN
       UPDATE rolecall_internal.secret AS s SET value = '' WHERE s.key = 'rolecall.verifier.' || v_step.target;
     END IF;
   END LOOP;
@@ -5373,6 +5373,46 @@ $leads_to_superuser$;
 
 COMMENT ON FUNCTION rolecall_internal.leads_to_superuser(oid)
   IS 'Whether whoever is a member of a role can become a superuser';
+
+CREATE FUNCTION rolecall_internal.leaving_out(document jsonb, role_name text) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $leaving_out$
+BEGIN
+  RETURN leaving_out.document || jsonb_build_object(
+    'held', coalesce(leaving_out.document -> 'held', '[]') || jsonb_build_object('role', leaving_out.role_name)
+  );
+END
+$leaving_out$;
+
+COMMENT ON FUNCTION rolecall_internal.leaving_out(jsonb, text)
+  IS 'A document by which nothing is done to a role that others keep locked, beside those that are left out already';
+REVOKE ALL ON FUNCTION rolecall_internal.leaving_out(jsonb, text) FROM PUBLIC;
+
+CREATE FUNCTION rolecall_internal.left_out_of(changes rolecall_internal.change[], held jsonb)
+RETURNS rolecall_internal.change[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $left_out_of$
+DECLARE
+  v_change rolecall_internal.change;
+  v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+  v_held text[] := ARRAY(SELECT h ->> 'role' FROM jsonb_array_elements(left_out_of.held) AS h);
+BEGIN
+  FOREACH v_change IN ARRAY left_out_of.changes LOOP
+    IF v_change.sqlstate IS NULL AND v_change.locks && v_held THEN
+      v_change.sqlstate := '55P03';
+      v_change.note := 'other transactions keep a role locked';
+    END IF;
+    v_changes := v_changes || v_change;
+  END LOOP;
+  RETURN v_changes;
+END
+$left_out_of$;
+
+COMMENT ON FUNCTION rolecall_internal.left_out_of(rolecall_internal.change[], jsonb)
+  IS 'The changes, those skipped for which a role has to be locked that others keep locked';
+REVOKE ALL ON FUNCTION rolecall_internal.left_out_of(rolecall_internal.change[], jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.may_revoke(role_oid oid, grantor oid) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -6476,6 +6516,9 @@ BEGIN
   END IF;
   IF v_document ? 'disputed' THEN
     v_changes := v_changes || rolecall_internal.disputed_changes(v_document);
+  END IF;
+  IF plan.document ? 'held' THEN
+    v_changes := rolecall_internal.left_out_of(v_changes, plan.document -> 'held');
   END IF;
   RETURN CASE WHEN plan.document ? 'recorded' THEN rolecall_internal.left_to_others(v_changes)
               ELSE v_changes END;
@@ -11135,7 +11178,8 @@ COMMENT ON FUNCTION rolecall_internal.rotate_secret(boolean) IS 'Makes a new rep
 
 -- Where passwords are given, by the names of the roles, the document has the mask in their place; else they can be
 -- anywhere in the document. What cannot be done because of another transaction is undone, with all locks, and started
--- over.
+-- over. A role that others keep locked is left out where the document is what earlier calls have asked for, and ends
+-- the call where it is not.
 CREATE FUNCTION rolecall_internal.run(document jsonb, dry_run boolean, passwords jsonb DEFAULT NULL)
 RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -11151,6 +11195,7 @@ DECLARE
   v_seen text;
   v_detail text;
   v_hint text;
+  v_held text;
 BEGIN
   PERFORM rolecall_internal.check_document(v_document);
   v_passwords := coalesce(run.passwords, rolecall_internal.passwords_of(run.document));
@@ -11169,6 +11214,23 @@ BEGIN
       WHEN SQLSTATE 'RC002' THEN
         GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL;
         v_known := v_detail;
+      WHEN lock_not_available THEN
+        GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT, v_held = TABLE_NAME;
+        IF v_held = '' OR NOT v_document ? 'recorded'
+          OR v_document -> 'held' @> jsonb_build_array(jsonb_build_object('role', v_held))
+        THEN
+          IF v_detail <> '' AND v_hint <> '' THEN
+            RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+          ELSIF v_detail <> '' THEN
+            RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+          ELSIF v_hint <> '' THEN
+            RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+          END IF;
+          RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+        END IF;
+        v_document := rolecall_internal.leaving_out(v_document, v_held);
+        v_known := array_remove(v_known, v_held);
+        PERFORM rolecall_internal.refresh_caches();
       WHEN undefined_object OR invalid_parameter_value OR deadlock_detected THEN
         GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
         v_failures := v_failures + 1;
@@ -11310,6 +11372,7 @@ BEGIN
     AND EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation IN ('create_role', 'set_password'))
   THEN
     PERFORM rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
+    PERFORM rolecall_internal.keep_no_verifier(v_steps);
     PERFORM rolecall_internal.check_secret_is_current();
   END IF;
   IF v_apart <> '[]' THEN
@@ -11637,6 +11700,8 @@ BEGIN
       THEN 'To give it back, run: ' || skipped_hint.change.statement
     WHEN skipped_hint.change.sqlstate = '22023' AND skipped_hint.change.note LIKE 'the policy of database%'
       THEN 'Leave it out of one of the two policies, or have both say the same.'
+    WHEN skipped_hint.change.sqlstate = '55P03'
+      THEN 'End the session that holds the lock, by pg_terminate_backend(), and repeat the call.'
     WHEN skipped_hint.change.operation = 'grant_role' AND skipped_hint.change.note LIKE 'recorded by %'
       THEN format('If that is wanted, have a superuser call rolecall.grant_role(%1$L, %2$L); else forget it: '
                   'SELECT * FROM rolecall.revoke_role(%1$L, %2$L)',
@@ -11664,6 +11729,65 @@ $statement_of$;
 
 COMMENT ON FUNCTION rolecall_internal.statement_of(rolecall_internal.change)
   IS 'The statement of a change with its password, which is a verifier by now, in place of the mask';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.surface(
+  change rolecall_internal.change,
+  code text,
+  message text,
+  detail text,
+  hint text
+)
+RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $surface$
+DECLARE
+  -- What the server says of it where ADMIN OPTION comes by a membership without INHERIT has no code of its own.
+  v_hint text := rolecall_internal.hint_of(
+    change.operation,
+    CASE WHEN message = 'no possible grantors' THEN '42501' ELSE code END
+  );
+  v_role text := rolecall_internal.role_in_question(change);
+  v_oid oid := to_regrole(quote_ident(v_role))::oid;
+  v_members text;
+BEGIN
+  IF change.operation = 'revoke_role' AND code = '2BP01' THEN
+    v_members := (
+      SELECT string_agg(quote_ident(pg_get_userbyid(e.member)), ', ' ORDER BY pg_get_userbyid(e.member) COLLATE "C")
+      FROM pg_auth_members AS e
+      WHERE e.roleid = v_oid AND e.grantor = to_regrole(quote_ident(change.target))::oid
+    );
+  END IF;
+  -- Nobody is told to give a superuser away, or a role to itself; nor to get rights for what nobody may do.
+  IF change.operation = 'grant_role' AND NOT coalesce(rolecall_internal.leads_to_superuser(v_oid), true)
+    AND pg_has_role(v_oid, to_regrole(quote_ident(change.target))::oid, 'MEMBER')
+  THEN
+    v_hint := 'A role cannot be a member of itself, directly or through others.';
+  ELSIF strpos(v_hint, 'GRANT %1$s') > 0 AND (
+    v_role = current_user OR rolecall_internal.leads_to_superuser(v_oid)
+  ) THEN
+    v_hint := 'Have a superuser make the call.';
+  END IF;
+  -- A bare RAISE would repeat the failing statement, and with it a verifier, in CONTEXT.
+  RAISE EXCEPTION USING
+    ERRCODE = code,
+    MESSAGE = message,
+    -- Whom run() may leave out.
+    TABLE = CASE WHEN code = '55P03' AND rolecall_internal.is_about_roles(change.operation)
+                   THEN coalesce(change.locks[1], '') ELSE '' END,
+    DETAIL = concat_ws(
+      E'\n', nullif(detail, ''), 'It granted the role to: ' || v_members, 'The statement was: ' || change.statement
+    ),
+    HINT = coalesce(
+      format(v_hint, quote_ident(v_role), quote_ident(current_user)),
+      nullif(hint, ''),
+      'Nothing was changed: the call is undone as a whole.'
+    );
+END
+$surface$;
+
+COMMENT ON FUNCTION rolecall_internal.surface(rolecall_internal.change, text, text, text, text)
+  IS 'Raises a failed change afresh, with its SQLSTATE, and with a DETAIL and HINT of ours';
 
 -- What it has is told by the group; where a withheld table is among those that it reads, only that one is meant.
 CREATE OR REPLACE FUNCTION rolecall_internal.suspect_groups(

@@ -68,8 +68,8 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 914e5dd094855c1c45f3bfe04e92cc6e1f63513f63a58093adfd5c075ca9ecfa'
-    AND 418 <= (
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script d977ec4d431c4efccf32f720bce07f4ef11f7abe5c6a0e7ce590a8958362d99b'
+    AND 420 <= (
       SELECT count(*)
       FROM (
         SELECT p.pronamespace FROM pg_proc AS p
@@ -429,10 +429,14 @@ BEGIN
        'section text, resource jsonb', 'text', 0),
       ('rolecall_internal', 'leads_to_superuser', 
        'role_oid oid', 'boolean', 0),
+      ('rolecall_internal', 'leaving_out', 
+       'document jsonb, role_name text', 'jsonb', 0),
       ('rolecall_internal', 'left_by_drop_owned', 
        'role_oid oid, classid oid, objid oid, objsubid integer, remedy text', 'SETOF record', 0),
       ('rolecall_internal', 'left_out', 
        'dry_run boolean', 'rolecall.step[]', 0),
+      ('rolecall_internal', 'left_out_of', 
+       'changes rolecall_internal.change[], held jsonb', 'rolecall_internal.change[]', 0),
       ('rolecall_internal', 'left_to_do', 
        'changes rolecall_internal.change[], done text[], steps rolecall.step[]', 'rolecall_internal.change[]', 0),
       ('rolecall_internal', 'left_to_others', 
@@ -7940,7 +7944,7 @@ DECLARE
   v_step rolecall.step;
 BEGIN
   FOREACH v_step IN ARRAY keep_no_verifier.steps LOOP
-    IF v_step.status = 'skipped' THEN
+    IF v_step.operation = 'set_password' AND v_step.status = 'skipped' THEN
       UPDATE rolecall_internal.secret AS s SET value = '' WHERE s.key = 'rolecall.verifier.' || v_step.target;
     END IF;
   END LOOP;
@@ -8209,6 +8213,21 @@ COMMENT ON FUNCTION rolecall_internal.leads_to_superuser(oid)
   IS 'Whether whoever is a member of a role can become a superuser';
 REVOKE ALL ON FUNCTION rolecall_internal.leads_to_superuser(oid) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.leaving_out(document jsonb, role_name text) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $leaving_out$
+BEGIN
+  RETURN leaving_out.document || jsonb_build_object(
+    'held', coalesce(leaving_out.document -> 'held', '[]') || jsonb_build_object('role', leaving_out.role_name)
+  );
+END
+$leaving_out$;
+
+COMMENT ON FUNCTION rolecall_internal.leaving_out(jsonb, text)
+  IS 'A document by which nothing is done to a role that others keep locked, beside those that are left out already';
+REVOKE ALL ON FUNCTION rolecall_internal.leaving_out(jsonb, text) FROM PUBLIC;
+
 -- DROP OWNED revokes what the owner granted where whoever runs it has the rights of the owner, and otherwise what
 -- whoever runs it granted. It is taken to be run by the caller.
 CREATE OR REPLACE FUNCTION rolecall_internal.left_by_drop_owned(role_oid oid)
@@ -8280,6 +8299,31 @@ COMMENT ON FUNCTION rolecall_internal.left_out(boolean)
   IS 'Skipped steps for the reporting roles that are recorded here and belong to other databases: nothing is done to '
      'them';
 REVOKE ALL ON FUNCTION rolecall_internal.left_out(boolean) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.left_out_of(changes rolecall_internal.change[], held jsonb)
+RETURNS rolecall_internal.change[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $left_out_of$
+DECLARE
+  v_change rolecall_internal.change;
+  v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+  v_held text[] := ARRAY(SELECT h ->> 'role' FROM jsonb_array_elements(left_out_of.held) AS h);
+BEGIN
+  FOREACH v_change IN ARRAY left_out_of.changes LOOP
+    IF v_change.sqlstate IS NULL AND v_change.locks && v_held THEN
+      v_change.sqlstate := '55P03';
+      v_change.note := 'other transactions keep a role locked';
+    END IF;
+    v_changes := v_changes || v_change;
+  END LOOP;
+  RETURN v_changes;
+END
+$left_out_of$;
+
+COMMENT ON FUNCTION rolecall_internal.left_out_of(rolecall_internal.change[], jsonb)
+  IS 'The changes, those skipped for which a role has to be locked that others keep locked';
+REVOKE ALL ON FUNCTION rolecall_internal.left_out_of(rolecall_internal.change[], jsonb) FROM PUBLIC;
 
 -- What was skipped is still missing; an older snapshot does not show what was done; and who may not see passwords does
 -- not see that the roles created here have theirs.
@@ -10068,6 +10112,9 @@ BEGIN
   END IF;
   IF v_document ? 'disputed' THEN
     v_changes := v_changes || rolecall_internal.disputed_changes(v_document);
+  END IF;
+  IF plan.document ? 'held' THEN
+    v_changes := rolecall_internal.left_out_of(v_changes, plan.document -> 'held');
   END IF;
   RETURN CASE WHEN plan.document ? 'recorded' THEN rolecall_internal.left_to_others(v_changes)
               ELSE v_changes END;
@@ -15669,7 +15716,8 @@ REVOKE ALL ON FUNCTION rolecall_internal.rotate_secret(boolean) FROM PUBLIC;
 
 -- Where passwords are given, by the names of the roles, the document has the mask in their place; else they can be
 -- anywhere in the document. What cannot be done because of another transaction is undone, with all locks, and started
--- over.
+-- over. A role that others keep locked is left out where the document is what earlier calls have asked for, and ends
+-- the call where it is not.
 CREATE OR REPLACE FUNCTION rolecall_internal.run(document jsonb, dry_run boolean, passwords jsonb DEFAULT NULL)
 RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -15685,6 +15733,7 @@ DECLARE
   v_seen text;
   v_detail text;
   v_hint text;
+  v_held text;
 BEGIN
   PERFORM rolecall_internal.check_document(v_document);
   v_passwords := coalesce(run.passwords, rolecall_internal.passwords_of(run.document));
@@ -15703,6 +15752,23 @@ BEGIN
       WHEN SQLSTATE 'RC002' THEN
         GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL;
         v_known := v_detail;
+      WHEN lock_not_available THEN
+        GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT, v_held = TABLE_NAME;
+        IF v_held = '' OR NOT v_document ? 'recorded'
+          OR v_document -> 'held' @> jsonb_build_array(jsonb_build_object('role', v_held))
+        THEN
+          IF v_detail <> '' AND v_hint <> '' THEN
+            RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+          ELSIF v_detail <> '' THEN
+            RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+          ELSIF v_hint <> '' THEN
+            RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+          END IF;
+          RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+        END IF;
+        v_document := rolecall_internal.leaving_out(v_document, v_held);
+        v_known := array_remove(v_known, v_held);
+        PERFORM rolecall_internal.refresh_caches();
       WHEN undefined_object OR invalid_parameter_value OR deadlock_detected THEN
         GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
         v_failures := v_failures + 1;
@@ -15844,6 +15910,7 @@ BEGIN
     AND EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation IN ('create_role', 'set_password'))
   THEN
     PERFORM rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
+    PERFORM rolecall_internal.keep_no_verifier(v_steps);
     PERFORM rolecall_internal.check_secret_is_current();
   END IF;
   IF v_apart <> '[]' THEN
@@ -16393,6 +16460,8 @@ BEGIN
       THEN 'To give it back, run: ' || skipped_hint.change.statement
     WHEN skipped_hint.change.sqlstate = '22023' AND skipped_hint.change.note LIKE 'the policy of database%'
       THEN 'Leave it out of one of the two policies, or have both say the same.'
+    WHEN skipped_hint.change.sqlstate = '55P03'
+      THEN 'End the session that holds the lock, by pg_terminate_backend(), and repeat the call.'
     WHEN skipped_hint.change.operation = 'grant_role' AND skipped_hint.change.note LIKE 'recorded by %'
       THEN format('If that is wanted, have a superuser call rolecall.grant_role(%1$L, %2$L); else forget it: '
                   'SELECT * FROM rolecall.revoke_role(%1$L, %2$L)',
@@ -16599,6 +16668,9 @@ BEGIN
   RAISE EXCEPTION USING
     ERRCODE = code,
     MESSAGE = message,
+    -- Whom run() may leave out.
+    TABLE = CASE WHEN code = '55P03' AND rolecall_internal.is_about_roles(change.operation)
+                   THEN coalesce(change.locks[1], '') ELSE '' END,
     DETAIL = concat_ws(
       E'\n', nullif(detail, ''), 'It granted the role to: ' || v_members, 'The statement was: ' || change.statement
     ),
@@ -20285,7 +20357,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 914e5dd094855c1c45f3bfe04e92cc6e1f63513f63a58093adfd5c075ca9ecfa';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script d977ec4d431c4efccf32f720bce07f4ef11f7abe5c6a0e7ce590a8958362d99b';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

@@ -14,7 +14,7 @@ import { rows } from './_shared.ts';
  *
  * @group keeping
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per change; none where all is as asked for. A WARNING and a skipped row are, with 42501, what the caller may not do or what would pass a power on to others; with 55000, what is withheld under another name; with 0A000, 0LP01, 22023, 42501, 42704 or 42710, a record that is not acted on, whose `note` says why. A role that does not exist is a NOTICE and a skipped row with 42704
+ * @returns one row per change; none where all is as asked for. A WARNING and a skipped row are, with 42501, what the caller may not do or what would pass a power on to others; with 55000, what is withheld under another name; with 55P03, what is about a role that others keep locked for 30 seconds, or for lock_timeout; with 0A000, 0LP01, 22023, 42501, 42704 or 42710, a record that is not acted on, whose `note` says why. A role that does not exist is a NOTICE and a skipped row with 42704
  * @throws invalid_parameter_value - a base role, client role or reporting role is the caller; or the secret is encrypted and the session has no key
  * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto; or the call is about reporting roles, and this is a worker node of Citus
  * @throws insufficient_privilege - the caller may not read what is recorded, create roles or grant one of them

@@ -297,6 +297,49 @@ test('a user that is kept locked keeps no other user from being locked when it h
   );
 });
 
+test('a role that is kept locked keeps converge() from no other', async () => {
+  await mallory.query('CREATE ROLE friend LOGIN; CREATE ROLE gang');
+  await admin.query(`SELECT rolecall.create_user('zoe');
+    SELECT rolecall.grant_role('gang', u) FROM unnest('{friend,zoe}'::text[]) AS u;
+    SELECT rolecall.apply('{"roles": {"tim": {"login": true, "comment": "said"}, "friend": {"login": true, "member_of": ["gang"]}}}');
+    SELECT rolecall.provision_reporting_role('ken', '{public}'); SELECT rolecall.provision_reporting_role('sam', '{public}');
+    REVOKE gang FROM friend, zoe; COMMENT ON ROLE tim IS 'other'; ALTER ROLE ken PASSWORD 'x' CREATEDB; ALTER ROLE sam PASSWORD 'x';
+    SET lock_timeout = '200ms'; ALTER ROLE friend CREATEDB`);
+  const sam = await cluster.connect({ database, user: 'sam', password: 'x' });
+  await sam.query('SET default_transaction_read_only = off');
+  await mallory.query(`BEGIN; COMMENT ON ROLE friend IS 'mine'`);
+  await sam.query(`BEGIN; ALTER ROLE sam PASSWORD 'y'`);
+  const converge = `SELECT operation, target, status, sqlstate FROM rolecall.converge()
+    WHERE target = ANY ('{friend,ken,sam,tim,zoe}')`;
+  const others = [
+    ['alter_role', 'ken', 'applied', null],
+    ['set_password', 'ken', 'applied', null],
+    ['set_comment', 'tim', 'applied', null],
+    ['grant_role', 'zoe', 'applied', null],
+  ];
+  const held = [
+    ['alter_role', 'friend', 'skipped', '55P03'],
+    ['grant_role', 'friend', 'skipped', '55P03'],
+    ['set_password', 'sam', 'skipped', '55P03'],
+  ];
+  const sorted = (steps: unknown[]) => steps.map((step) => JSON.stringify(step)).sort();
+  assert.deepEqual(sorted(await rows(converge)), sorted([...others, ...held]));
+  assert.deepEqual(sorted(await rows(converge)), sorted(held));
+  // A call about the role itself ends.
+  await assert.rejects(rows(`SELECT rolecall.set_password('friend', 'x')`), { code: '55P03' });
+  await mallory.query('ROLLBACK');
+  await sam.query('ROLLBACK');
+  await sam.end();
+  assert.deepEqual(
+    sorted(await rows(converge)),
+    sorted(held.map(([operation, target]) => [operation, target, 'applied', null])),
+  );
+  const { rows: passwords } = await admin.query(`SELECT rolecall.reporting_role_password('sam') AS sam`);
+  await (await cluster.connect({ database, user: 'sam', password: (passwords[0] as { sam: string }).sam })).end();
+  await admin.query(`SET lock_timeout = 0;
+    SELECT rolecall.remove_user(u, drop_owned => true) FROM unnest('{friend,gang,ken,sam,tim,zoe}'::text[]) AS u`);
+});
+
 test('what a reporting role left that was dropped by hand keeps no other one from its name', async () => {
   await admin.query(`SELECT rolecall.provision_reporting_role('first_reader', '{public}', '{gone}');
     SELECT rolecall.provision_reporting_role('second_reader', '{public}', '{gone}');

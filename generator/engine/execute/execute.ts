@@ -189,6 +189,9 @@ function surface(): FunctionSpec {
         RAISE EXCEPTION USING
           ERRCODE = code,
           MESSAGE = message,
+          -- Whom run() may leave out.
+          TABLE = CASE WHEN code = ${text(sqlstates.lock_not_available)} AND rolecall_internal.is_about_roles(change.operation)
+                         THEN coalesce(change.locks[1], '') ELSE '' END,
           DETAIL = concat_ws(
             E'\n', nullif(detail, ''), 'It granted the role to: ' || v_members, 'The statement was: ' || change.statement
           ),

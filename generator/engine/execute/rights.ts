@@ -213,6 +213,8 @@ export function skipped_hint(change: Change): Returns<Text> {
           THEN 'To give it back, run: ' || ${change}.statement
         WHEN ${change}.sqlstate = ${text(sqlstates.invalid_parameter_value)} AND ${change}.note LIKE 'the policy of database%'
           THEN 'Leave it out of one of the two policies, or have both say the same.'
+        WHEN ${change}.sqlstate = ${text(sqlstates.lock_not_available)}
+          THEN 'End the session that holds the lock, by pg_terminate_backend(), and repeat the call.'
         WHEN ${change}.operation = 'grant_role' AND ${change}.note LIKE 'recorded by %'
           THEN format('If that is wanted, have a superuser call rolecall.grant_role(%1$L, %2$L); else forget it: '
                       'SELECT * FROM rolecall.revoke_role(%1$L, %2$L)',

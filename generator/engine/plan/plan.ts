@@ -2,7 +2,8 @@
  * The plan: what differs between a desired state and the catalogs, section by section.
  */
 import { planning, recordedMark } from '../../model/sections.ts';
-import type { Changes, Jsonb, Returns } from '../../model/types.ts';
+import { sqlstates } from '../../model/sqlstates.ts';
+import type { Changes, Jsonb, Returns, Text } from '../../model/types.ts';
 import { sql, text } from '../../sql/template.ts';
 
 /**
@@ -27,8 +28,48 @@ export function plan(document: Jsonb, passwords: Jsonb): Returns<Changes> {
       IF v_document ? 'disputed' THEN
         v_changes := v_changes || rolecall_internal.disputed_changes(v_document);
       END IF;
+      IF ${document} ? 'held' THEN
+        v_changes := rolecall_internal.left_out_of(v_changes, ${document} -> 'held');
+      END IF;
       RETURN CASE WHEN ${document} ? ${text(recordedMark)} THEN rolecall_internal.left_to_others(v_changes)
                   ELSE v_changes END;
+    END
+  `;
+}
+
+/**
+ * A document by which nothing is done to a role that others keep locked, beside those that are left out already
+ * @volatility immutable
+ */
+export function leaving_out(document: Jsonb, role_name: Text): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      RETURN ${document} || jsonb_build_object(
+        'held', coalesce(${document} -> 'held', '[]') || jsonb_build_object('role', ${role_name})
+      );
+    END
+  `;
+}
+
+/**
+ * The changes, those skipped for which a role has to be locked that others keep locked
+ * @volatility immutable
+ */
+export function left_out_of(changes: Changes, held: Jsonb): Returns<Changes> {
+  return sql`
+    DECLARE
+      v_change rolecall_internal.change;
+      v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+      v_held text[] := ARRAY(SELECT h ->> 'role' FROM jsonb_array_elements(${held}) AS h);
+    BEGIN
+      FOREACH v_change IN ARRAY ${changes} LOOP
+        IF v_change.sqlstate IS NULL AND v_change.locks && v_held THEN
+          v_change.sqlstate := ${text(sqlstates.lock_not_available)};
+          v_change.note := 'other transactions keep a role locked';
+        END IF;
+        v_changes := v_changes || v_change;
+      END LOOP;
+      RETURN v_changes;
     END
   `;
 }

@@ -107,7 +107,7 @@ export function keep_no_verifier(steps: Steps): Nothing {
       v_step rolecall.step;
     BEGIN
       FOREACH v_step IN ARRAY ${steps} LOOP
-        IF v_step.status = 'skipped' THEN
+        IF v_step.operation = 'set_password' AND v_step.status = 'skipped' THEN
           UPDATE rolecall_internal.secret AS s SET value = '' WHERE s.key = ${verifierPrefix} || v_step.target;
         END IF;
       END LOOP;

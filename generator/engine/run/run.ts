@@ -2,9 +2,10 @@
  * The engine: plan, lock, execute, plan again until nothing is left.
  */
 import type { Bool, Jsonb, Returns, Steps, Texts } from '../../model/types.ts';
+import { recordedMark } from '../../model/sections.ts';
 import { conditions } from '../../sql/conditions.ts';
 import { raiseAgain } from '../../sql/raise.ts';
-import { sql } from '../../sql/template.ts';
+import { sql, text } from '../../sql/template.ts';
 import { gaining } from './adopting.ts';
 import { rounds } from './changes.ts';
 
@@ -18,7 +19,8 @@ const repeats = 20;
  * Establishes the desired state and returns the steps, as an array: it is called without a query
  *
  * Where passwords are given, by the names of the roles, the document has the mask in their place; else they can be anywhere in
- * the document. What cannot be done because of another transaction is undone, with all locks, and started over.
+ * the document. What cannot be done because of another transaction is undone, with all locks, and started over. A role that others
+ * keep locked is left out where the document is what earlier calls have asked for, and ends the call where it is not.
  */
 export function run(document: Jsonb, dry_run: Bool, passwords: Jsonb | null = null): Returns<Steps> {
   return sql`
@@ -32,6 +34,7 @@ export function run(document: Jsonb, dry_run: Bool, passwords: Jsonb | null = nu
       v_seen text;
       v_detail text;
       v_hint text;
+      v_held text;
     BEGIN
       PERFORM rolecall_internal.check_document(v_document);
       v_passwords := coalesce(${passwords}, rolecall_internal.passwords_of(${document}));
@@ -50,6 +53,16 @@ export function run(document: Jsonb, dry_run: Bool, passwords: Jsonb | null = nu
           WHEN SQLSTATE 'RC002' THEN
             GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL;
             v_known := v_detail;
+          WHEN ${conditions('lock_not_available')} THEN
+            GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT, v_held = TABLE_NAME;
+            IF v_held = '' OR NOT v_document ? ${text(recordedMark)}
+              OR v_document -> 'held' @> jsonb_build_array(jsonb_build_object('role', v_held))
+            THEN
+              ${raiseAgain}
+            END IF;
+            v_document := rolecall_internal.leaving_out(v_document, v_held);
+            v_known := array_remove(v_known, v_held);
+            PERFORM rolecall_internal.refresh_caches();
           WHEN ${conditions('undefined_object', 'invalid_parameter_value', 'deadlock_detected')} THEN
             GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
             v_failures := v_failures + 1;

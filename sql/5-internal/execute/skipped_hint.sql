@@ -17,6 +17,8 @@ BEGIN
       THEN 'To give it back, run: ' || skipped_hint.change.statement
     WHEN skipped_hint.change.sqlstate = '22023' AND skipped_hint.change.note LIKE 'the policy of database%'
       THEN 'Leave it out of one of the two policies, or have both say the same.'
+    WHEN skipped_hint.change.sqlstate = '55P03'
+      THEN 'End the session that holds the lock, by pg_terminate_backend(), and repeat the call.'
     WHEN skipped_hint.change.operation = 'grant_role' AND skipped_hint.change.note LIKE 'recorded by %'
       THEN format('If that is wanted, have a superuser call rolecall.grant_role(%1$L, %2$L); else forget it: '
                   'SELECT * FROM rolecall.revoke_role(%1$L, %2$L)',

@@ -42,6 +42,9 @@ BEGIN
   RAISE EXCEPTION USING
     ERRCODE = code,
     MESSAGE = message,
+    -- Whom run() may leave out.
+    TABLE = CASE WHEN code = '55P03' AND rolecall_internal.is_about_roles(change.operation)
+                   THEN coalesce(change.locks[1], '') ELSE '' END,
     DETAIL = concat_ws(
       E'\n', nullif(detail, ''), 'It granted the role to: ' || v_members, 'The statement was: ' || change.statement
     ),

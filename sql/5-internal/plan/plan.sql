@@ -20,6 +20,9 @@ BEGIN
   IF v_document ? 'disputed' THEN
     v_changes := v_changes || rolecall_internal.disputed_changes(v_document);
   END IF;
+  IF plan.document ? 'held' THEN
+    v_changes := rolecall_internal.left_out_of(v_changes, plan.document -> 'held');
+  END IF;
   RETURN CASE WHEN plan.document ? 'recorded' THEN rolecall_internal.left_to_others(v_changes)
               ELSE v_changes END;
 END

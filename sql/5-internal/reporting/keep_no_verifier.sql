@@ -9,7 +9,7 @@ DECLARE
   v_step rolecall.step;
 BEGIN
   FOREACH v_step IN ARRAY keep_no_verifier.steps LOOP
-    IF v_step.status = 'skipped' THEN
+    IF v_step.operation = 'set_password' AND v_step.status = 'skipped' THEN
       UPDATE rolecall_internal.secret AS s SET value = '' WHERE s.key = 'rolecall.verifier.' || v_step.target;
     END IF;
   END LOOP;

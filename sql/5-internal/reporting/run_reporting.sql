@@ -69,6 +69,7 @@ BEGIN
     AND EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation IN ('create_role', 'set_password'))
   THEN
     PERFORM rolecall_internal.keep_verifiers(v_passwords, rolecall_internal.role_oids(v_roles));
+    PERFORM rolecall_internal.keep_no_verifier(v_steps);
     PERFORM rolecall_internal.check_secret_is_current();
   END IF;
   IF v_apart <> '[]' THEN

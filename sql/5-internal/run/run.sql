@@ -2,7 +2,8 @@
 
 -- Where passwords are given, by the names of the roles, the document has the mask in their place; else they can be
 -- anywhere in the document. What cannot be done because of another transaction is undone, with all locks, and started
--- over.
+-- over. A role that others keep locked is left out where the document is what earlier calls have asked for, and ends
+-- the call where it is not.
 CREATE FUNCTION rolecall_internal.run(document jsonb, dry_run boolean, passwords jsonb DEFAULT NULL)
 RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -18,6 +19,7 @@ DECLARE
   v_seen text;
   v_detail text;
   v_hint text;
+  v_held text;
 BEGIN
   PERFORM rolecall_internal.check_document(v_document);
   v_passwords := coalesce(run.passwords, rolecall_internal.passwords_of(run.document));
@@ -36,6 +38,23 @@ BEGIN
       WHEN SQLSTATE 'RC002' THEN
         GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL;
         v_known := v_detail;
+      WHEN lock_not_available THEN
+        GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT, v_held = TABLE_NAME;
+        IF v_held = '' OR NOT v_document ? 'recorded'
+          OR v_document -> 'held' @> jsonb_build_array(jsonb_build_object('role', v_held))
+        THEN
+          IF v_detail <> '' AND v_hint <> '' THEN
+            RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+          ELSIF v_detail <> '' THEN
+            RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+          ELSIF v_hint <> '' THEN
+            RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+          END IF;
+          RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+        END IF;
+        v_document := rolecall_internal.leaving_out(v_document, v_held);
+        v_known := array_remove(v_known, v_held);
+        PERFORM rolecall_internal.refresh_caches();
       WHEN undefined_object OR invalid_parameter_value OR deadlock_detected THEN
         GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
         v_failures := v_failures + 1;
