@@ -5,7 +5,10 @@ import { newest, recorderOf } from '../../model/record.ts';
 import { derivedSections, recordedMark, sectionsOfRole } from '../../model/sections.ts';
 import type { Jsonb, Returns } from '../../model/types.ts';
 import { isDefinition } from './refused.ts';
-import { sql, text } from '../../sql/template.ts';
+import { raw, sql, text } from '../../sql/template.ts';
+
+/** A section without resources, where something is recorded that is not acted on: refused_steps() says what. */
+export const refusedMark = 'refused';
 
 /**
  * The recorded resources as a document. What follows from a definition of read-only access is not in it: the caller
@@ -17,12 +20,13 @@ export function recorded_document(): Returns<Jsonb> {
     BEGIN
       RETURN (
         WITH newest AS MATERIALIZED (
-          SELECT p.*, p::rolecall_internal.resource AS entry
+          SELECT p.section, p.key, p.resource, p.recorded_at, p.sqlstate, ${recorderOf(sql`p`)} AS recorder,
+                 (rolecall_internal.refusal(p::rolecall_internal.resource)).note IS NOT NULL AS refused
           FROM ${newest(sql`true`)} AS p
         ),
         reporting AS (
           SELECT n.key ->> 0 AS role FROM newest AS n
-          WHERE n.section = 'read_access' AND ${isDefinition(sql`n`)}
+          WHERE n.section = 'read_access' AND ${isDefinition(sql`n`, sql`n.recorder`)}
         ),
         -- Who removed a role under an older snapshot did not see all that was recorded about it by then.
         removed AS (
@@ -31,7 +35,7 @@ export function recorded_document(): Returns<Jsonb> {
         section AS (
           SELECT n.section,
                  -- In the order of the calls; who may grant a role on, the caller before others, first becomes that.
-                 jsonb_agg(n.resource || w.warning || jsonb_build_object(${text(recordedMark)}, ${recorderOf(sql`n`)})
+                 jsonb_agg(n.resource || w.warning || jsonb_build_object(${text(recordedMark)}, n.recorder)
                                                ORDER BY n.resource @> jsonb_build_object('member', current_user) DESC,
                                                n.resource @> '{"admin": true}' DESC, n.recorded_at, n.key) AS resources
           FROM newest AS n
@@ -42,7 +46,7 @@ export function recorded_document(): Returns<Jsonb> {
               ELSE '{}'
             END::jsonb
           ) AS w(warning)
-          WHERE n.resource IS NOT NULL AND rolecall_internal.refusal(n.entry) IS NULL
+          WHERE n.resource IS NOT NULL AND NOT n.refused
             AND (n.section NOT IN (${derivedSections})
                  OR NOT EXISTS (SELECT FROM reporting AS r WHERE r.role = n.key ->> 0))
             AND (n.section NOT IN (
@@ -55,7 +59,9 @@ export function recorded_document(): Returns<Jsonb> {
             ))
           GROUP BY n.section
         )
-        SELECT coalesce(jsonb_object_agg(s.section, s.resources), '{}') FROM section AS s
+        SELECT coalesce(jsonb_object_agg(s.section, s.resources), '{}')
+               || CASE WHEN EXISTS (SELECT FROM newest AS n WHERE n.refused) THEN '{"${raw(refusedMark)}": []}' ELSE '{}' END::jsonb
+        FROM section AS s
       );
     END
   `;

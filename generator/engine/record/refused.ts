@@ -359,8 +359,8 @@ export function is_administrator(entry: Recorded): Returns<Bool> {
 }
 
 /** Whether a record about reading defines a reporting role, even if another role has the name by now. */
-export const isDefinition = (entry: Sql) => sql`
-  ${entry}.resource IS NOT NULL AND (${entry}.sqlstate IS NULL OR ${recorderOf(entry)} = current_user)
+export const isDefinition = (entry: Sql, recorder = recorderOf(entry)) => sql`
+  ${entry}.resource IS NOT NULL AND (${entry}.sqlstate IS NULL OR ${recorder} = current_user)
 `;
 
 /**

@@ -107,7 +107,7 @@ export function run_reporting(
       v_others text[] := '{}'::text[];
       v_secret bytea;
       v_passwords jsonb;
-      v_apart jsonb;
+      v_apart jsonb := '[]';
       v_state jsonb;
       v_set rolecall.step[];
       v_steps rolecall.step[] := '{}'::rolecall.step[];
@@ -140,17 +140,22 @@ export function run_reporting(
       IF ${dry_run} IS NOT TRUE THEN
         v_passwords := rolecall_internal.keep_verifiers(v_passwords, v_oids);
       END IF;
-      SELECT coalesce(jsonb_agg(p.password ORDER BY p.position) FILTER (WHERE p.is_apart), '[]'),
-             coalesce(jsonb_agg(p.password ORDER BY p.position) FILTER (WHERE NOT p.is_apart), '[]')
-        INTO v_apart, v_passwords
-        FROM (
-          SELECT e.password, e.position, e.password ->> 'role' = ANY (v_others) AS is_apart
-          FROM jsonb_array_elements(v_passwords) WITH ORDINALITY AS e(password, position)
-        ) AS p;
-      v_state := rolecall_internal.joined(
-        ${others}, rolecall_internal.reporting_state(${definitions}, v_passwords)
-      );
-      IF ${others} <> '{}' OR NOT rolecall_internal.is_provisioned(v_state) THEN
+      IF cardinality(v_others) > 0 THEN
+        SELECT coalesce(jsonb_agg(p.password ORDER BY p.position) FILTER (WHERE p.is_apart), '[]'),
+               coalesce(jsonb_agg(p.password ORDER BY p.position) FILTER (WHERE NOT p.is_apart), '[]')
+          INTO v_apart, v_passwords
+          FROM (
+            SELECT e.password, e.position, e.password ->> 'role' = ANY (v_others) AS is_apart
+            FROM jsonb_array_elements(v_passwords) WITH ORDINALITY AS e(password, position)
+          ) AS p;
+      END IF;
+      v_state := rolecall_internal.reporting_state(${definitions}, v_passwords);
+      IF rolecall_internal.is_provisioned(v_state) THEN
+        v_state := ${others};
+      ELSIF ${others} <> '{}' THEN
+        v_state := rolecall_internal.joined(${others}, v_state);
+      END IF;
+      IF v_state <> '{}' THEN
         v_steps := v_steps || rolecall_internal.run(v_state, ${dry_run});
       END IF;
       IF ${dry_run} IS NOT TRUE

@@ -1,9 +1,9 @@
 /**
  * A short way for provisioning that has nothing to do, as when an application starts.
  */
-import { keyOf } from '../../model/sections.ts';
+import { keyOf, recordedMark } from '../../model/sections.ts';
 import type { Bool, Jsonb, Returns } from '../../model/types.ts';
-import { sql } from '../../sql/template.ts';
+import { sql, text } from '../../sql/template.ts';
 import { thisDatabase } from '../catalogs/server.ts';
 import { isAbout } from '../document/lists.ts';
 import { isProtected } from '../document/names.ts';
@@ -45,7 +45,7 @@ export function is_provisioned(state: Jsonb): Returns<Bool> {
         FROM jsonb_each(${state} - 'passwords') AS s(section, resources)
         CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS e(given)
         CROSS JOIN LATERAL (
-          SELECT jsonb_strip_nulls(e.given) - '{password,watched}'::text[],
+          SELECT jsonb_strip_nulls(e.given) - ${text(`{password,watched,${recordedMark}}`)}::text[],
                  to_regrole(quote_ident(coalesce(e.given ->> 'role', e.given ->> 'member', e.given ->> 'name')))::oid,
                  concat(e.given ->> 'name', '=', CASE jsonb_typeof(e.given -> 'value')
                    WHEN 'array' THEN (

@@ -3,8 +3,9 @@
  */
 import { recordedMark } from '../../model/sections.ts';
 import type { Bool, Returns, Steps } from '../../model/types.ts';
-import { raw, sql } from '../../sql/template.ts';
+import { raw, sql, text } from '../../sql/template.ts';
 import { isWatching } from '../reading/watch.ts';
+import { refusedMark } from '../record/recorded.ts';
 
 /**
  * Restores everything that is recorded, with a new secret for the reporting roles where there is none
@@ -16,27 +17,38 @@ export function restore(dry_run: Bool): Returns<Steps> {
     DECLARE
       v_state jsonb := rolecall_internal.recorded_document();
       v_left rolecall.step[] := rolecall_internal.left_out(${dry_run});
-      v_refused rolecall.step[] := rolecall_internal.refused_steps(NULL, v_left, ${dry_run});
+      v_refused rolecall.step[] := '{}'::rolecall.step[];
+      v_watched jsonb;
+      v_definition jsonb;
       v_definitions jsonb;
-      v_recorded jsonb := v_state;
+      v_recorded jsonb;
       v_steps rolecall.step[];
     BEGIN
+      IF v_state ? ${text(refusedMark)} THEN
+        v_refused := rolecall_internal.refused_steps(NULL, v_left, ${dry_run});
+        v_state := v_state - ${text(refusedMark)};
+      END IF;
+      v_recorded := v_state;
       v_state := v_state || '{"${raw(recordedMark)}": []}';
       IF v_state ? 'read_access' THEN
-        v_definitions := (
-          -- The default privileges of owners that came new meanwhile are a matter of provisioning.
-          SELECT jsonb_agg(d.definition || o.owners || jsonb_build_object('watched', ${isWatching}) ORDER BY d.position)
-          FROM jsonb_array_elements(v_state -> 'read_access') WITH ORDINALITY AS d(definition, position)
-          CROSS JOIN LATERAL (
+        -- The default privileges of owners that came new meanwhile are a matter of provisioning.
+        v_watched := jsonb_build_object('watched', ${isWatching});
+        FOR v_position IN 0 .. jsonb_array_length(v_state -> 'read_access') - 1 LOOP
+          v_definition := v_state -> 'read_access' -> v_position;
+          IF cardinality(v_left) > 0 THEN
+            CONTINUE WHEN EXISTS (SELECT FROM unnest(v_left) AS l WHERE l.target = v_definition ->> 'role');
+          END IF;
+          IF v_definition ? 'owners' THEN
             -- An owner that does not exist, nor is to be created, creates no table.
-            SELECT CASE WHEN d.definition ? 'owners' THEN jsonb_build_object('owners', coalesce(jsonb_agg(o.name), '[]'))
-                        ELSE '{}' END
-            FROM jsonb_array_elements_text(d.definition -> 'owners') AS o(name)
-            WHERE to_regrole(quote_ident(o.name)) IS NOT NULL
-              OR v_state -> 'roles' @> jsonb_build_array(jsonb_build_object('name', o.name))
-          ) AS o(owners)
-          WHERE NOT EXISTS (SELECT FROM unnest(v_left) AS l WHERE l.target = d.definition ->> 'role')
-        );
+            v_definition := v_definition || jsonb_build_object('owners', (
+              SELECT coalesce(jsonb_agg(o.name), '[]')
+              FROM jsonb_array_elements_text(v_definition -> 'owners') AS o(name)
+              WHERE to_regrole(quote_ident(o.name)) IS NOT NULL
+                OR v_state -> 'roles' @> jsonb_build_array(jsonb_build_object('name', o.name))
+            ));
+          END IF;
+          v_definitions := coalesce(v_definitions, '[]') || jsonb_build_array(v_definition || v_watched);
+        END LOOP;
         v_state := v_state - 'read_access';
       END IF;
       IF v_definitions IS NOT NULL THEN

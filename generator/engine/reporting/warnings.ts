@@ -120,6 +120,7 @@ export function warn_about_readers(definitions: Jsonb): Nothing {
       v_owner oid := ${databaseOwner};
       v_with_path jsonb := '[]';
       v_beyond boolean := false;
+      v_oids oid[] := '{}'::oid[];
       v_definition jsonb;
       v_path jsonb;
       v_found record;
@@ -128,16 +129,14 @@ export function warn_about_readers(definitions: Jsonb): Nothing {
         v_definition := ${definitions} -> v_position;
         v_path := rolecall_internal.reader_path(v_definition);
         v_beyond := v_beyond OR NOT v_path <@ (v_definition -> 'schemas');
+        v_oids := v_oids || to_regrole(quote_ident(v_definition ->> 'role'))::oid;
         v_with_path := v_with_path || jsonb_build_array(v_definition || jsonb_build_object('path', v_path));
       END LOOP;
       SELECT bool_or(c.role_oid = 0) AS public,
              bool_or(v_with_path @> jsonb_build_array(jsonb_build_object('path', jsonb_build_array(n.nspname)))
                      AND ${mayInterfere(sql`c.role_oid`)}) AS path,
              EXISTS (SELECT FROM pg_publication) AS publications,
-             EXISTS (
-               SELECT FROM jsonb_array_elements(v_with_path) AS d
-               JOIN pg_auth_members AS m ON m.roleid = to_regrole(quote_ident(d ->> 'role'))::oid
-             ) AS members
+             EXISTS (SELECT FROM pg_auth_members AS m WHERE m.roleid = ANY (v_oids)) AS members
         INTO v_found
         FROM pg_namespace AS n
         CROSS JOIN LATERAL (
@@ -332,6 +331,14 @@ export function warn_of_opened(definitions: Jsonb): Nothing {
       v_earlier jsonb;
       v_entries text;
     BEGIN
+      -- Mostly nothing has ever been withheld.
+      IF NOT EXISTS (
+        SELECT FROM rolecall_internal.resource AS r
+        WHERE r.section = 'read_access' AND ${withholdAny(sql`jsonb_build_array(r.resource)`)}
+        UNION ALL SELECT FROM rolecall_internal.withheld
+      ) THEN
+        RETURN;
+      END IF;
       FOR v_definition IN SELECT jsonb_array_elements(${definitions}) LOOP
         v_earlier := rolecall_internal.withheld_so_far(v_definition ->> 'role');
         CONTINUE WHEN v_earlier <@ (v_definition -> 'withheld');

@@ -8,6 +8,10 @@ DECLARE
   v_catalog text;
   v_worker boolean;
 BEGIN
+  -- Found without a query where there is no Citus, as nearly everywhere.
+  IF to_regclass('pg_catalog.pg_dist_local_group') IS NULL THEN
+    RETURN;
+  END IF;
   SELECT c.relname::text INTO v_catalog FROM pg_class AS c
   WHERE c.oid = to_regclass('pg_catalog.pg_dist_local_group');
   IF FOUND THEN

@@ -7,7 +7,14 @@ AS $recorded_document$
 BEGIN
   RETURN (
     WITH newest AS MATERIALIZED (
-      SELECT p.*, p::rolecall_internal.resource AS entry
+      SELECT p.section, p.key, p.resource, p.recorded_at, p.sqlstate, (CASE
+        WHEN p.recorder_oid IS NOT NULL AND p.made_in = (
+          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        )
+          THEN pg_get_userbyid(p.recorder_oid)::text
+        ELSE p.recorder END) AS recorder,
+             (rolecall_internal.refusal(p::rolecall_internal.resource)).note IS NOT NULL AS refused
       FROM (
         SELECT DISTINCT ON (r.section, r.key) r.*
         FROM rolecall_internal.resource AS r
@@ -17,13 +24,7 @@ BEGIN
     ),
     reporting AS (
       SELECT n.key ->> 0 AS role FROM newest AS n
-      WHERE n.section = 'read_access' AND n.resource IS NOT NULL AND (n.sqlstate IS NULL OR (CASE
-        WHEN n.recorder_oid IS NOT NULL AND n.made_in = (
-          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-        )
-          THEN pg_get_userbyid(n.recorder_oid)::text
-        ELSE n.recorder END) = current_user)
+      WHERE n.section = 'read_access' AND n.resource IS NOT NULL AND (n.sqlstate IS NULL OR n.recorder = current_user)
     ),
     -- Who removed a role under an older snapshot did not see all that was recorded about it by then.
     removed AS (
@@ -32,13 +33,7 @@ BEGIN
     section AS (
       SELECT n.section,
              -- In the order of the calls; who may grant a role on, the caller before others, first becomes that.
-             jsonb_agg(n.resource || w.warning || jsonb_build_object('recorded', (CASE
-               WHEN n.recorder_oid IS NOT NULL AND n.made_in = (
-                 -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-               )
-                 THEN pg_get_userbyid(n.recorder_oid)::text
-               ELSE n.recorder END))
+             jsonb_agg(n.resource || w.warning || jsonb_build_object('recorded', n.recorder)
                                            ORDER BY n.resource @> jsonb_build_object('member', current_user) DESC,
                                            n.resource @> '{"admin": true}' DESC, n.recorded_at, n.key) AS resources
       FROM newest AS n
@@ -49,7 +44,7 @@ BEGIN
           ELSE '{}'
         END::jsonb
       ) AS w(warning)
-      WHERE n.resource IS NOT NULL AND rolecall_internal.refusal(n.entry) IS NULL
+      WHERE n.resource IS NOT NULL AND NOT n.refused
         AND (n.section NOT IN ('roles', 'memberships', 'settings', 'operators')
              OR NOT EXISTS (SELECT FROM reporting AS r WHERE r.role = n.key ->> 0))
         AND (n.section NOT IN (
@@ -62,7 +57,9 @@ BEGIN
         ))
       GROUP BY n.section
     )
-    SELECT coalesce(jsonb_object_agg(s.section, s.resources), '{}') FROM section AS s
+    SELECT coalesce(jsonb_object_agg(s.section, s.resources), '{}')
+           || CASE WHEN EXISTS (SELECT FROM newest AS n WHERE n.refused) THEN '{"refused": []}' ELSE '{}' END::jsonb
+    FROM section AS s
   );
 END
 $recorded_document$;

@@ -33,7 +33,7 @@ BEGIN
     FROM jsonb_each(is_provisioned.state - 'passwords') AS s(section, resources)
     CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS e(given)
     CROSS JOIN LATERAL (
-      SELECT jsonb_strip_nulls(e.given) - '{password,watched}'::text[],
+      SELECT jsonb_strip_nulls(e.given) - '{password,watched,recorded}'::text[],
              to_regrole(quote_ident(coalesce(e.given ->> 'role', e.given ->> 'member', e.given ->> 'name')))::oid,
              concat(e.given ->> 'name', '=', CASE jsonb_typeof(e.given -> 'value')
                WHEN 'array' THEN (

@@ -8,30 +8,41 @@ AS $restore$
 DECLARE
   v_state jsonb := rolecall_internal.recorded_document();
   v_left rolecall.step[] := rolecall_internal.left_out(restore.dry_run);
-  v_refused rolecall.step[] := rolecall_internal.refused_steps(NULL, v_left, restore.dry_run);
+  v_refused rolecall.step[] := '{}'::rolecall.step[];
+  v_watched jsonb;
+  v_definition jsonb;
   v_definitions jsonb;
-  v_recorded jsonb := v_state;
+  v_recorded jsonb;
   v_steps rolecall.step[];
 BEGIN
+  IF v_state ? 'refused' THEN
+    v_refused := rolecall_internal.refused_steps(NULL, v_left, restore.dry_run);
+    v_state := v_state - 'refused';
+  END IF;
+  v_recorded := v_state;
   v_state := v_state || '{"recorded": []}';
   IF v_state ? 'read_access' THEN
-    v_definitions := (
-      -- The default privileges of owners that came new meanwhile are a matter of provisioning.
-      SELECT jsonb_agg(d.definition || o.owners || jsonb_build_object('watched', EXISTS (
-        SELECT FROM pg_event_trigger AS t
-        WHERE t.evtfoid = 'rolecall_internal.apply_to_new_tables()'::regprocedure AND t.evtenabled IN ('O', 'A')
-      )) ORDER BY d.position)
-      FROM jsonb_array_elements(v_state -> 'read_access') WITH ORDINALITY AS d(definition, position)
-      CROSS JOIN LATERAL (
+    -- The default privileges of owners that came new meanwhile are a matter of provisioning.
+    v_watched := jsonb_build_object('watched', EXISTS (
+      SELECT FROM pg_event_trigger AS t
+      WHERE t.evtfoid = 'rolecall_internal.apply_to_new_tables()'::regprocedure AND t.evtenabled IN ('O', 'A')
+    ));
+    FOR v_position IN 0 .. jsonb_array_length(v_state -> 'read_access') - 1 LOOP
+      v_definition := v_state -> 'read_access' -> v_position;
+      IF cardinality(v_left) > 0 THEN
+        CONTINUE WHEN EXISTS (SELECT FROM unnest(v_left) AS l WHERE l.target = v_definition ->> 'role');
+      END IF;
+      IF v_definition ? 'owners' THEN
         -- An owner that does not exist, nor is to be created, creates no table.
-        SELECT CASE WHEN d.definition ? 'owners' THEN jsonb_build_object('owners', coalesce(jsonb_agg(o.name), '[]'))
-                    ELSE '{}' END
-        FROM jsonb_array_elements_text(d.definition -> 'owners') AS o(name)
-        WHERE to_regrole(quote_ident(o.name)) IS NOT NULL
-          OR v_state -> 'roles' @> jsonb_build_array(jsonb_build_object('name', o.name))
-      ) AS o(owners)
-      WHERE NOT EXISTS (SELECT FROM unnest(v_left) AS l WHERE l.target = d.definition ->> 'role')
-    );
+        v_definition := v_definition || jsonb_build_object('owners', (
+          SELECT coalesce(jsonb_agg(o.name), '[]')
+          FROM jsonb_array_elements_text(v_definition -> 'owners') AS o(name)
+          WHERE to_regrole(quote_ident(o.name)) IS NOT NULL
+            OR v_state -> 'roles' @> jsonb_build_array(jsonb_build_object('name', o.name))
+        ));
+      END IF;
+      v_definitions := coalesce(v_definitions, '[]') || jsonb_build_array(v_definition || v_watched);
+    END LOOP;
     v_state := v_state - 'read_access';
   END IF;
   IF v_definitions IS NOT NULL THEN

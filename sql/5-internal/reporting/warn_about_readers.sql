@@ -9,6 +9,7 @@ DECLARE
   v_owner oid := (SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1);
   v_with_path jsonb := '[]';
   v_beyond boolean := false;
+  v_oids oid[] := '{}'::oid[];
   v_definition jsonb;
   v_path jsonb;
   v_found record;
@@ -17,6 +18,7 @@ BEGIN
     v_definition := warn_about_readers.definitions -> v_position;
     v_path := rolecall_internal.reader_path(v_definition);
     v_beyond := v_beyond OR NOT v_path <@ (v_definition -> 'schemas');
+    v_oids := v_oids || to_regrole(quote_ident(v_definition ->> 'role'))::oid;
     v_with_path := v_with_path || jsonb_build_array(v_definition || jsonb_build_object('path', v_path));
   END LOOP;
   SELECT bool_or(c.role_oid = 0) AS public,
@@ -25,10 +27,7 @@ BEGIN
                    c.role_oid, 'pg_catalog.pg_authid', 'TRUNCATE'
                  ) IS NOT TRUE) AS path,
          EXISTS (SELECT FROM pg_publication) AS publications,
-         EXISTS (
-           SELECT FROM jsonb_array_elements(v_with_path) AS d
-           JOIN pg_auth_members AS m ON m.roleid = to_regrole(quote_ident(d ->> 'role'))::oid
-         ) AS members
+         EXISTS (SELECT FROM pg_auth_members AS m WHERE m.roleid = ANY (v_oids)) AS members
     INTO v_found
     FROM pg_namespace AS n
     CROSS JOIN LATERAL (

@@ -9,6 +9,14 @@ DECLARE
   v_earlier jsonb;
   v_entries text;
 BEGIN
+  -- Mostly nothing has ever been withheld.
+  IF NOT EXISTS (
+    SELECT FROM rolecall_internal.resource AS r
+    WHERE r.section = 'read_access' AND jsonb_path_exists(jsonb_build_array(r.resource), '$[*].withheld[*]')
+    UNION ALL SELECT FROM rolecall_internal.withheld
+  ) THEN
+    RETURN;
+  END IF;
   FOR v_definition IN SELECT jsonb_array_elements(warn_of_opened.definitions) LOOP
     v_earlier := rolecall_internal.withheld_so_far(v_definition ->> 'role');
     CONTINUE WHEN v_earlier <@ (v_definition -> 'withheld');
