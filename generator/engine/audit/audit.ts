@@ -1,26 +1,36 @@
 /**
  * The audit of several roles at once: each catalog is read once for all of them.
  */
-import type { Bool, Jsonb, Oid, Oids, Table, Text } from '../../model/types.ts';
+import type { Jsonb, Oid, Oids, Table, Text } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
+import { isMark } from '../catalogs/server.ts';
 
 /**
- * The definition of each role as a reporting role, what is withheld from it, and whether it has settings, here or by record
+ * The definition of each role as a reporting role, what is withheld from it, and what it has set, where that or the
+ * record says anything: each entry with the database that it is for, all read at once
  * @volatility stable
  */
 export function audited_roles(
   roles: Oids,
-): Table<{ role_oid: Oid; name: Text; definition: Jsonb; withheld: Jsonb; has_settings: Bool }> {
+): Table<{ role_oid: Oid; name: Text; definition: Jsonb; withheld: Jsonb; settings: Jsonb }> {
   return sql`
     BEGIN
       RETURN QUERY
         WITH recorded AS MATERIALIZED (
           SELECT DISTINCT p.key ->> 0 AS name FROM rolecall_internal.resource AS p WHERE p.section = 'settings'
+        ),
+        present AS MATERIALIZED (
+          SELECT s.setrole, jsonb_agg(jsonb_build_object('entry', e.entry, 'database', d.datname)) AS entries
+          FROM pg_db_role_setting AS s
+          CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
+          LEFT JOIN pg_database AS d ON d.oid = s.setdatabase
+          WHERE s.setrole = ANY (${roles}) AND NOT ${isMark(sql`e.entry`)}
+          GROUP BY s.setrole
         )
         SELECT r.oid, r.rolname::text, d.definition, rolecall_internal.audit_withheld(d.definition),
-               r.rolname IN (SELECT s.name FROM recorded AS s)
-               OR EXISTS (SELECT FROM pg_db_role_setting AS s WHERE s.setrole = r.oid)
+               coalesce(t.entries, CASE WHEN r.rolname IN (SELECT s.name FROM recorded AS s) THEN '[]' END::jsonb)
         FROM pg_roles AS r
+        LEFT JOIN present AS t ON t.setrole = r.oid
         CROSS JOIN LATERAL (
           SELECT rolecall_internal.newest_record('read_access', jsonb_build_array(r.rolname)) OFFSET 0
         ) AS d(definition)
@@ -70,8 +80,8 @@ export function audit_findings(
           UNION ALL SELECT * FROM rolecall_internal.audit_objects(v_principals)
           UNION ALL SELECT * FROM rolecall_internal.audit_server(v_principals)
           UNION ALL
-          SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_settings(a.name) AS r
-          WHERE a.has_settings
+          SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_settings(a.name, a.settings) AS r
+          WHERE a.settings IS NOT NULL
           UNION ALL
           SELECT r.* FROM audited AS a
           CROSS JOIN LATERAL rolecall_internal.audit_takers(a.name, a.role_oid, a.definition) AS r

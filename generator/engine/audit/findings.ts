@@ -8,7 +8,7 @@
 import { accepted } from '../../model/record.ts';
 import type { Bool, FindingRow, Jsonb, Oid, Oids, Principals, Returns, SetOf, Text } from '../../model/types.ts';
 import { Sql, sql } from '../../sql/template.ts';
-import { isMark, thisDatabase } from '../catalogs/server.ts';
+import { thisDatabase } from '../catalogs/server.ts';
 import { hasNone } from '../reading/citus.ts';
 import { reportingSecret } from '../secrets/reporting.ts';
 import {
@@ -747,10 +747,10 @@ export function audit_server(principals: Principals): SetOf<FindingRow> {
 }
 
 /**
- * Settings of the role that differ from what was asked for, or that nobody asked for here
+ * Settings of the role that differ from what was asked for, or, of those given, that nobody asked for here
  * @volatility stable
  */
-export function audit_settings(role_name: Text): SetOf<FindingRow> {
+export function audit_settings(role_name: Text, settings: Jsonb): SetOf<FindingRow> {
   return sql`
     DECLARE
       v_wanted jsonb;
@@ -771,14 +771,10 @@ export function audit_settings(role_name: Text): SetOf<FindingRow> {
         SELECT 'info', quote_ident(${role_name}) || ' -> setting', c.name,
                concat('is ', c.value, ', which nobody asked for here'),
                format('ALTER ROLE %I%s RESET %I',
-                      ${role_name}, ' IN DATABASE ' || quote_ident(d.datname), c.name)
-        FROM pg_db_role_setting AS s
-        CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
+                      ${role_name}, ' IN DATABASE ' || quote_ident(e.database), c.name)
+        FROM jsonb_to_recordset(${settings}) AS e(entry text, database text)
         CROSS JOIN LATERAL (SELECT split_part(e.entry, '=', 1), substr(e.entry, strpos(e.entry, '=') + 1)) AS c(name, value)
-        LEFT JOIN pg_database AS d ON d.oid = s.setdatabase
-        WHERE s.setrole = to_regrole(quote_ident(${role_name}))::oid
-          AND NOT v_wanted @> jsonb_build_array(jsonb_build_object('name', c.name))
-          AND NOT ${isMark(sql`e.entry`)};
+        WHERE NOT v_wanted @> jsonb_build_array(jsonb_build_object('name', c.name));
     END
   `;
 }

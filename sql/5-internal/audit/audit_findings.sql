@@ -37,8 +37,8 @@ BEGIN
       UNION ALL SELECT * FROM rolecall_internal.audit_objects(v_principals)
       UNION ALL SELECT * FROM rolecall_internal.audit_server(v_principals)
       UNION ALL
-      SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_settings(a.name) AS r
-      WHERE a.has_settings
+      SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_settings(a.name, a.settings) AS r
+      WHERE a.settings IS NOT NULL
       UNION ALL
       SELECT r.* FROM audited AS a
       CROSS JOIN LATERAL rolecall_internal.audit_takers(a.name, a.role_oid, a.definition) AS r
