@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script d977ec4d431c4efccf32f720bce07f4ef11f7abe5c6a0e7ce590a8958362d99b'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 996365b84111c1ab86af4f48c502da79a4a1b446c65ca0dce621ab1680f4c580'
     AND 420 <= (
       SELECT count(*)
       FROM (
@@ -196,7 +196,7 @@ BEGIN
       ('rolecall_internal', 'audit_server', 
        'principals rolecall_internal.principal[]', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_settings', 
-       'role_name text', 'SETOF rolecall_internal.finding', 0),
+       'role_name text, settings jsonb', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_shards', 
        'role_name text, role_oid oid, definition jsonb', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_tables', 
@@ -206,7 +206,7 @@ BEGIN
       ('rolecall_internal', 'audit_withheld', 
        'definition jsonb', 'jsonb', 0),
       ('rolecall_internal', 'audited_roles', 
-       'roles oid[], role_oid oid, name text, definition jsonb, withheld jsonb, has_settings boolean', 'SETOF record', 0),
+       'roles oid[], role_oid oid, name text, definition jsonb, withheld jsonb, settings jsonb', 'SETOF record', 0),
       ('rolecall_internal', 'base64_length', 
        'base64 text', 'integer', 0),
       ('rolecall_internal', 'bits', 
@@ -2875,8 +2875,8 @@ BEGIN
       UNION ALL SELECT * FROM rolecall_internal.audit_objects(v_principals)
       UNION ALL SELECT * FROM rolecall_internal.audit_server(v_principals)
       UNION ALL
-      SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_settings(a.name) AS r
-      WHERE a.has_settings
+      SELECT r.* FROM audited AS a CROSS JOIN LATERAL rolecall_internal.audit_settings(a.name, a.settings) AS r
+      WHERE a.settings IS NOT NULL
       UNION ALL
       SELECT r.* FROM audited AS a
       CROSS JOIN LATERAL rolecall_internal.audit_takers(a.name, a.role_oid, a.definition) AS r
@@ -3585,7 +3585,7 @@ COMMENT ON FUNCTION rolecall_internal.audit_server(rolecall_internal.principal[]
   IS 'What is left: large objects in general, other databases, configuration parameters';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_server(rolecall_internal.principal[]) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.audit_settings(role_name text) RETURNS SETOF rolecall_internal.finding
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_settings(role_name text, settings jsonb) RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_settings$
@@ -3616,20 +3616,16 @@ BEGIN
     SELECT 'info', quote_ident(audit_settings.role_name) || ' -> setting', c.name,
            concat('is ', c.value, ', which nobody asked for here'),
            format('ALTER ROLE %I%s RESET %I',
-                  audit_settings.role_name, ' IN DATABASE ' || quote_ident(d.datname), c.name)
-    FROM pg_db_role_setting AS s
-    CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
+                  audit_settings.role_name, ' IN DATABASE ' || quote_ident(e.database), c.name)
+    FROM jsonb_to_recordset(audit_settings.settings) AS e(entry text, database text)
     CROSS JOIN LATERAL (SELECT split_part(e.entry, '=', 1), substr(e.entry, strpos(e.entry, '=') + 1)) AS c(name, value)
-    LEFT JOIN pg_database AS d ON d.oid = s.setdatabase
-    WHERE s.setrole = to_regrole(quote_ident(audit_settings.role_name))::oid
-      AND NOT v_wanted @> jsonb_build_array(jsonb_build_object('name', c.name))
-      AND NOT starts_with(e.entry, 'rolecall.policy=');
+    WHERE NOT v_wanted @> jsonb_build_array(jsonb_build_object('name', c.name));
 END
 $audit_settings$;
 
-COMMENT ON FUNCTION rolecall_internal.audit_settings(text)
-  IS 'Settings of the role that differ from what was asked for, or that nobody asked for here';
-REVOKE ALL ON FUNCTION rolecall_internal.audit_settings(text) FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.audit_settings(text, jsonb)
+  IS 'Settings of the role that differ from what was asked for, or, of those given, that nobody asked for here';
+REVOKE ALL ON FUNCTION rolecall_internal.audit_settings(text, jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_shards(role_name text, role_oid oid, definition jsonb)
 RETURNS SETOF rolecall_internal.finding
@@ -3802,7 +3798,7 @@ COMMENT ON FUNCTION rolecall_internal.audit_withheld(jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.audit_withheld(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.audited_roles(roles oid[])
-RETURNS TABLE (role_oid oid, name text, definition jsonb, withheld jsonb, has_settings boolean)
+RETURNS TABLE (role_oid oid, name text, definition jsonb, withheld jsonb, settings jsonb)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audited_roles$
@@ -3810,11 +3806,19 @@ BEGIN
   RETURN QUERY
     WITH recorded AS MATERIALIZED (
       SELECT DISTINCT p.key ->> 0 AS name FROM rolecall_internal.resource AS p WHERE p.section = 'settings'
+    ),
+    present AS MATERIALIZED (
+      SELECT s.setrole, jsonb_agg(jsonb_build_object('entry', e.entry, 'database', d.datname)) AS entries
+      FROM pg_db_role_setting AS s
+      CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
+      LEFT JOIN pg_database AS d ON d.oid = s.setdatabase
+      WHERE s.setrole = ANY (audited_roles.roles) AND NOT starts_with(e.entry, 'rolecall.policy=')
+      GROUP BY s.setrole
     )
     SELECT r.oid, r.rolname::text, d.definition, rolecall_internal.audit_withheld(d.definition),
-           r.rolname IN (SELECT s.name FROM recorded AS s)
-           OR EXISTS (SELECT FROM pg_db_role_setting AS s WHERE s.setrole = r.oid)
+           coalesce(t.entries, CASE WHEN r.rolname IN (SELECT s.name FROM recorded AS s) THEN '[]' END::jsonb)
     FROM pg_roles AS r
+    LEFT JOIN present AS t ON t.setrole = r.oid
     CROSS JOIN LATERAL (
       SELECT rolecall_internal.newest_record('read_access', jsonb_build_array(r.rolname)) OFFSET 0
     ) AS d(definition)
@@ -3823,8 +3827,8 @@ END
 $audited_roles$;
 
 COMMENT ON FUNCTION rolecall_internal.audited_roles(oid[])
-  IS 'The definition of each role as a reporting role, what is withheld from it, and whether it has settings, here or '
-     'by record';
+  IS 'The definition of each role as a reporting role, what is withheld from it, and what it has set, where that or '
+     'the record says anything: each entry with the database that it is for, all read at once';
 REVOKE ALL ON FUNCTION rolecall_internal.audited_roles(oid[]) FROM PUBLIC;
 
 -- It wants whole groups of four and a first "=" in the third or fourth place of its group. From there on anything of
@@ -4200,6 +4204,10 @@ DECLARE
   v_catalog text;
   v_worker boolean;
 BEGIN
+  -- Found without a query where there is no Citus, as nearly everywhere.
+  IF to_regclass('pg_catalog.pg_dist_local_group') IS NULL THEN
+    RETURN;
+  END IF;
   SELECT c.relname::text INTO v_catalog FROM pg_class AS c
   WHERE c.oid = to_regclass('pg_catalog.pg_dist_local_group');
   IF FOUND THEN
@@ -7726,7 +7734,7 @@ BEGIN
     FROM jsonb_each(is_provisioned.state - 'passwords') AS s(section, resources)
     CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS e(given)
     CROSS JOIN LATERAL (
-      SELECT jsonb_strip_nulls(e.given) - '{password,watched}'::text[],
+      SELECT jsonb_strip_nulls(e.given) - '{password,watched,recorded}'::text[],
              to_regrole(quote_ident(coalesce(e.given ->> 'role', e.given ->> 'member', e.given ->> 'name')))::oid,
              concat(e.given ->> 'name', '=', CASE jsonb_typeof(e.given -> 'value')
                WHEN 'array' THEN (
@@ -14355,7 +14363,14 @@ AS $recorded_document$
 BEGIN
   RETURN (
     WITH newest AS MATERIALIZED (
-      SELECT p.*, p::rolecall_internal.resource AS entry
+      SELECT p.section, p.key, p.resource, p.recorded_at, p.sqlstate, (CASE
+        WHEN p.recorder_oid IS NOT NULL AND p.made_in = (
+          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        )
+          THEN pg_get_userbyid(p.recorder_oid)::text
+        ELSE p.recorder END) AS recorder,
+             (rolecall_internal.refusal(p::rolecall_internal.resource)).note IS NOT NULL AS refused
       FROM (
         SELECT DISTINCT ON (r.section, r.key) r.*
         FROM rolecall_internal.resource AS r
@@ -14365,13 +14380,7 @@ BEGIN
     ),
     reporting AS (
       SELECT n.key ->> 0 AS role FROM newest AS n
-      WHERE n.section = 'read_access' AND n.resource IS NOT NULL AND (n.sqlstate IS NULL OR (CASE
-        WHEN n.recorder_oid IS NOT NULL AND n.made_in = (
-          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-        )
-          THEN pg_get_userbyid(n.recorder_oid)::text
-        ELSE n.recorder END) = current_user)
+      WHERE n.section = 'read_access' AND n.resource IS NOT NULL AND (n.sqlstate IS NULL OR n.recorder = current_user)
     ),
     -- Who removed a role under an older snapshot did not see all that was recorded about it by then.
     removed AS (
@@ -14380,13 +14389,7 @@ BEGIN
     section AS (
       SELECT n.section,
              -- In the order of the calls; who may grant a role on, the caller before others, first becomes that.
-             jsonb_agg(n.resource || w.warning || jsonb_build_object('recorded', (CASE
-               WHEN n.recorder_oid IS NOT NULL AND n.made_in = (
-                 -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-               )
-                 THEN pg_get_userbyid(n.recorder_oid)::text
-               ELSE n.recorder END))
+             jsonb_agg(n.resource || w.warning || jsonb_build_object('recorded', n.recorder)
                                            ORDER BY n.resource @> jsonb_build_object('member', current_user) DESC,
                                            n.resource @> '{"admin": true}' DESC, n.recorded_at, n.key) AS resources
       FROM newest AS n
@@ -14397,7 +14400,7 @@ BEGIN
           ELSE '{}'
         END::jsonb
       ) AS w(warning)
-      WHERE n.resource IS NOT NULL AND rolecall_internal.refusal(n.entry) IS NULL
+      WHERE n.resource IS NOT NULL AND NOT n.refused
         AND (n.section NOT IN ('roles', 'memberships', 'settings', 'operators')
              OR NOT EXISTS (SELECT FROM reporting AS r WHERE r.role = n.key ->> 0))
         AND (n.section NOT IN (
@@ -14410,7 +14413,9 @@ BEGIN
         ))
       GROUP BY n.section
     )
-    SELECT coalesce(jsonb_object_agg(s.section, s.resources), '{}') FROM section AS s
+    SELECT coalesce(jsonb_object_agg(s.section, s.resources), '{}')
+           || CASE WHEN EXISTS (SELECT FROM newest AS n WHERE n.refused) THEN '{"refused": []}' ELSE '{}' END::jsonb
+    FROM section AS s
   );
 END
 $recorded_document$;
@@ -15434,30 +15439,41 @@ AS $restore$
 DECLARE
   v_state jsonb := rolecall_internal.recorded_document();
   v_left rolecall.step[] := rolecall_internal.left_out(restore.dry_run);
-  v_refused rolecall.step[] := rolecall_internal.refused_steps(NULL, v_left, restore.dry_run);
+  v_refused rolecall.step[] := '{}'::rolecall.step[];
+  v_watched jsonb;
+  v_definition jsonb;
   v_definitions jsonb;
-  v_recorded jsonb := v_state;
+  v_recorded jsonb;
   v_steps rolecall.step[];
 BEGIN
+  IF v_state ? 'refused' THEN
+    v_refused := rolecall_internal.refused_steps(NULL, v_left, restore.dry_run);
+    v_state := v_state - 'refused';
+  END IF;
+  v_recorded := v_state;
   v_state := v_state || '{"recorded": []}';
   IF v_state ? 'read_access' THEN
-    v_definitions := (
-      -- The default privileges of owners that came new meanwhile are a matter of provisioning.
-      SELECT jsonb_agg(d.definition || o.owners || jsonb_build_object('watched', EXISTS (
-        SELECT FROM pg_event_trigger AS t
-        WHERE t.evtfoid = 'rolecall_internal.apply_to_new_tables()'::regprocedure AND t.evtenabled IN ('O', 'A')
-      )) ORDER BY d.position)
-      FROM jsonb_array_elements(v_state -> 'read_access') WITH ORDINALITY AS d(definition, position)
-      CROSS JOIN LATERAL (
+    -- The default privileges of owners that came new meanwhile are a matter of provisioning.
+    v_watched := jsonb_build_object('watched', EXISTS (
+      SELECT FROM pg_event_trigger AS t
+      WHERE t.evtfoid = 'rolecall_internal.apply_to_new_tables()'::regprocedure AND t.evtenabled IN ('O', 'A')
+    ));
+    FOR v_position IN 0 .. jsonb_array_length(v_state -> 'read_access') - 1 LOOP
+      v_definition := v_state -> 'read_access' -> v_position;
+      IF cardinality(v_left) > 0 THEN
+        CONTINUE WHEN EXISTS (SELECT FROM unnest(v_left) AS l WHERE l.target = v_definition ->> 'role');
+      END IF;
+      IF v_definition ? 'owners' THEN
         -- An owner that does not exist, nor is to be created, creates no table.
-        SELECT CASE WHEN d.definition ? 'owners' THEN jsonb_build_object('owners', coalesce(jsonb_agg(o.name), '[]'))
-                    ELSE '{}' END
-        FROM jsonb_array_elements_text(d.definition -> 'owners') AS o(name)
-        WHERE to_regrole(quote_ident(o.name)) IS NOT NULL
-          OR v_state -> 'roles' @> jsonb_build_array(jsonb_build_object('name', o.name))
-      ) AS o(owners)
-      WHERE NOT EXISTS (SELECT FROM unnest(v_left) AS l WHERE l.target = d.definition ->> 'role')
-    );
+        v_definition := v_definition || jsonb_build_object('owners', (
+          SELECT coalesce(jsonb_agg(o.name), '[]')
+          FROM jsonb_array_elements_text(v_definition -> 'owners') AS o(name)
+          WHERE to_regrole(quote_ident(o.name)) IS NOT NULL
+            OR v_state -> 'roles' @> jsonb_build_array(jsonb_build_object('name', o.name))
+        ));
+      END IF;
+      v_definitions := coalesce(v_definitions, '[]') || jsonb_build_array(v_definition || v_watched);
+    END LOOP;
     v_state := v_state - 'read_access';
   END IF;
   IF v_definitions IS NOT NULL THEN
@@ -15860,7 +15876,7 @@ DECLARE
   v_others text[] := '{}'::text[];
   v_secret bytea;
   v_passwords jsonb;
-  v_apart jsonb;
+  v_apart jsonb := '[]';
   v_state jsonb;
   v_set rolecall.step[];
   v_steps rolecall.step[] := '{}'::rolecall.step[];
@@ -15893,17 +15909,22 @@ BEGIN
   IF run_reporting.dry_run IS NOT TRUE THEN
     v_passwords := rolecall_internal.keep_verifiers(v_passwords, v_oids);
   END IF;
-  SELECT coalesce(jsonb_agg(p.password ORDER BY p.position) FILTER (WHERE p.is_apart), '[]'),
-         coalesce(jsonb_agg(p.password ORDER BY p.position) FILTER (WHERE NOT p.is_apart), '[]')
-    INTO v_apart, v_passwords
-    FROM (
-      SELECT e.password, e.position, e.password ->> 'role' = ANY (v_others) AS is_apart
-      FROM jsonb_array_elements(v_passwords) WITH ORDINALITY AS e(password, position)
-    ) AS p;
-  v_state := rolecall_internal.joined(
-    run_reporting.others, rolecall_internal.reporting_state(run_reporting.definitions, v_passwords)
-  );
-  IF run_reporting.others <> '{}' OR NOT rolecall_internal.is_provisioned(v_state) THEN
+  IF cardinality(v_others) > 0 THEN
+    SELECT coalesce(jsonb_agg(p.password ORDER BY p.position) FILTER (WHERE p.is_apart), '[]'),
+           coalesce(jsonb_agg(p.password ORDER BY p.position) FILTER (WHERE NOT p.is_apart), '[]')
+      INTO v_apart, v_passwords
+      FROM (
+        SELECT e.password, e.position, e.password ->> 'role' = ANY (v_others) AS is_apart
+        FROM jsonb_array_elements(v_passwords) WITH ORDINALITY AS e(password, position)
+      ) AS p;
+  END IF;
+  v_state := rolecall_internal.reporting_state(run_reporting.definitions, v_passwords);
+  IF rolecall_internal.is_provisioned(v_state) THEN
+    v_state := run_reporting.others;
+  ELSIF run_reporting.others <> '{}' THEN
+    v_state := rolecall_internal.joined(run_reporting.others, v_state);
+  END IF;
+  IF v_state <> '{}' THEN
     v_steps := v_steps || rolecall_internal.run(v_state, run_reporting.dry_run);
   END IF;
   IF run_reporting.dry_run IS NOT TRUE
@@ -17631,6 +17652,7 @@ DECLARE
   v_owner oid := (SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1);
   v_with_path jsonb := '[]';
   v_beyond boolean := false;
+  v_oids oid[] := '{}'::oid[];
   v_definition jsonb;
   v_path jsonb;
   v_found record;
@@ -17639,6 +17661,7 @@ BEGIN
     v_definition := warn_about_readers.definitions -> v_position;
     v_path := rolecall_internal.reader_path(v_definition);
     v_beyond := v_beyond OR NOT v_path <@ (v_definition -> 'schemas');
+    v_oids := v_oids || to_regrole(quote_ident(v_definition ->> 'role'))::oid;
     v_with_path := v_with_path || jsonb_build_array(v_definition || jsonb_build_object('path', v_path));
   END LOOP;
   SELECT bool_or(c.role_oid = 0) AS public,
@@ -17647,10 +17670,7 @@ BEGIN
                    c.role_oid, 'pg_catalog.pg_authid', 'TRUNCATE'
                  ) IS NOT TRUE) AS path,
          EXISTS (SELECT FROM pg_publication) AS publications,
-         EXISTS (
-           SELECT FROM jsonb_array_elements(v_with_path) AS d
-           JOIN pg_auth_members AS m ON m.roleid = to_regrole(quote_ident(d ->> 'role'))::oid
-         ) AS members
+         EXISTS (SELECT FROM pg_auth_members AS m WHERE m.roleid = ANY (v_oids)) AS members
     INTO v_found
     FROM pg_namespace AS n
     CROSS JOIN LATERAL (
@@ -17771,6 +17791,14 @@ DECLARE
   v_earlier jsonb;
   v_entries text;
 BEGIN
+  -- Mostly nothing has ever been withheld.
+  IF NOT EXISTS (
+    SELECT FROM rolecall_internal.resource AS r
+    WHERE r.section = 'read_access' AND jsonb_path_exists(jsonb_build_array(r.resource), '$[*].withheld[*]')
+    UNION ALL SELECT FROM rolecall_internal.withheld
+  ) THEN
+    RETURN;
+  END IF;
   FOR v_definition IN SELECT jsonb_array_elements(warn_of_opened.definitions) LOOP
     v_earlier := rolecall_internal.withheld_so_far(v_definition ->> 'role');
     CONTINUE WHEN v_earlier <@ (v_definition -> 'withheld');
@@ -20357,7 +20385,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script d977ec4d431c4efccf32f720bce07f4ef11f7abe5c6a0e7ce590a8958362d99b';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 996365b84111c1ab86af4f48c502da79a4a1b446c65ca0dce621ab1680f4c580';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

@@ -19,7 +19,7 @@ DECLARE
   v_others text[] := '{}'::text[];
   v_secret bytea;
   v_passwords jsonb;
-  v_apart jsonb;
+  v_apart jsonb := '[]';
   v_state jsonb;
   v_set rolecall.step[];
   v_steps rolecall.step[] := '{}'::rolecall.step[];
@@ -52,17 +52,22 @@ BEGIN
   IF run_reporting.dry_run IS NOT TRUE THEN
     v_passwords := rolecall_internal.keep_verifiers(v_passwords, v_oids);
   END IF;
-  SELECT coalesce(jsonb_agg(p.password ORDER BY p.position) FILTER (WHERE p.is_apart), '[]'),
-         coalesce(jsonb_agg(p.password ORDER BY p.position) FILTER (WHERE NOT p.is_apart), '[]')
-    INTO v_apart, v_passwords
-    FROM (
-      SELECT e.password, e.position, e.password ->> 'role' = ANY (v_others) AS is_apart
-      FROM jsonb_array_elements(v_passwords) WITH ORDINALITY AS e(password, position)
-    ) AS p;
-  v_state := rolecall_internal.joined(
-    run_reporting.others, rolecall_internal.reporting_state(run_reporting.definitions, v_passwords)
-  );
-  IF run_reporting.others <> '{}' OR NOT rolecall_internal.is_provisioned(v_state) THEN
+  IF cardinality(v_others) > 0 THEN
+    SELECT coalesce(jsonb_agg(p.password ORDER BY p.position) FILTER (WHERE p.is_apart), '[]'),
+           coalesce(jsonb_agg(p.password ORDER BY p.position) FILTER (WHERE NOT p.is_apart), '[]')
+      INTO v_apart, v_passwords
+      FROM (
+        SELECT e.password, e.position, e.password ->> 'role' = ANY (v_others) AS is_apart
+        FROM jsonb_array_elements(v_passwords) WITH ORDINALITY AS e(password, position)
+      ) AS p;
+  END IF;
+  v_state := rolecall_internal.reporting_state(run_reporting.definitions, v_passwords);
+  IF rolecall_internal.is_provisioned(v_state) THEN
+    v_state := run_reporting.others;
+  ELSIF run_reporting.others <> '{}' THEN
+    v_state := rolecall_internal.joined(run_reporting.others, v_state);
+  END IF;
+  IF v_state <> '{}' THEN
     v_steps := v_steps || rolecall_internal.run(v_state, run_reporting.dry_run);
   END IF;
   IF run_reporting.dry_run IS NOT TRUE
