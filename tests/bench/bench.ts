@@ -16,7 +16,7 @@ import { manySchemas } from './many-schemas.ts';
 import { manyUsers } from './many-users.ts';
 import type { Bench, Row } from './measure.ts';
 import { contention } from './contention.ts';
-import { others } from './others.ts';
+import { others, policyOfOthers } from './others.ts';
 import { policies } from './policies.ts';
 import { provisioning } from './provisioning.ts';
 import { seeing } from './seeing.ts';
@@ -44,7 +44,7 @@ const benchmarks: Record<string, (bench: Bench) => Promise<void>> = {
 };
 
 /** What needs more than this repository installs. */
-const onRequest: typeof benchmarks = { others };
+const onRequest: typeof benchmarks = { others, 'others-policy': policyOfOthers };
 
 async function main(): Promise<void> {
   const size = one('SIZE', ['full', 'small']);

@@ -7,7 +7,8 @@ import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { password, root } from '../support/cluster.ts';
-import { type Bench, compare } from './measure.ts';
+import { type Bench, compare, type Series } from './measure.ts';
+import { makeTables, policy, schemas } from './policies.ts';
 import { createUser, plain, verifier, walBytes } from './statements.ts';
 
 interface PostgresMeta {
@@ -66,6 +67,16 @@ async function withPostgresMeta({ cluster, pick, report }: Bench): Promise<void>
   await client.end();
 }
 
+/** Runs one of the books in a database of the cluster. */
+const playing =
+  ({ host, port }: Bench['cluster'], database: string) =>
+  (book: string, variables: Record<string, unknown>) => {
+    const all = JSON.stringify({ host, port, password, database, verifier, ...variables });
+    const options = ['-i', 'localhost,', '-e', all, join(folder, book)];
+    const { status, stdout, stderr } = spawnSync('ansible-playbook', options, { encoding: 'utf8' });
+    if (status !== 0) throw new Error(stdout + stderr);
+  };
+
 async function withAnsible({ cluster, pick, report }: Bench): Promise<void> {
   const tables = pick(10_000, 20);
   const database = await cluster.createDatabase();
@@ -73,18 +84,7 @@ async function withAnsible({ cluster, pick, report }: Bench): Promise<void> {
   await admin.query(`DO $$ BEGIN FOR i IN 1 .. ${tables} LOOP
     EXECUTE format('CREATE TABLE t%s (id integer)', i); END LOOP; END $$`);
   await admin.query('VACUUM ANALYZE');
-  const play = (book: string, variables: Record<string, string>) => {
-    const { host, port } = cluster;
-    const all = JSON.stringify({ host, port, password, database, verifier, ...variables });
-    const { status, stdout, stderr } = spawnSync(
-      'ansible-playbook',
-      ['-i', 'localhost,', '-e', all, join(folder, book)],
-      {
-        encoding: 'utf8',
-      },
-    );
-    if (status !== 0) throw new Error(stdout + stderr);
-  };
+  const play = playing(cluster, database);
   const call = async (...statements: string[]) => {
     const client = await cluster.connect({ database });
     for (const statement of statements) await client.query(statement);
@@ -120,5 +120,40 @@ async function withAnsible({ cluster, pick, report }: Bench): Promise<void> {
     { name: 'Ansible', samples: [await walBytes(admin, () => Promise.resolve(theirs()))] },
   ];
   report(...compare(`${tables.toLocaleString('en')} tables, nothing to do`, 'WAL bytes', bytes, [{ most: 0 }]));
+  await admin.end();
+}
+
+/**
+ * Roles by profiles, as in the benchmark of policies, but for few of the schemas, and once: each role takes Ansible four tasks, and
+ * each task a process and a connection.
+ */
+export async function policyOfOthers({ cluster, pick, report }: Bench): Promise<void> {
+  const tables = pick(10_000, 200);
+  const among = schemas.slice(0, pick(5, 1));
+  const database = await cluster.createDatabase();
+  const admin = await cluster.connect({ database });
+  await makeTables(admin, tables);
+  const play = playing(cluster, database);
+  const apply = () => admin.query('SELECT FROM rolecall.apply($1)', [JSON.stringify(policy('ours_', among))]);
+  const profiles = among.flatMap((schema) => [
+    { schema, role: `theirs_${schema}_reader`, privileges: 'SELECT' },
+    { schema, role: `theirs_${schema}_writer`, privileges: 'SELECT,INSERT,UPDATE,DELETE' },
+  ]);
+  const theirs = () => play('policy.yml', { profiles });
+  const what = `a policy of ${profiles.length} roles by profiles, ${tables.toLocaleString('en')} tables in ${schemas.length} schemas`;
+  const ways = [
+    { name: 'rolecall', run: apply as () => unknown },
+    { name: 'Ansible', run: theirs },
+  ];
+  for (const times of ['first', 'nothing to do']) {
+    const [taken, written] = [[] as Series[], [] as Series[]];
+    for (const { name, run } of ways) {
+      const samples: number[] = [];
+      written.push({ name, samples: [await walBytes(admin, async () => samples.push(await timed(run)))] });
+      taken.push({ name, samples });
+    }
+    report(...compare(`${what}, ${times}`, 'ms', taken));
+    if (times !== 'first') report(...compare(`${what}, ${times}`, 'WAL bytes', written, [{ most: 0 }]));
+  }
   await admin.end();
 }

@@ -4,18 +4,15 @@ import { type Bench, compare, growth, inTurns, type Series, spread } from './mea
 import { plain, walBytes } from './statements.ts';
 
 const schemaCount = 100;
-const schemas = Array.from({ length: schemaCount }, (_, index) => `area_${index + 1}`);
+export const schemas = Array.from({ length: schemaCount }, (_, index) => `area_${index + 1}`);
 /** Of each schema, what its roles have. */
 const reader = (schema: string) => `${schema}_reader`;
 const writer = (schema: string) => `${schema}_writer`;
 
-const policy = (prefix: string) => ({
-  roles: Object.fromEntries(schemas.flatMap((schema) => [reader, writer].map((of) => [prefix + of(schema), {}]))),
+export const policy = (prefix: string, among = schemas) => ({
+  roles: Object.fromEntries(among.flatMap((schema) => [reader, writer].map((of) => [prefix + of(schema), {}]))),
   schemas: Object.fromEntries(
-    schemas.map((schema) => [
-      schema,
-      { profiles: { reader: prefix + reader(schema), writer: prefix + writer(schema) } },
-    ]),
+    among.map((schema) => [schema, { profiles: { reader: prefix + reader(schema), writer: prefix + writer(schema) } }]),
   ),
   profiles: {
     reader: { schema: ['USAGE'], tables: ['SELECT'] },
@@ -133,7 +130,7 @@ export async function policies({ cluster, pick, report }: Bench): Promise<void> 
   await users({ cluster, pick, report });
 }
 
-async function makeTables(client: Client, tables: number): Promise<void> {
+export async function makeTables(client: Client, tables: number): Promise<void> {
   for (const schema of schemas)
     await client.query(`CREATE SCHEMA ${schema};
       DO $$ BEGIN FOR i IN 1 .. ${tables / schemaCount} LOOP

@@ -367,3 +367,51 @@ test('nobody but a superuser can say what the policy of another database says', 
     });
   await Promise.all([eve.end(), hers.end()]);
 });
+
+test('passwords and privileges on objects of the cluster are not compared: the last word holds, and what is not said stays', async () => {
+  const ofCluster = [
+    { on: { tablespace: 'pg_default' }, grant: ['CREATE'] },
+    ...(cluster.version < 15 ? [] : [{ on: { parameter: 'log_min_duration_statement' }, grant: ['SET'] }]),
+  ];
+  const entries = (what: 'grant' | 'revoke') => ofCluster.map(({ on, grant }) => ({ to: 'keeper', on, [what]: grant }));
+  const policy = async (client: Client, privileges: object[], passwords: object | null = null) =>
+    shown(
+      await client.query<Row>('SELECT statement, status, sqlstate, note FROM rolecall.apply($1, passwords => $2)', [
+        JSON.stringify({ roles: { keeper: { login: true } }, privileges }),
+        passwords === null ? null : JSON.stringify(passwords),
+      ]),
+    );
+  const keeping = (list: string[]) => list.filter((statement) => statement.includes('keeper'));
+  const left = async (client: Client) => keeping(await drift(client));
+  const grants = [
+    'GRANT CREATE ON TABLESPACE pg_default TO keeper',
+    ...(cluster.version < 15 ? [] : ['GRANT SET ON PARAMETER log_min_duration_statement TO keeper']),
+  ].sort();
+  await policy(one, entries('grant'));
+  // What only the one says is that one's.
+  assert.deepEqual(await policy(two, []), []);
+  assert.deepEqual(await left(one), []);
+  // Where the other takes it away, that holds until the one restores it: each finds that it is not as it says.
+  assert.equal((await policy(two, entries('revoke'))).length, grants.length);
+  assert.deepEqual(await left(two), []);
+  assert.deepEqual(await left(one), grants);
+  assert.deepEqual(keeping(await rowsOf(one, 'converge()')), grants);
+  assert.equal((await left(two)).length, grants.length);
+  await policy(two, []);
+  assert.deepEqual(await left(one), []);
+
+  // A password is the last one that was given, and is remembered by neither.
+  for (const [client, password] of [
+    [one, 'of one'],
+    [two, 'of two'],
+    [one, 'of one'],
+  ] as const) {
+    const [statement = '', ...more] = await policy(client, client === one ? entries('grant') : [], {
+      keeper: password,
+    });
+    assert.match(statement, /^ALTER ROLE keeper PASSWORD '\*+'$/);
+    assert.deepEqual(more, []);
+    await (await cluster.connect({ database: names[0] ?? '', user: 'keeper', password })).end();
+    for (const each of [one, two]) assert.deepEqual(await left(each), []);
+  }
+});

@@ -156,3 +156,71 @@ test('the locks of a default server do for 10,000 tables, whatever of them is th
   assert.ok(revoked.length <= 22, `${revoked.length} statements`);
   assert.deepEqual(await provision(large, 'writer'), []);
 });
+
+test('many privileges of a policy are granted in few subtransactions, each of which has a number of its own', async () => {
+  const roles = schemas.flatMap((schema) => [`${schema}_reader`, `${schema}_writer`]);
+  await small.query(roles.map((role) => `CREATE ROLE ${role}`).join('; '));
+  const document = {
+    schemas: Object.fromEntries(
+      schemas.map((schema) => [schema, { profiles: { reader: `${schema}_reader`, writer: `${schema}_writer` } }]),
+    ),
+    profiles: { reader: { tables: ['SELECT'] }, writer: { tables: ['INSERT'] } },
+  };
+  const next = async () => {
+    const { rows } = await small.query<{ id: string }>('SELECT pg_snapshot_xmax(pg_current_snapshot()) AS id');
+    return Number(rows[0]?.id);
+  };
+  const start = await next();
+  const { rowCount } = await small.query('SELECT FROM rolecall.apply($1)', [JSON.stringify(document)]);
+  assert.equal(rowCount, 4 * schemas.length);
+  const numbers = (await next()) - start;
+  assert.ok(numbers < 10, `${numbers} numbers of transactions`);
+});
+
+/** The rows that the nodes of all plans of a call go over, those that a filter removes with them. */
+async function rowsOf(client: Client, call: string): Promise<number> {
+  interface Node {
+    [name: string]: unknown;
+    Plans?: Node[];
+  }
+  let rows = 0;
+  const count = (node: Node) => {
+    const names = ['Actual Rows', 'Rows Removed by Filter', 'Rows Removed by Join Filter'];
+    for (const name of names) rows += Number(node[name] ?? 0) * Number(node['Actual Loops']);
+    node.Plans?.forEach(count);
+  };
+  const listen = ({ message = '' }: { message?: string | undefined }) => {
+    const [, plan] = message.split(/^duration: .* plan:\n/);
+    if (plan !== undefined) count((JSON.parse(plan) as { Plan: Node }).Plan);
+  };
+  client.on('notice', listen);
+  await client.query(`LOAD 'auto_explain'; SET auto_explain.log_level = notice; SET auto_explain.log_format = json;
+    SET auto_explain.log_analyze = on; SET auto_explain.log_timing = off; SET auto_explain.log_nested_statements = on;
+    SET auto_explain.log_min_duration = 0`);
+  await client.query(call);
+  await client.query('SET auto_explain.log_min_duration = -1');
+  client.off('notice', listen);
+  return rows;
+}
+
+test('settings that a policy does not name are found in one look at each, also where the planner takes the catalog for empty', async () => {
+  const elsewhere = await cluster.createDatabase();
+  const counts: number[] = [];
+  // What it takes then is a loop in a loop.
+  await small.query('SET enable_hashjoin = off; SET enable_mergejoin = off');
+  for (const size of [50, 200]) {
+    const names = Array.from({ length: size }, (_, i) => `of${size}_${i}`);
+    const state = JSON.stringify({
+      declared: names.map((role) => ({ role, exact: true })),
+      settings: names.map((role) => ({ role, name: 'work_mem', value: '8MB' })),
+    });
+    for (const name of names)
+      await small.query(`CREATE ROLE ${name}; ALTER ROLE ${name} SET work_mem = '8MB';
+        ALTER ROLE ${name} IN DATABASE ${elsewhere} SET work_mem = '9MB'`);
+    counts.push(await rowsOf(small, `SELECT FROM rolecall_internal.plan_other_settings('${state}')`));
+    await small.query(`DROP ROLE ${names.join()}`);
+  }
+  await small.query('RESET enable_hashjoin; RESET enable_mergejoin');
+  const [few = 0, many = 0] = counts;
+  assert.ok(many / few < 6, `${few} and ${many} rows`);
+});
