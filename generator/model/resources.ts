@@ -21,6 +21,18 @@ export interface Attributes {
   readonly valid_until?: string;
 }
 
+/** What a role is where a policy does not say otherwise. */
+export const usualAttributes = {
+  createdb: false,
+  createrole: false,
+  inherit: true,
+  login: false,
+  replication: false,
+  bypassrls: false,
+  connection_limit: -1,
+  valid_until: 'infinity',
+} as const satisfies Attributes;
+
 /** Fields that would be ignored: an object that has one of them does not type-check. */
 type Ignored<Fields extends string> = { readonly [Field in Fields]?: never };
 

@@ -32,6 +32,7 @@ export type Char = Sql;
 export type AclItems = Sql;
 export type Step = Sql;
 export type Steps = Sql;
+export type Withheld = Sql;
 export type Records = Sql;
 export type Recorded = Sql;
 
@@ -77,6 +78,7 @@ export const sqlTypes: Readonly<Record<string, string>> = {
   Changes: 'rolecall_internal.change[]',
   Step: 'rolecall.step',
   Steps: 'rolecall.step[]',
+  Withheld: 'rolecall_internal.withheld[]',
   Records: 'rolecall_internal.resource[]',
   Recorded: 'rolecall_internal.resource',
   StepRow: 'rolecall.step',

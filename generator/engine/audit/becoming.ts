@@ -3,8 +3,10 @@
  */
 import type { Bool, FindingRow, Jsonb, Oid, Returns, SetOf, Text } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
+import { databaseOwner, mayCreate } from '../catalogs/grantable.ts';
 import { isAskedFor } from '../record/newest.ts';
 import { serverVersion } from '../catalogs/server.ts';
+import { isOperator } from '../plan/operators.ts';
 
 /**
  * Whether a role has what others could want to take: it reports, bypasses row-level security, or reads the secrets
@@ -16,7 +18,7 @@ export function is_worth_taking(role_oid: Oid, definition: Jsonb): Returns<Bool>
       -- In WHERE the server would look at privileges of every role before it looks at the oid.
       RETURN coalesce((
         SELECT r.rolbypassrls OR ${definition} IS NOT NULL
-               OR has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')
+               OR ${isOperator(sql`r.oid`)}
         FROM pg_roles AS r WHERE r.oid = ${role_oid} AND NOT r.rolsuper
       ), false);
     END
@@ -90,6 +92,8 @@ export function audit_takers(role_name: Text, role_oid: Oid, definition: Jsonb):
  */
 export function audit_search_path(role_name: Text, role_oid: Oid, definition: Jsonb): SetOf<FindingRow> {
   return sql`
+    DECLARE
+      v_owner oid := ${databaseOwner};
     BEGIN
       RETURN QUERY
         WITH path AS MATERIALIZED (
@@ -121,15 +125,10 @@ export function audit_search_path(role_name: Text, role_oid: Oid, definition: Js
                END
         FROM path AS s
         JOIN pg_namespace AS n ON n.nspname = s.name
-        JOIN pg_database AS b ON b.datname = current_database()
         CROSS JOIN LATERAL (
-          SELECT n.nspowner AS grantee, NULL::oid AS grantor, true AS owns
-          UNION
-          SELECT x.grantee, x.grantor, false FROM aclexplode(n.nspacl) AS x
-          WHERE x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner
+          ${mayCreate(sql`n`, sql`v_owner`)}
         ) AS c
-        LEFT JOIN pg_roles AS r
-          ON r.oid = CASE WHEN c.grantee = 'pg_database_owner'::regrole THEN b.datdba ELSE c.grantee END
+        LEFT JOIN pg_roles AS r ON r.oid = c.role_oid
         WHERE c.grantee = 0 OR (NOT r.rolsuper AND r.oid <> ${role_oid});
     END
   `;

@@ -2,7 +2,7 @@
  * The membership that a role has because it created the other one.
  */
 import type { Bool, Jsonb, Returns } from '../../model/types.ts';
-import { type Sql, sql } from '../../sql/template.ts';
+import { raw, type Sql, sql } from '../../sql/template.ts';
 
 /**
  * Whether a role has ADMIN only because it made the role: that edge is its own, and is never reported or revoked
@@ -28,6 +28,19 @@ export function is_creator_edge(edge: Jsonb): Returns<Bool> {
 export const leadsToSuperuser = (role: Sql) => sql`EXISTS (
   SELECT FROM pg_roles AS s WHERE s.rolsuper AND pg_has_role(${role}, s.oid, 'MEMBER')
 )`;
+
+/** Whether a role, g, has a power that another one does not have: an attribute, or what a predefined role can do. */
+export const hasPowerBeyond = (role: Sql, than?: Sql) => {
+  const has = (attribute: string) =>
+    than === undefined
+      ? sql`${role}.${raw(attribute)}`
+      : sql`${role}.${raw(attribute)} AND NOT ${than}.${raw(attribute)}`;
+  return sql`
+    ${role}.rolsuper OR ${has('rolcreaterole')} OR ${has('rolcreatedb')}
+    OR ${has('rolreplication')} OR ${has('rolbypassrls')}
+    OR starts_with(${role}.rolname, 'pg_')
+  `;
+};
 
 /**
  * Those who do not have a power, but could take it from the role that is given it, by membership, SET ROLE or ADMIN OPTION:

@@ -3,6 +3,7 @@
  * for audit_role().
  */
 import type { Jsonb, Returns } from '../../model/types.ts';
+import { caller } from './server.ts';
 import { catalogOf, kindList, query, union } from '../../model/kinds.ts';
 import { raw, Sql, sql, text } from '../../sql/template.ts';
 
@@ -53,7 +54,7 @@ export const revocations = (excess: Sql) => sql`
     FROM ${excess} AS e
     CROSS JOIN LATERAL (
       SELECT CASE WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner
-                  ELSE to_regrole(quote_ident(current_user))::oid END
+                  ELSE ${caller} END
     ) AS b(revoker)
     CROSS JOIN LATERAL (
       SELECT pg_get_userbyid(e.grantor), e.grantor <> e.owner WHERE e.grantor <> b.revoker
@@ -80,6 +81,20 @@ export const revoking = (excess: Sql) => sql`
 export const plainOwner = raw('"a plain owner"');
 /** The same in what is copied out of a table of findings, where nothing else says so. */
 export const plainOwnerToChoose = raw('"a plain owner" /* your choice */');
+
+/** Who may create objects in a schema, as a query: its owner, and whom that is granted, by whom; role_oid: 0 is PUBLIC. */
+export const mayCreate = (schema: Sql, databaseOwner: Sql) => sql`
+  SELECT CASE a.grantee WHEN 'pg_database_owner'::regrole THEN ${databaseOwner} ELSE a.grantee END AS role_oid, a.*
+  FROM (
+    SELECT ${schema}.nspowner, NULL::oid, true
+    UNION ALL
+    SELECT x.grantee, x.grantor, false FROM aclexplode(${schema}.nspacl) AS x
+    WHERE x.privilege_type = 'CREATE' AND x.grantee <> ${schema}.nspowner
+  ) AS a(grantee, grantor, owns)
+`;
+
+/** The owner of this database. */
+export const databaseOwner = sql`(SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1)`;
 
 /** Not of pg_shdepend: they only look like objects that somebody owns, but say something about the role. */
 export const aboutTheRole = sql`('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)`;

@@ -7,9 +7,14 @@ import { type Sql, sql, text } from '../../sql/template.ts';
 /** The major version of the server. */
 export const serverVersion = sql`current_setting('server_version_num')::integer / 10000`;
 
-/** The oid of this database, which ALTER DATABASE ... RENAME and pg_upgrade keep, and a copy of it does not have. */
+/** The oid of the role that makes the call. */
+export const caller = sql`to_regrole(quote_ident(current_user))::oid`;
+
+/**
+ * The oid of this database, which ALTER DATABASE ... RENAME and pg_upgrade keep, and a copy of it does not have. Under an older
+ * snapshot a row that this transaction and another one have changed is there twice.
+ */
 export const thisDatabase = sql`(
-  -- Under an older snapshot a row that this transaction and another one have changed is there twice.
   SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
 )`;
 

@@ -3,7 +3,7 @@
  */
 import { namesIn } from '../../model/sections.ts';
 import type { Jsonb, Nothing, Returns, Text } from '../../model/types.ts';
-import { noPassword, isOfWrongLength, raiseEmpty, raiseNull, raiseWrongLength } from '../../sql/raise.ts';
+import { isOfWrongLength, raiseNull, raiseWrongLength } from '../../sql/raise.ts';
 import { raw, type Sql, sql } from '../../sql/template.ts';
 import { isIn } from './lists.ts';
 
@@ -20,7 +20,7 @@ export const isRoutine = (value: Sql): Sql => sql`
 export const routineName = (value: Sql): Sql => sql`substring(${value} FROM '^((${raw(identifier)}[.]?)+)[(]')`;
 
 /**
- * Refuses a desired state that names a role as no role can be named, or that has an empty password
+ * Refuses a desired state that names a role as no role can be named
  * @volatility stable
  */
 export function check_document(document: Jsonb): Nothing {
@@ -33,9 +33,6 @@ export function check_document(document: Jsonb): Nothing {
       FROM jsonb_array_elements_text(v_names || v_grantable) WITH ORDINALITY AS n(name, position)
       WHERE ${isImpossible(sql`n.name`)}
         AND NOT (n.position > jsonb_array_length(v_names) AND coalesce(${isPredefined(sql`n.name`)}, false));
-      IF ${document} @? '$.*[*] ? (@.password == "")' THEN
-        ${raiseEmpty('password', noPassword)}
-      END IF;
     END
   `;
 }

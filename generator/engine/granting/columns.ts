@@ -13,6 +13,8 @@ import type {
 } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
 import { parameterPrivileges, revocations } from '../catalogs/grantable.ts';
+import { caller } from '../catalogs/server.ts';
+import { isSuperuser } from '../document/names.ts';
 import { numbered, ofColumns } from './groups.ts';
 import { couldBeTaken, grantee, holdersIn, refusal } from './privileges.ts';
 import { isRevocable } from './regrants.ts';
@@ -217,11 +219,11 @@ export function plan_parameters(wanted: WantedPrivileges): SetOf<ChangeRow> {
                  CASE WHEN w.grantable THEN ' WITH GRANT OPTION' END
                )),
                NULL::text, array_remove(ARRAY[w.role], NULL),
-               CASE WHEN NOT c.rolsuper OR t.names IS NOT NULL THEN '42501' END,
-               CASE WHEN NOT c.rolsuper THEN 'a superuser may do this'
+               CASE WHEN NOT c.super OR t.names IS NOT NULL THEN '42501' END,
+               CASE WHEN NOT c.super THEN 'a superuser may do this'
                     ELSE ${couldBeTaken(sql`t.names`)} END
         FROM unnest(${wanted}) AS w
-        JOIN pg_roles AS c ON c.rolname = current_user
+        CROSS JOIN (SELECT ${isSuperuser(caller)}) AS c(super)
         CROSS JOIN LATERAL (
           SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
           FROM string_to_table(w.object, '.') WITH ORDINALITY AS s(part, place)
@@ -238,7 +240,7 @@ export function plan_parameters(wanted: WantedPrivileges): SetOf<ChangeRow> {
           WHERE x.parameter = lower(w.object) AND x.grantee = w.role_oid AND x.privilege_type = w.privilege
             AND (w.revoked OR x.is_grantable OR NOT w.grantable)
         )
-        GROUP BY w.object, w.revoked, w.grantable, w.role, i.name, c.rolsuper, t.names, t.revokes
+        GROUP BY w.object, w.revoked, w.grantable, w.role, i.name, c.super, t.names, t.revokes
         ORDER BY w.role, w.object;
     END
   `;

@@ -17,7 +17,6 @@ import type {
   Text,
   WantedPrivileges,
 } from '../../model/types.ts';
-import { conditions } from '../../sql/conditions.ts';
 import { sql, text } from '../../sql/template.ts';
 import { isName } from '../document/names.ts';
 import { belongings, rememberedColumn } from '../reading/withheld.ts';
@@ -185,34 +184,18 @@ export function remember_exceptions(): Nothing {
       v_present rolecall_internal.withheld[] := ARRAY(
         SELECT k FROM rolecall_internal.withheld AS k WHERE k.role = ${ofExceptions}
       );
-      v_wanted rolecall_internal.withheld[];
-      v_new rolecall_internal.withheld[];
-      v_old rolecall_internal.withheld[];
     BEGIN
       IF v_resources IS NULL AND v_present = '{}' THEN
         RETURN;
       END IF;
-      v_wanted := ARRAY(
+      PERFORM rolecall_internal.replace_withheld(v_present, ARRAY(
         SELECT DISTINCT ROW(
                  ${ofExceptions}, x.entry, x.object_oid, x.attnum, a.attname, x.object_oid
                )::rolecall_internal.withheld
         FROM rolecall_internal.exceptions(rolecall_internal.wanted_privileges(v_resources)) AS x
         LEFT JOIN pg_attribute AS a ON a.attrelid = x.object_oid AND a.attnum = x.attnum AND x.attnum <> 0
         WHERE x.kind IN ('table', 'sequence')
-      );
-      v_new := ARRAY(SELECT n FROM unnest(v_wanted) AS n EXCEPT SELECT unnest(v_present));
-      v_old := ARRAY(SELECT o FROM unnest(v_present) AS o EXCEPT SELECT unnest(v_wanted));
-      IF cardinality(v_old) > 0 THEN
-        DELETE FROM rolecall_internal.withheld AS k
-        USING unnest(v_old) AS o
-        WHERE k.role = o.role AND k.name = o.name AND k.relation = o.relation AND k.number = o.number;
-      END IF;
-      IF cardinality(v_new) > 0 THEN
-        INSERT INTO rolecall_internal.withheld SELECT n.* FROM unnest(v_new) AS n ON CONFLICT DO NOTHING;
-      END IF;
-    EXCEPTION
-      WHEN ${conditions('serialization_failure')} THEN
-        NULL; -- another transaction has remembered, or forgotten, the same since this one's snapshot
+      ));
     END
   `;
 }

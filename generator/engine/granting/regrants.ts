@@ -5,6 +5,7 @@ import { sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, ChangeRow, Jsonb, Oids, Returns, SetOf, Table, Text } from '../../model/types.ts';
 import { type Sql, sql, text } from '../../sql/template.ts';
 import { batch } from '../catalogs/grantable.ts';
+import { caller } from '../catalogs/server.ts';
 
 /** Whether two entries are about the same privilege; a grant option for a table is also one for its columns. */
 const covers = (wide: Sql, narrow: Sql) => sql`
@@ -134,7 +135,7 @@ export function plan_kept(ended: Jsonb): SetOf<ChangeRow> {
 /** Whether a REVOKE takes what that grantor gave: in the name of the owner, by who has its rights, else in the caller's own. */
 export const isRevocable = (grantor: Sql, owner: Sql): Sql => sql`
   ${grantor} = CASE WHEN pg_has_role(${owner}, 'USAGE') THEN ${owner}
-    ELSE to_regrole(quote_ident(current_user))::oid END
+    ELSE ${caller} END
 `;
 
 /**

@@ -5,7 +5,7 @@ import { schemaNames, schemas } from '../../model/objects.ts';
 import type { Bool, Integer, Oid, Returns, Table, Text } from '../../model/types.ts';
 import { type Sql, sql, text } from '../../sql/template.ts';
 import { owned, plainOwner } from '../catalogs/grantable.ts';
-import { thisDatabase } from '../catalogs/server.ts';
+import { caller, thisDatabase } from '../catalogs/server.ts';
 
 /**
  * The memberships that end with a role, in words; null where there is none
@@ -114,7 +114,7 @@ export function left_by_drop_owned(
 ): Table<{ classid: Oid; objid: Oid; objsubid: Integer; remedy: Text }> {
   return sql`
     DECLARE
-      v_caller oid := to_regrole(quote_ident(current_user))::oid;
+      v_caller oid := ${caller};
     BEGIN
       RETURN QUERY
         WITH entry AS MATERIALIZED (

@@ -7,13 +7,13 @@
  * the calls of superusers leave marks and nobody can forge one. What a mark says is only left, or skipped: nothing is done
  * because of it.
  */
-import { attributes } from '../../model/resources.ts';
+import { attributes, usualAttributes } from '../../model/resources.ts';
 import { recordedMark } from '../../model/sections.ts';
 import { errorClasses, sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, ChangeRow, Changes, Jsonb, Returns, SetOf, Table, Text } from '../../model/types.ts';
 import { anyOf } from '../../sql/conditions.ts';
 import { raw, type Sql, sql, text } from '../../sql/template.ts';
-import { isMark, mark, thisDatabase } from '../catalogs/server.ts';
+import { caller, isMark, mark, thisDatabase } from '../catalogs/server.ts';
 import { isSuperuser } from '../document/names.ts';
 
 /**
@@ -23,16 +23,7 @@ import { isSuperuser } from '../document/names.ts';
 export function usual_attributes(): Returns<Jsonb> {
   return sql`
     BEGIN
-      RETURN ${attributes({
-        createdb: false,
-        createrole: false,
-        inherit: true,
-        login: false,
-        replication: false,
-        bypassrls: false,
-        connection_limit: -1,
-        valid_until: 'infinity',
-      })};
+      RETURN ${attributes(usualAttributes)};
     END
   `;
 }
@@ -323,7 +314,7 @@ export function plan_marks(document: Jsonb): SetOf<ChangeRow> {
     DECLARE
       v_present jsonb;
     BEGIN
-      IF NOT ${isSuperuser(sql`to_regrole(quote_ident(current_user))::oid`)}
+      IF NOT ${isSuperuser(caller)}
         OR current_setting('transaction_read_only')::boolean
       THEN
         RETURN;
@@ -371,7 +362,7 @@ export function plan_mark_ends(resources: Jsonb): SetOf<ChangeRow> {
         FROM jsonb_to_recordset(${resources}) AS r(role text)
         JOIN pg_db_role_setting AS k ON k.setrole = to_regrole(quote_ident(r.role))::oid AND k.setdatabase = ${thisDatabase}
         WHERE EXISTS (SELECT FROM unnest(k.setconfig) AS e(setting) WHERE ${isMark(sql`e.setting`)})
-          AND ${isSuperuser(sql`to_regrole(quote_ident(current_user))::oid`)};
+          AND ${isSuperuser(caller)};
     END
   `;
 }

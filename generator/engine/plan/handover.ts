@@ -4,6 +4,7 @@
  */
 import type { Bool, Nothing, Oid, Returns, Table, Text, Texts } from '../../model/types.ts';
 import { sql, type Sql } from '../../sql/template.ts';
+import { hasPowerBeyond } from '../catalogs/edges.ts';
 import { writtenBySuperuser } from '../catalogs/functions.ts';
 import { serverVersion } from '../catalogs/server.ts';
 
@@ -22,10 +23,7 @@ export function has_more_rights(role_oid: Oid, than_oid: Oid): Returns<Bool> {
         WHERE NOT o.rolsuper
           AND pg_has_role(${role_oid}, r.oid, 'MEMBER')
           AND NOT pg_has_role(o.oid, r.oid, 'MEMBER')
-          AND (r.rolsuper OR (r.rolcreaterole AND NOT o.rolcreaterole) OR (r.rolcreatedb AND NOT o.rolcreatedb)
-               OR (r.rolreplication AND NOT o.rolreplication) OR (r.rolbypassrls AND NOT o.rolbypassrls)
-               -- Predefined roles have their rights without owning anything.
-               OR starts_with(r.rolname, 'pg_')
+          AND (${hasPowerBeyond(sql`r`, sql`o`)}
                OR EXISTS (
                  SELECT FROM pg_shdepend AS d
                  WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = r.oid AND d.deptype IN ('o', 'a', 'r')

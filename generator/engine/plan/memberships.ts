@@ -6,7 +6,8 @@ import { circular } from '../../model/operations.ts';
 import { recordedMark } from '../../model/sections.ts';
 import type { Bool, Changes, Integer, Jsonb, Oid, Returns, Table, Text } from '../../model/types.ts';
 import { raw, Sql, sql, text } from '../../sql/template.ts';
-import { serverVersion } from '../catalogs/server.ts';
+import { caller, serverVersion } from '../catalogs/server.ts';
+import { isSuperuser } from '../document/names.ts';
 import { mayMake } from '../execute/rights.ts';
 
 /**
@@ -186,7 +187,7 @@ export function missing_options(membership: Jsonb, edges: Jsonb, member: Oid): R
         'grantor', (
           SELECT ${membership} ->> 'member' FROM jsonb_array_elements(${edges}) AS e(edge)
           WHERE rolecall_internal.is_creator_edge(e.edge)
-            AND (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1)
+            AND ${isSuperuser(caller)}
           LIMIT 1
         )
       );

@@ -11,7 +11,7 @@ import { raiseNoRole, raiseReporting } from '../../sql/raise.ts';
 import { join, raw, type Sql, sql, text } from '../../sql/template.ts';
 import { wrapped } from '../../sql/quote.ts';
 import { takers } from '../catalogs/edges.ts';
-import { serverVersion } from '../catalogs/server.ts';
+import { caller, serverVersion } from '../catalogs/server.ts';
 import { isIn } from '../document/lists.ts';
 import { isReporting } from './users.ts';
 
@@ -110,7 +110,7 @@ export function plan_operators(document: Jsonb): SetOf<ChangeRow> {
 export function plan_former_operators(operators: Jsonb): SetOf<ChangeRow> {
   return sql`
     DECLARE
-      v_caller oid := to_regrole(quote_ident(current_user))::oid;
+      v_caller oid := ${caller};
       -- Who calls in a role that it has set goes on in it.
       v_back text := coalesce(quote_ident(nullif(current_setting('role'), 'none')), 'NONE');
       v_become text := CASE WHEN ${serverVersion} < 16 THEN 'MEMBER' ELSE 'SET' END;
@@ -162,7 +162,8 @@ export function operator_takers(role_oid: Oid): Table<{ names: Text; revokes: Te
   `;
 }
 
-const isOperator = (oid: Sql) => sql`has_table_privilege(${oid}, 'rolecall_internal.secret', 'SELECT')`;
+/** Whether a role has the rights of an operator: it reads the secrets. */
+export const isOperator = (oid: Sql) => sql`has_table_privilege(${oid}, 'rolecall_internal.secret', 'SELECT')`;
 
 /**
  * Refuses an operator that does not exist or only reads, and a caller that could not grant it anything

@@ -6,8 +6,9 @@ import { recordedMark } from '../../model/sections.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, Changes, Jsonb, Oid, Returns, Table, Text, Texts } from '../../model/types.ts';
 import { raw, type Sql, sql, text } from '../../sql/template.ts';
-import { leadsToSuperuser, takers } from '../catalogs/edges.ts';
+import { hasPowerBeyond, leadsToSuperuser, takers } from '../catalogs/edges.ts';
 import { isAskedFor } from '../record/newest.ts';
+import { isOperator } from './operators.ts';
 
 /**
  * The changes, with the memberships skipped by which others would gain a power of the granted role
@@ -129,18 +130,16 @@ export function power_takers(role_oid: Oid, member_oid: Oid): Table<{ names: Tex
 
 /** Whether the role g has a power, of its own. */
 const isPower = sql`(
-  g.rolsuper OR g.rolcreaterole OR g.rolcreatedb OR g.rolreplication OR g.rolbypassrls
-  OR starts_with(g.rolname, 'pg_') OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
+  ${hasPowerBeyond(sql`g`)}
+  OR ${isOperator(sql`g.oid`)}
 )`;
 
 /** Whether that is one that the role r does not have. */
 const lacks = sql`(
   NOT pg_has_role(r.oid, g.oid, 'MEMBER')
-  AND (g.rolsuper OR (g.rolcreaterole AND NOT r.rolcreaterole) OR (g.rolcreatedb AND NOT r.rolcreatedb)
-       OR (g.rolreplication AND NOT r.rolreplication) OR (g.rolbypassrls AND NOT r.rolbypassrls)
-       OR starts_with(g.rolname, 'pg_')
-       OR (has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
-           AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')))
+  AND (${hasPowerBeyond(sql`g`, sql`r`)}
+       OR ${isOperator(sql`g.oid`)}
+          AND NOT ${isOperator(sql`r.oid`)})
 )`;
 
 /** The note of a change that waits for others. */

@@ -215,7 +215,8 @@ const columns = Object.entries(attributes).map(([key, column]) => sql`${text(key
 /** What is true or false about a role, a, for jsonb_build_object(). */
 export const presentAttributes = sql`${join(columns.slice(0, 4))},
 ${join(columns.slice(4))}`;
-const present = join(
+/** The same with its limits. */
+export const present = join(
   [
     presentAttributes,
     sql`'connection_limit', a.rolconnlimit`,

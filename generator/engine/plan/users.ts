@@ -71,9 +71,8 @@ export function check_user(username: Text): Nothing {
 }
 
 /** A reporting role of this database. A role can look like one of another database by its own settings: that is not asked. */
-export const isReporting = (role: Text) => sql`
-  rolecall_internal.newest_record('read_access', jsonb_build_array(${role})) IS NOT NULL
-`;
+export const isReporting = (role: Text) =>
+  sql`(rolecall_internal.newest_record('read_access', jsonb_build_array(${role})) IS NOT NULL)`;
 
 /**
  * The users whose VALID UNTIL has passed, each with the desired state in which it is locked, as run_apart() takes them
@@ -96,7 +95,7 @@ export function expired_users(): Returns<Jsonb> {
         JOIN ${accepted(sql`r.section = 'roles'`)} AS p ON p.key = jsonb_build_array(r.rolname)
         WHERE r.rolcanlogin AND r.rolvaliduntil <= now()
           AND NOT ${isProtected(sql`r.rolname::text`, sql`r.oid`)}
-          AND NOT (${isReporting(sql`r.rolname::text`)})
+          AND NOT ${isReporting(sql`r.rolname::text`)}
       );
     END
   `;

@@ -21,6 +21,8 @@ import { parameterPrivileges } from '../catalogs/grantable.ts';
 import { isMark, thisDatabase } from '../catalogs/server.ts';
 import { isProtected } from '../document/names.ts';
 import { numbered, ownSchemas } from '../granting/groups.ts';
+import { present } from '../plan/roles.ts';
+import { isReporting } from '../plan/users.ts';
 
 /** Schemas of which nothing is said to PUBLIC, nor who owns them. */
 const systemSchemas = sql`
@@ -51,7 +53,7 @@ export function inspected_roles(roles: Texts): Returns<Oids> {
         WHERE (${roles} IS NULL OR r.rolname = ANY (${roles}))
           AND NOT starts_with(r.rolname, 'pg_')
           AND NOT ${isProtected(sql`r.rolname::text`, sql`r.oid`)}
-          AND rolecall_internal.newest_record('read_access', jsonb_build_array(r.rolname)) IS NULL
+          AND NOT ${isReporting(sql`r.rolname`)}
           AND NOT EXISTS (
             SELECT FROM pg_db_role_setting AS s
             WHERE s.setrole = r.oid AND s.setdatabase <> 0 AND rolecall_internal.other_database(r.rolname) IS NOT NULL
@@ -74,12 +76,10 @@ export function inspected_state(roles: Texts): Returns<Jsonb> {
     BEGIN
       RETURN jsonb_strip_nulls(jsonb_build_object(
         'roles', (
-          SELECT jsonb_agg(jsonb_build_object('name', r.rolname, 'attributes', jsonb_build_object(
-                   'createdb', r.rolcreatedb, 'createrole', r.rolcreaterole, 'inherit', r.rolinherit,
-                   'login', r.rolcanlogin, 'replication', r.rolreplication, 'bypassrls', r.rolbypassrls,
-                   'connection_limit', r.rolconnlimit, 'valid_until', rolecall_internal.utc_time(r.rolvaliduntil)
-                 )))
-          FROM pg_roles AS r WHERE r.oid = ANY (v_roles)
+          SELECT jsonb_agg(jsonb_build_object('name', a.rolname, 'attributes', jsonb_build_object(
+                 ${present}
+               )))
+          FROM pg_roles AS a WHERE a.oid = ANY (v_roles)
         ),
         'declared', (
           SELECT jsonb_agg(jsonb_build_object('role', pg_get_userbyid(r.oid), 'exact', true)) FROM unnest(v_roles) AS r(oid)

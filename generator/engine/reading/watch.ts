@@ -14,7 +14,8 @@ import { anyOf } from '../../sql/conditions.ts';
 import { wrapped } from '../../sql/quote.ts';
 import { raiseNull } from '../../sql/raise.ts';
 import { join, raw, type Sql, sql, text } from '../../sql/template.ts';
-import { routineName } from '../document/names.ts';
+import { caller } from '../catalogs/server.ts';
+import { isSuperuser, routineName } from '../document/names.ts';
 import { isLostRace } from '../execute/execute.ts';
 import { belongings, belongsTo, isOfSchema, meanings, rememberedColumn, tableOf } from './withheld.ts';
 
@@ -582,7 +583,7 @@ export function apply_to_new_tables(): EventTrigger {
 export function plan_watch(resources: Jsonb): SetOf<ChangeRow> {
   return sql`
     DECLARE
-      v_superuser boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1);
+      v_superuser boolean := ${isSuperuser(caller)};
       v_untrusted text := rolecall_internal.untrusted_owners();
     BEGIN
       RETURN QUERY
@@ -707,7 +708,7 @@ export function check_watch(enable: Bool, dry_run: Bool): Nothing {
     BEGIN
       IF ${enable} IS NULL THEN
         ${raiseNull('enable')}
-      ELSIF NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1) THEN
+      ELSIF NOT ${isSuperuser(caller)} THEN
         RAISE EXCEPTION USING
           ERRCODE = 'insufficient_privilege',
           MESSAGE = 'only a superuser can have new tables watched',

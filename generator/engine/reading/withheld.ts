@@ -1,7 +1,7 @@
 /**
  * What the entries of a list of withheld tables mean.
  */
-import type { Bool, ChangeRow, Integer, Jsonb, Nothing, Oid, SetOf, Table, Text } from '../../model/types.ts';
+import type { Bool, ChangeRow, Integer, Jsonb, Nothing, Oid, SetOf, Table, Text, Withheld } from '../../model/types.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
 import { conditions } from '../../sql/conditions.ts';
 import { type Sql, sql, text } from '../../sql/template.ts';
@@ -215,8 +215,6 @@ export function remember_withheld(resources: Jsonb): Nothing {
     DECLARE
       v_wanted rolecall_internal.withheld[] := '{}'::rolecall_internal.withheld[];
       v_present rolecall_internal.withheld[];
-      v_new rolecall_internal.withheld[];
-      v_old rolecall_internal.withheld[];
     BEGIN
       -- Nothing else differs where the call gets here without a right to write; the next one remembers it.
       IF current_setting('transaction_read_only')::boolean THEN
@@ -237,8 +235,25 @@ export function remember_withheld(resources: Jsonb): Nothing {
       ELSIF cardinality(v_present) = 0 THEN
         RETURN;
       END IF;
-      v_new := ARRAY(SELECT n FROM unnest(v_wanted) AS n EXCEPT SELECT unnest(v_present));
-      v_old := ARRAY(SELECT o FROM unnest(v_present) AS o EXCEPT SELECT unnest(v_wanted));
+      PERFORM rolecall_internal.replace_withheld(v_present, v_wanted);
+    END
+  `;
+}
+
+/**
+ * Writes what is remembered as withheld in the place of what was
+ * @probes
+ */
+export function replace_withheld(present: Withheld, wanted: Withheld): Nothing {
+  return sql`
+    DECLARE
+      v_new rolecall_internal.withheld[] := ARRAY(
+        SELECT unnest(${wanted}) EXCEPT SELECT unnest(${present})
+      );
+      v_old rolecall_internal.withheld[] := ARRAY(
+        SELECT unnest(${present}) EXCEPT SELECT unnest(${wanted})
+      );
+    BEGIN
       IF cardinality(v_old) > 0 THEN
         DELETE FROM rolecall_internal.withheld AS k
         USING unnest(v_old) AS o

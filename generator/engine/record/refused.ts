@@ -4,6 +4,7 @@
  * name another role has by now. sign_record() looks at the row when it is written, refusal() whenever it is used.
  */
 import { newest, recorderOf } from '../../model/record.ts';
+import { usualAttributes } from '../../model/resources.ts';
 import { derivedSections, returningShape, keyOf, namedIn } from '../../model/sections.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, Jsonb, Oids, Recorded, Returns, StepRow, Steps, Text, Texts } from '../../model/types.ts';
@@ -48,7 +49,7 @@ const firstChanged = (entry: Recorded) => sql`
 `;
 
 /** The attributes that a record can give. */
-const attributes = text('{createdb,createrole,inherit,login,replication,bypassrls,connection_limit,valid_until}');
+const attributes = text(`{${Object.keys(usualAttributes).join()}}`);
 
 /** What a record gives, or denies. */
 const given = (resource: Jsonb) => sql`

@@ -1,7 +1,7 @@
 /**
  * What this database's calls have asked for, so that it can be asked for again.
  */
-import { newest, recorderOid } from '../../model/record.ts';
+import { newest, row, signature, written } from '../../model/record.ts';
 import { forgottenFields, isPrecondition, mergedWith, recordedMark, sectionsOfRole } from '../../model/sections.ts';
 import type { Jsonb, Nothing, Oid, Records, Returns, Steps } from '../../model/types.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
@@ -29,12 +29,11 @@ export function remember(document: Jsonb, steps: Steps): Nothing {
       IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
         v_document := rolecall_internal.joined(v_document, rolecall_internal.records_of_removed(v_document -> 'roles'));
       END IF;
-      SELECT array_agg(ROW(
-               s.section, v.key,
-               ${madeHere(sql`s.section`, sql`p.made_in`, sql`n.resource`, sql`v.resource`)},
-               greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-               gen_random_uuid(), NULL, NULL, NULL, NULL, NULL, NULL
-             )::rolecall_internal.resource) AS rows,
+      SELECT array_agg(${row(
+        sql`s.section`,
+        sql`v.key`,
+        madeHere(sql`s.section`, sql`p.made_in`, sql`n.resource`, sql`v.resource`),
+      )}) AS rows,
              bool_or(p.recorded_at IS NOT NULL) AS supersede INTO v_new
         FROM jsonb_each(v_document) AS s(section, resources), jsonb_array_elements(s.resources) AS r(resource)
         CROSS JOIN LATERAL (
@@ -147,14 +146,15 @@ export function renew_records(document: Jsonb, steps: Steps): Nothing {
   return sql`
     DECLARE
       v_new rolecall_internal.resource[] := ARRAY(
-        SELECT ROW(
-                 p.section, p.key,
-                 CASE WHEN p.section <> 'declared' OR ${isMade(sql`p.resource`, steps)}
-                      THEN p.resource ELSE p.resource - 'made' END,
-                 greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-                 gen_random_uuid(), p.recorder, p.sqlstate, p.note, o.roles, ${thisDatabase},
-                 ${recorderOid(sql`p`)}
-               )::rolecall_internal.resource
+        SELECT ${row(
+          sql`p.section`,
+          sql`p.key`,
+          sql`
+            CASE WHEN p.section <> 'declared' OR ${isMade(sql`p.resource`, steps)}
+              THEN p.resource ELSE p.resource - 'made' END
+          `,
+          signature(sql`o.roles`),
+        )}
         FROM jsonb_each(${document}) AS s(section, resources)
         CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS r(resource)
         CROSS JOIN LATERAL (SELECT rolecall_internal.record_key(s.section, r.resource) OFFSET 0) AS k(key)
@@ -164,8 +164,7 @@ export function renew_records(document: Jsonb, steps: Steps): Nothing {
       );
     BEGIN
       IF cardinality(v_new) > 0 THEN
-        INSERT INTO rolecall_internal.resource SELECT n.* FROM unnest(v_new) AS n;
-        PERFORM rolecall_internal.remove_superseded(v_new);
+        ${written(sql`v_new`)}
       END IF;
     END
   `;
@@ -204,10 +203,7 @@ export function forget_others(name: Jsonb, role_oid: Oid): Nothing {
     DECLARE
       v_here oid := ${thisDatabase};
       v_gone rolecall_internal.resource[] := ARRAY(
-        SELECT ROW(
-                 p.section, p.key, NULL, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-                 gen_random_uuid(), NULL, NULL, NULL, NULL, NULL, NULL
-               )::rolecall_internal.resource
+        SELECT ${row(sql`p.section`, sql`p.key`, sql`NULL`)}
         FROM (
           SELECT DISTINCT ON (p.section, p.key) p.*
           FROM (
@@ -234,8 +230,7 @@ export function forget_others(name: Jsonb, role_oid: Oid): Nothing {
           HINT = format('If it is not wanted: SELECT * FROM rolecall.remove_user(%L, drop_owned => true)', v_renamed);
       END LOOP;
       IF cardinality(v_gone) > 0 THEN
-        INSERT INTO rolecall_internal.resource SELECT n.* FROM unnest(v_gone) AS n;
-        PERFORM rolecall_internal.remove_superseded(v_gone);
+        ${written(sql`v_gone`)}
       END IF;
     END
   `;

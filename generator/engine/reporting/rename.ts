@@ -1,7 +1,7 @@
 /**
  * Renaming a role, also in what is remembered of it.
  */
-import { newest, recorderOid } from '../../model/record.ts';
+import { newest, row, signature, written } from '../../model/record.ts';
 import { mask } from '../../model/resources.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, Jsonb, Nothing, Returns, Steps, Text } from '../../model/types.ts';
@@ -90,10 +90,7 @@ export function rename_records(old_name: Text, new_name: Text): Nothing {
   return sql`
     DECLARE
       v_new rolecall_internal.resource[] := ARRAY(
-        SELECT ROW(
-                 p.section, k.key, k.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-                 gen_random_uuid(), k.recorder, k.sqlstate, k.note, k.roles, ${thisDatabase}, k.recorder_oid
-               )::rolecall_internal.resource
+        SELECT k.entry
         FROM ${newest(sql`true`)} AS p
         CROSS JOIN LATERAL (
           -- In a copy of the database no role is one that a policy has created.
@@ -102,14 +99,17 @@ export function rename_records(old_name: Text, new_name: Text): Nothing {
         ) AS r(resource)
         CROSS JOIN LATERAL (SELECT rolecall_internal.named_roles(p.section, r.resource) OFFSET 0) AS n(roles)
         CROSS JOIN LATERAL (
-          SELECT rolecall_internal.record_key(p.section, r.resource), r.resource, p.recorder, p.sqlstate, p.note,
-                 CASE p.made_in WHEN ${thisDatabase} THEN p.roles ELSE n.roles END,
-                 ${recorderOid(sql`p`)}
+          SELECT ${row(
+            sql`p.section`,
+            sql`rolecall_internal.record_key(p.section, r.resource)`,
+            sql`r.resource`,
+            signature(sql`CASE p.made_in WHEN ${thisDatabase} THEN p.roles ELSE n.roles END`),
+          )}
           -- Under another key the old record ends.
           UNION ALL
-          SELECT p.key, NULL, NULL, NULL, NULL, NULL, NULL
+          SELECT ${row(sql`p.section`, sql`p.key`, sql`NULL`)}
           WHERE p.key <> rolecall_internal.record_key(p.section, r.resource)
-        ) AS k(key, resource, recorder, sqlstate, note, roles, recorder_oid)
+        ) AS k(entry)
         WHERE p.resource IS NOT NULL AND p.sqlstate IS DISTINCT FROM ${text(sqlstates.invalid_parameter_value)}
           AND r.resource <> p.resource
           AND NOT (p.made_in = ${thisDatabase} AND EXISTS (
@@ -128,8 +128,7 @@ export function rename_records(old_name: Text, new_name: Text): Nothing {
       WHERE s.key = ${verifierPrefix} || ${old_name};
       UPDATE rolecall_internal.withheld AS w SET role = ${new_name}
       WHERE w.role = ${old_name};
-      INSERT INTO rolecall_internal.resource SELECT n.* FROM unnest(v_new) AS n;
-      PERFORM rolecall_internal.remove_superseded(v_new);
+      ${written(sql`v_new`)}
     END
   `;
 }

@@ -5,6 +5,7 @@ import type { Bool, Jsonb, Nothing, Places, Returns } from '../../model/types.ts
 import { counted } from '../../sql/raise.ts';
 import { type Sql, sql } from '../../sql/template.ts';
 import { takers } from '../catalogs/edges.ts';
+import { databaseOwner, mayCreate } from '../catalogs/grantable.ts';
 import { isSuperuser } from '../document/names.ts';
 import { withholds } from '../reading/tables.ts';
 import { isWatching } from '../reading/watch.ts';
@@ -140,8 +141,8 @@ export function warn_about_readers(definitions: Jsonb): Nothing {
         INTO v_found
         FROM pg_namespace AS n
         CROSS JOIN LATERAL (
-          ${mayCreate(sql`n`)}
-        ) AS c(role_oid);
+          ${mayCreate(sql`n`, sql`v_owner`)}
+        ) AS c;
       IF v_found.public THEN
         PERFORM rolecall_internal.warn_about_public();
       END IF;
@@ -164,18 +165,6 @@ export function warn_about_readers(definitions: Jsonb): Nothing {
     END
   `;
 }
-
-/** Who may create objects in a schema, as a query: its owner, and whom that is granted; 0 is PUBLIC. */
-const mayCreate = (schema: Sql) => sql`
-  SELECT CASE a.role_oid WHEN 'pg_database_owner'::regrole THEN v_owner ELSE a.role_oid END
-  FROM (
-    SELECT ${schema}.nspowner
-    UNION ALL SELECT x.grantee FROM aclexplode(${schema}.nspacl) AS x WHERE x.privilege_type = 'CREATE'
-  ) AS a(role_oid)
-`;
-
-/** The owner of this database. */
-const databaseOwner = sql`(SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1)`;
 
 /** Whether who may create objects is somebody to warn of: neither the caller nor a superuser, who can do anything. */
 const mayInterfere = (role: Sql) => sql`
@@ -268,8 +257,8 @@ export function warn_about_path(definitions: Jsonb): Nothing {
                string_agg(DISTINCT quote_ident(n.nspname), ', ' ORDER BY quote_ident(n.nspname)) AS schemas
         FROM pg_namespace AS n
         CROSS JOIN LATERAL (
-          ${mayCreate(sql`n`)}
-        ) AS c(role_oid)
+          ${mayCreate(sql`n`, sql`v_owner`)}
+        ) AS c
         LEFT JOIN pg_roles AS r ON r.oid = c.role_oid
         WHERE n.nspname = ANY (ARRAY(SELECT jsonb_path_query(${definitions}, '$[*].path[*]') #>> '{}'))
           AND (c.role_oid = 0

@@ -5,9 +5,18 @@
  */
 import { mask } from '../../model/resources.ts';
 import type { Jsonb, Returns, Text } from '../../model/types.ts';
-import { sql } from '../../sql/template.ts';
+import { type Sql, sql } from '../../sql/template.ts';
 import { isHash } from '../passwords/verifiers.ts';
 import { noPassword, raiseEmpty } from '../../sql/raise.ts';
+
+/** Whether a password cannot be stored, and the statements that say so. */
+const isRefused = (password: Text) => sql`${password} = '' OR ${isHash(password)}`;
+const refused = (isEmpty: Sql) => sql`
+  IF ${isEmpty} THEN
+    ${raiseEmpty('password', noPassword)}
+  END IF;
+  PERFORM rolecall_internal.refuse_hash();
+`;
 
 /**
  * The plain passwords and verifiers of a document, by the name of the role; of two for one role the first counts
@@ -21,23 +30,20 @@ export function passwords_of(document: Jsonb): Returns<Jsonb> {
       v_list jsonb;
       v_resource jsonb;
       v_section text;
-      v_is_hash boolean := false;
     BEGIN
       -- Backwards, as of two values of a key an object keeps the last.
       FOREACH v_section IN ARRAY ARRAY['passwords', 'roles'] LOOP
         v_list := coalesce(${document} -> v_section, '[]');
         FOR v_position IN REVERSE jsonb_array_length(v_list) - 1 .. 0 LOOP
           v_resource := v_list -> v_position;
-          IF v_resource ->> 'password' <> '' THEN
-            v_names := v_names || coalesce(v_resource ->> 'role', v_resource ->> 'name', '');
-            v_values := v_values || (v_resource ->> 'password');
-            v_is_hash := v_is_hash OR ${isHash(sql`(v_resource ->> 'password')`)};
+          CONTINUE WHEN v_resource ->> 'password' IS NULL;
+          IF ${isRefused(sql`(v_resource ->> 'password')`)} THEN
+            ${refused(sql`v_resource ->> 'password' = ''`)}
           END IF;
+          v_names := v_names || coalesce(v_resource ->> 'role', v_resource ->> 'name', '');
+          v_values := v_values || (v_resource ->> 'password');
         END LOOP;
       END LOOP;
-      IF v_is_hash THEN
-        PERFORM rolecall_internal.refuse_hash();
-      END IF;
       RETURN jsonb_object(v_names, v_values);
     END
   `;
@@ -50,12 +56,9 @@ export function passwords_of(document: Jsonb): Returns<Jsonb> {
 export function password_of(role_name: Text, password: Text): Returns<Jsonb> {
   return sql`
     BEGIN
-      IF ${password} = '' OR ${isHash(password)} THEN
+      IF ${isRefused(password)} THEN
         PERFORM rolecall_internal.check_role_name(${role_name}); -- It comes first where both are wrong.
-        IF ${password} = '' THEN
-          ${raiseEmpty('password', noPassword)}
-        END IF;
-        PERFORM rolecall_internal.refuse_hash();
+        ${refused(sql`${password} = ''`)}
       END IF;
       RETURN CASE WHEN ${password} IS NULL THEN '{}'
                   ELSE jsonb_build_object(coalesce(${role_name}, ''), ${password}) END;

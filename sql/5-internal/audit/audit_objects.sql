@@ -61,7 +61,6 @@ BEGIN
     WHERE x.grantee <> g.owner AND CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END IS NOT NULL
       -- What PUBLIC may do in other databases is said there.
       AND (g.kind <> 'DATABASE' OR p.role_oid <> 0 OR g.oid = (
-        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
         SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
       ));
   RETURN QUERY

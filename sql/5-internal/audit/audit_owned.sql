@@ -29,7 +29,6 @@ BEGIN
         AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
     CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) AS i
     WHERE d.dbid IN (0, (
-      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     ))
       AND coalesce(i.schema, '') !~ '^pg_(toast_)?temp'

@@ -10,7 +10,6 @@ DECLARE
   v_elsewhere boolean;
 BEGIN
   SELECT bool_or(d.deptype = 'o'), bool_or(d.dbid NOT IN (0, (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   ))) INTO v_here, v_elsewhere
   FROM pg_shdepend AS d

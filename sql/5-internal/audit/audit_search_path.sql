@@ -37,15 +37,14 @@ BEGIN
            END
     FROM path AS s
     JOIN pg_namespace AS n ON n.nspname = s.name
-    JOIN pg_database AS b ON b.datname = current_database()
     CROSS JOIN LATERAL (
       SELECT n.nspowner AS grantee, NULL::oid AS grantor, true AS owns
-      UNION
+      UNION ALL
       SELECT x.grantee, x.grantor, false FROM aclexplode(n.nspacl) AS x
       WHERE x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner
     ) AS c
-    LEFT JOIN pg_roles AS r
-      ON r.oid = CASE WHEN c.grantee = 'pg_database_owner'::regrole THEN b.datdba ELSE c.grantee END
+    LEFT JOIN pg_roles AS r ON r.oid = CASE WHEN c.grantee = 'pg_database_owner'::regrole
+      THEN (SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1) ELSE c.grantee END
     WHERE c.grantee = 0 OR (NOT r.rolsuper AND r.oid <> audit_search_path.role_oid);
 END
 $audit_search_path$;

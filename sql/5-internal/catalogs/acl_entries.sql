@@ -26,7 +26,6 @@ BEGIN
       CROSS JOIN LATERAL (VALUES (0), (d.objsubid)) AS s(objsubid)
       WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = acl_entries.role_oid AND d.deptype = 'a'
         AND d.dbid IN (0, (
-          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
           SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         ))
     ),

@@ -35,15 +35,9 @@ BEGIN
       starts_with(n.name, 'pg_') AND octet_length(n.name) <= 63
       AND to_regrole(quote_ident(n.name)) IS NOT NULL
     ), false));
-  IF check_document.document @? '$.*[*] ? (@.password == "")' THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'invalid_parameter_value',
-      MESSAGE = 'password must not be empty',
-      HINT = 'Use null for a role without a password.';
-  END IF;
 END
 $check_document$;
 
 COMMENT ON FUNCTION rolecall_internal.check_document(jsonb)
-  IS 'Refuses a desired state that names a role as no role can be named, or that has an empty password';
+  IS 'Refuses a desired state that names a role as no role can be named';
 REVOKE ALL ON FUNCTION rolecall_internal.check_document(jsonb) FROM PUBLIC;

@@ -19,11 +19,13 @@ BEGIN
              CASE WHEN w.grantable THEN ' WITH GRANT OPTION' END
            )),
            NULL::text, array_remove(ARRAY[w.role], NULL),
-           CASE WHEN NOT c.rolsuper OR t.names IS NOT NULL THEN '42501' END,
-           CASE WHEN NOT c.rolsuper THEN 'a superuser may do this'
+           CASE WHEN NOT c.super OR t.names IS NOT NULL THEN '42501' END,
+           CASE WHEN NOT c.super THEN 'a superuser may do this'
                 ELSE 'it could be taken by ' || t.names || ', by membership or ADMIN OPTION' END
     FROM unnest(plan_parameters.wanted) AS w
-    JOIN pg_roles AS c ON c.rolname = current_user
+    CROSS JOIN (SELECT has_table_privilege(
+      to_regrole(quote_ident(current_user))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+    )) AS c(super)
     CROSS JOIN LATERAL (
       SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
       FROM string_to_table(w.object, '.') WITH ORDINALITY AS s(part, place)
@@ -42,7 +44,7 @@ BEGIN
       WHERE x.parameter = lower(w.object) AND x.grantee = w.role_oid AND x.privilege_type = w.privilege
         AND (w.revoked OR x.is_grantable OR NOT w.grantable)
     )
-    GROUP BY w.object, w.revoked, w.grantable, w.role, i.name, c.rolsuper, t.names, t.revokes
+    GROUP BY w.object, w.revoked, w.grantable, w.role, i.name, c.super, t.names, t.revokes
     ORDER BY w.role, w.object;
 END
 $plan_parameters$;

@@ -12,7 +12,7 @@ BEGIN
   ) THEN
     RETURN;
   END IF;
-  IF rolecall_internal.newest_record('read_access', jsonb_build_array(check_not_reporting.role_name)) IS NOT NULL THEN
+  IF (rolecall_internal.newest_record('read_access', jsonb_build_array(check_not_reporting.role_name)) IS NOT NULL) THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('role "%s" is a reporting role', check_not_reporting.role_name),

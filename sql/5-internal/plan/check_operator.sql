@@ -11,7 +11,7 @@ BEGIN
     RAISE EXCEPTION USING
       ERRCODE = 'undefined_object',
       MESSAGE = format('role "%s" does not exist', check_operator.role_name);
-  ELSIF rolecall_internal.newest_record('read_access', jsonb_build_array(check_operator.role_name)) IS NOT NULL THEN
+  ELSIF (rolecall_internal.newest_record('read_access', jsonb_build_array(check_operator.role_name)) IS NOT NULL) THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('role "%s" is a reporting role', check_operator.role_name),

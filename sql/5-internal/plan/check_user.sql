@@ -5,7 +5,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_user$
 BEGIN
-  IF rolecall_internal.newest_record('read_access', jsonb_build_array(check_user.username)) IS NOT NULL THEN
+  IF (rolecall_internal.newest_record('read_access', jsonb_build_array(check_user.username)) IS NOT NULL) THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('role "%s" is a reporting role', check_user.username),

@@ -12,7 +12,6 @@ BEGIN
     OR divided.document @? '$.roles[*] ? (@.state == "absent" && @.protected == true)'
   ) OR NOT EXISTS (SELECT FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
   WHERE k.setdatabase NOT IN (0, (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   )) AND starts_with(e.setting, 'rolecall.policy=')) THEN
     RETURN divided.document;

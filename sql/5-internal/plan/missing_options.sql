@@ -35,7 +35,9 @@ BEGIN
     'grantor', (
       SELECT missing_options.membership ->> 'member' FROM jsonb_array_elements(missing_options.edges) AS e(edge)
       WHERE rolecall_internal.is_creator_edge(e.edge)
-        AND (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1)
+        AND has_table_privilege(
+          to_regrole(quote_ident(current_user))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+        )
       LIMIT 1
     )
   );

@@ -11,7 +11,6 @@ BEGIN
            NULL::text, ARRAY[r.role], NULL::text, NULL::text
     FROM jsonb_to_recordset(plan_mark_ends.resources) AS r(role text)
     JOIN pg_db_role_setting AS k ON k.setrole = to_regrole(quote_ident(r.role))::oid AND k.setdatabase = (
-      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     )
     WHERE EXISTS (SELECT FROM unnest(k.setconfig) AS e(setting) WHERE starts_with(e.setting, 'rolecall.policy='))

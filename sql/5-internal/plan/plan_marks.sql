@@ -20,7 +20,6 @@ BEGIN
     SELECT jsonb_object_agg(pg_get_userbyid(k.setrole), rolecall_internal.read_mark(e.setting))
     FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
     WHERE k.setdatabase = (
-      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     ) AND starts_with(e.setting, 'rolecall.policy=')
   ), '{}');

@@ -30,7 +30,6 @@ BEGIN
       SELECT pg_get_userbyid(k.setrole)::text, k.setrole, k.setdatabase <> 0, e.entry, split_part(e.entry, '=', 1)
       FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(entry)
       WHERE k.setrole <> 0 AND k.setdatabase IN (0, (
-        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
         SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
       )) AND NOT starts_with(e.entry, 'rolecall.policy=')
       OFFSET 0

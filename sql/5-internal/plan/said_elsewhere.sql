@@ -13,7 +13,6 @@ BEGIN
         SELECT pg_get_userbyid(k.setrole)::text, k.setdatabase, e.setting
         FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
         WHERE k.setdatabase NOT IN (0, (
-          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
           SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         )) AND starts_with(e.setting, 'rolecall.policy=')
         OFFSET 0

@@ -12,7 +12,7 @@ BEGIN
       AND NOT (r.rolname::text IN (current_user, session_user) OR has_table_privilege(
         r.oid, 'pg_catalog.pg_authid', 'TRUNCATE'
       ))
-      AND rolecall_internal.newest_record('read_access', jsonb_build_array(r.rolname)) IS NULL
+      AND NOT (rolecall_internal.newest_record('read_access', jsonb_build_array(r.rolname)) IS NOT NULL)
       AND NOT EXISTS (
         SELECT FROM pg_db_role_setting AS s
         WHERE s.setrole = r.oid AND s.setdatabase <> 0 AND rolecall_internal.other_database(r.rolname) IS NOT NULL

@@ -7,18 +7,18 @@ AS $inspected_state$
 DECLARE
   v_roles oid[] := rolecall_internal.inspected_roles(inspected_state.roles);
   v_here oid := (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
 BEGIN
   RETURN jsonb_strip_nulls(jsonb_build_object(
     'roles', (
-      SELECT jsonb_agg(jsonb_build_object('name', r.rolname, 'attributes', jsonb_build_object(
-               'createdb', r.rolcreatedb, 'createrole', r.rolcreaterole, 'inherit', r.rolinherit,
-               'login', r.rolcanlogin, 'replication', r.rolreplication, 'bypassrls', r.rolbypassrls,
-               'connection_limit', r.rolconnlimit, 'valid_until', rolecall_internal.utc_time(r.rolvaliduntil)
-             )))
-      FROM pg_roles AS r WHERE r.oid = ANY (v_roles)
+      SELECT jsonb_agg(jsonb_build_object('name', a.rolname, 'attributes', jsonb_build_object(
+             'superuser', a.rolsuper, 'createdb', a.rolcreatedb, 'createrole', a.rolcreaterole, 'inherit', a.rolinherit,
+             'login', a.rolcanlogin, 'replication', a.rolreplication, 'bypassrls', a.rolbypassrls,
+             'connection_limit', a.rolconnlimit,
+             'valid_until', rolecall_internal.utc_time(a.rolvaliduntil)
+           )))
+      FROM pg_roles AS a WHERE a.oid = ANY (v_roles)
     ),
     'declared', (
       SELECT jsonb_agg(jsonb_build_object('role', pg_get_userbyid(r.oid), 'exact', true)) FROM unnest(v_roles) AS r(oid)

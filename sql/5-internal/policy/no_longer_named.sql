@@ -20,7 +20,6 @@ DECLARE
     WHERE p.resource @> '{"made": true}'
       -- In a copy of the database, or a cluster that a dump was restored into, nothing is of our making.
       AND p.made_in = (
-        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
         SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
       ) AND p.roles[1] = to_regrole(quote_ident(p.key ->> 0))::oid
       AND NOT EXISTS (

@@ -5,7 +5,9 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_watch$
 DECLARE
-  v_superuser boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1);
+  v_superuser boolean := has_table_privilege(
+    to_regrole(quote_ident(current_user))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+  );
   v_untrusted text := rolecall_internal.untrusted_owners();
 BEGIN
   RETURN QUERY

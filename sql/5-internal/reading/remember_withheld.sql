@@ -7,8 +7,6 @@ AS $remember_withheld$
 DECLARE
   v_wanted rolecall_internal.withheld[] := '{}'::rolecall_internal.withheld[];
   v_present rolecall_internal.withheld[];
-  v_new rolecall_internal.withheld[];
-  v_old rolecall_internal.withheld[];
 BEGIN
   -- Nothing else differs where the call gets here without a right to write; the next one remembers it.
   IF current_setting('transaction_read_only')::boolean THEN
@@ -29,19 +27,7 @@ BEGIN
   ELSIF cardinality(v_present) = 0 THEN
     RETURN;
   END IF;
-  v_new := ARRAY(SELECT n FROM unnest(v_wanted) AS n EXCEPT SELECT unnest(v_present));
-  v_old := ARRAY(SELECT o FROM unnest(v_present) AS o EXCEPT SELECT unnest(v_wanted));
-  IF cardinality(v_old) > 0 THEN
-    DELETE FROM rolecall_internal.withheld AS k
-    USING unnest(v_old) AS o
-    WHERE k.role = o.role AND k.name = o.name AND k.relation = o.relation AND k.number = o.number;
-  END IF;
-  IF cardinality(v_new) > 0 THEN
-    INSERT INTO rolecall_internal.withheld SELECT n.* FROM unnest(v_new) AS n ON CONFLICT DO NOTHING;
-  END IF;
-EXCEPTION
-  WHEN serialization_failure THEN
-    NULL; -- another transaction has remembered, or forgotten, the same since this one's snapshot
+  PERFORM rolecall_internal.replace_withheld(v_present, v_wanted);
 END
 $remember_withheld$;
 

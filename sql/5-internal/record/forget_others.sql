@@ -6,14 +6,14 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $forget_others$
 DECLARE
   v_here oid := (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
   v_gone rolecall_internal.resource[] := ARRAY(
     SELECT ROW(
-             p.section, p.key, NULL, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-             gen_random_uuid(), NULL, NULL, NULL, NULL, NULL, NULL
-           )::rolecall_internal.resource
+      p.section, p.key, NULL,
+      greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid(),
+      NULL, NULL, NULL, NULL, NULL, NULL
+    )::rolecall_internal.resource
     FROM (
       SELECT DISTINCT ON (p.section, p.key) p.*
       FROM (

@@ -67,7 +67,6 @@ BEGIN
   IF v_code IS NULL AND refusal.entry.sqlstate IS NOT NULL THEN
     IF refusal.entry.sqlstate <> '42501' OR (CASE
       WHEN refusal.entry.recorder_oid IS NOT NULL AND refusal.entry.made_in = (
-        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
         SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
       )
         THEN pg_get_userbyid(refusal.entry.recorder_oid)::text
@@ -86,14 +85,12 @@ BEGIN
     v_now := to_regrole(quote_ident(v_names[v_position]))::oid;
     CONTINUE WHEN v_now = v_was;
     EXIT WHEN refusal.entry.made_in <> (
-      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     );
     v_target := v_names[v_position];
     IF v_now <> v_was AND NOT (
       refusal.entry.section = 'base_roles' AND (CASE
         WHEN refusal.entry.recorder_oid IS NOT NULL AND refusal.entry.made_in = (
-          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
           SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         )
           THEN pg_get_userbyid(refusal.entry.recorder_oid)::text

@@ -28,7 +28,6 @@ BEGIN
         ) AS o
         WHERE o.resource IS NOT NULL AND (o.sqlstate IS NULL OR (CASE
           WHEN o.recorder_oid IS NOT NULL AND o.made_in = (
-            -- Under an older snapshot a row that this transaction and another one have changed is there twice.
             SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
           )
             THEN pg_get_userbyid(o.recorder_oid)::text

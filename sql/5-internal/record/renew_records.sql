@@ -9,24 +9,20 @@ AS $renew_records$
 DECLARE
   v_new rolecall_internal.resource[] := ARRAY(
     SELECT ROW(
-             p.section, p.key,
-             CASE WHEN p.section <> 'declared' OR p.resource ->> 'role' IN (
-               SELECT c.target FROM unnest(renew_records.steps) AS c
-               WHERE c.operation = 'create_role' AND c.status = 'applied'
-             )
-                  THEN p.resource ELSE p.resource - 'made' END,
-             greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-             gen_random_uuid(), p.recorder, p.sqlstate, p.note, o.roles, (
-               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-             ),
-             CASE p.made_in
-               WHEN (
-                 -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-               ) THEN p.recorder_oid
-               ELSE to_regrole(quote_ident(p.recorder))::oid END
-           )::rolecall_internal.resource
+      p.section, p.key, CASE WHEN p.section <> 'declared' OR p.resource ->> 'role' IN (
+        SELECT c.target FROM unnest(renew_records.steps) AS c
+        WHERE c.operation = 'create_role' AND c.status = 'applied'
+      )
+        THEN p.resource ELSE p.resource - 'made' END,
+      greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid(),
+      p.recorder, p.sqlstate, p.note, o.roles, (
+        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+      ),
+      CASE p.made_in WHEN (
+        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+      ) THEN p.recorder_oid
+        ELSE to_regrole(quote_ident(p.recorder))::oid END
+    )::rolecall_internal.resource
     FROM jsonb_each(renew_records.document) AS s(section, resources)
     CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS r(resource)
     CROSS JOIN LATERAL (SELECT rolecall_internal.record_key(s.section, r.resource) OFFSET 0) AS k(key)

@@ -26,7 +26,6 @@ BEGIN
       CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
       WHERE s.setrole = to_regrole(quote_ident(misdefinition.resource ->> 'role'))::oid
         AND s.setdatabase = CASE WHEN misdefinition.resource ? 'here' THEN (
-          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
           SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         ) ELSE 0 END
         AND (

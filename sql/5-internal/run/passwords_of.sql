@@ -10,27 +10,30 @@ DECLARE
   v_list jsonb;
   v_resource jsonb;
   v_section text;
-  v_is_hash boolean := false;
 BEGIN
   -- Backwards, as of two values of a key an object keeps the last.
   FOREACH v_section IN ARRAY ARRAY['passwords', 'roles'] LOOP
     v_list := coalesce(passwords_of.document -> v_section, '[]');
     FOR v_position IN REVERSE jsonb_array_length(v_list) - 1 .. 0 LOOP
       v_resource := v_list -> v_position;
-      IF v_resource ->> 'password' <> '' THEN
-        v_names := v_names || coalesce(v_resource ->> 'role', v_resource ->> 'name', '');
-        v_values := v_values || (v_resource ->> 'password');
-        v_is_hash := v_is_hash OR (
-          (v_resource ->> 'password') COLLATE "C" ~ '^md5[0-9a-f]{32}$'
-          OR starts_with((v_resource ->> 'password') COLLATE "C", 'SCRAM-SHA-256$')
-            AND NOT rolecall_internal.is_scram_verifier((v_resource ->> 'password'))
-        );
+      CONTINUE WHEN v_resource ->> 'password' IS NULL;
+      IF (v_resource ->> 'password') = '' OR (
+        (v_resource ->> 'password') COLLATE "C" ~ '^md5[0-9a-f]{32}$'
+        OR starts_with((v_resource ->> 'password') COLLATE "C", 'SCRAM-SHA-256$')
+          AND NOT rolecall_internal.is_scram_verifier((v_resource ->> 'password'))
+      ) THEN
+        IF v_resource ->> 'password' = '' THEN
+          RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'password must not be empty',
+            HINT = 'Use null for a role without a password.';
+        END IF;
+        PERFORM rolecall_internal.refuse_hash();
       END IF;
+      v_names := v_names || coalesce(v_resource ->> 'role', v_resource ->> 'name', '');
+      v_values := v_values || (v_resource ->> 'password');
     END LOOP;
   END LOOP;
-  IF v_is_hash THEN
-    PERFORM rolecall_internal.refuse_hash();
-  END IF;
   RETURN jsonb_object(v_names, v_values);
 END
 $passwords_of$;

@@ -14,7 +14,6 @@ BEGIN
   RETURN NOT EXISTS (
     SELECT FROM rolecall_internal.secret AS s
     WHERE s.key = 'rolecall.reporting' AND s.made_in = (
-      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     )
       AND (is_rotation_due.rotate_after IS NULL OR s.made_at + is_rotation_due.rotate_after > clock_timestamp())

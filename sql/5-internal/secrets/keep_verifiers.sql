@@ -12,7 +12,6 @@ DECLARE
   v_password jsonb;
   v_position bigint;
   v_here oid := (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
   v_kept text;

@@ -11,7 +11,6 @@ BEGIN
   SELECT s.value, s.encrypted INTO v_value, v_encrypted
   FROM rolecall_internal.secret AS s
   WHERE s.key = read_secret.secret_key AND (s.made_in IS NULL OR s.made_in = (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   ));
   IF v_encrypted IS NOT TRUE THEN

@@ -17,7 +17,6 @@ BEGIN
     SELECT convert_from(s.value, 'UTF8') INTO v_verifier
     FROM rolecall_internal.secret AS s
     WHERE s.key = 'rolecall.verifier.' || v_name AND s.made_in = (
-      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     );
     v_salt := rolecall_internal.derived_salt(reporting_passwords.secret, v_name);

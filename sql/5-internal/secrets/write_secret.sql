@@ -13,7 +13,6 @@ BEGIN
   INSERT INTO rolecall_internal.secret AS s (key, value, encrypted, made_in)
   VALUES (write_secret.secret_key, rolecall_internal.sealed(), rolecall_internal.is_encrypting(),
           CASE WHEN starts_with(write_secret.secret_key, 'rolecall.') THEN (
-            -- Under an older snapshot a row that this transaction and another one have changed is there twice.
             SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
           ) END)
   ON CONFLICT (key) DO UPDATE
