@@ -34,31 +34,22 @@ BEGIN
 END
 $$;
 
--- The error of a call, with its hint.
-CREATE FUNCTION test.error(call text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-  v_hint text;
+-- How a statement fails; nulls where it does not.
+CREATE FUNCTION test.failure(call text, OUT code text, OUT detail text, OUT hint text) LANGUAGE plpgsql AS $$
 BEGIN
   EXECUTE call;
-  RETURN 'none';
 EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS v_hint = PG_EXCEPTION_HINT;
-  RETURN concat_ws(' ', SQLSTATE, v_hint);
+  GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
 END
 $$;
 
+-- The error of a call, with its hint.
+CREATE FUNCTION test.error(call text) RETURNS text LANGUAGE sql AS
+$$SELECT CASE WHEN f.code IS NULL THEN 'none' ELSE concat_ws(' ', f.code, f.hint) END FROM test.failure(call) AS f$$;
+
 -- The first line of the detail of a call's error.
-CREATE FUNCTION test.detail(call text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-  v_detail text;
-BEGIN
-  EXECUTE call;
-  RETURN 'none';
-EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL;
-  RETURN split_part(v_detail, E'\n', 1);
-END
-$$;
+CREATE FUNCTION test.detail(call text) RETURNS text LANGUAGE sql AS
+$$SELECT CASE WHEN f.code IS NULL THEN 'none' ELSE split_part(f.detail, E'\n', 1) END FROM test.failure(call) AS f$$;
 
 -- How many rows a call returns.
 CREATE FUNCTION test.rows(call text) RETURNS bigint LANGUAGE plpgsql AS

@@ -2,15 +2,6 @@
 BEGIN;
 SELECT plan(68);
 
--- How a call fails.
-CREATE FUNCTION pg_temp.failure(call text, OUT code text, OUT detail text, OUT hint text) LANGUAGE plpgsql AS $$
-BEGIN
-  EXECUTE 'SELECT FROM ' || call;
-EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-END
-$$;
-
 SELECT count(*) FROM rolecall.create_base_roles('t_anon', 't_auth', 't_admin');
 
 -- A user that owns nothing.
@@ -68,7 +59,7 @@ SELECT results_eq(
   $$VALUES ('ALTER ROLE t_carol RESET statement_timeout'), ('DROP ROLE t_client')$$, 'the client role is removed, and what its member had of it'
 );
 SELECT is_empty('SELECT * FROM rolecall.drift()', 'its settings and the memberships in it are forgotten');
-SELECT is((SELECT code FROM pg_temp.failure($$rolecall.remove_user('t_op')$$)), '2BP01', 'an operator has privileges');
+SELECT is((SELECT code FROM test.failure($$SELECT FROM rolecall.remove_user('t_op')$$)), '2BP01', 'an operator has privileges');
 SELECT is((SELECT count(*)::integer FROM rolecall.remove_user('t_op', drop_owned => true)), 2, 'with which it is removed');
 SELECT is_empty('SELECT * FROM rolecall.drift()', 'and forgotten');
 SELECT is((SELECT count(*)::integer FROM rolecall.remove_user('t_report', drop_owned => true)), 2, 'so is a reporting role');
@@ -103,7 +94,7 @@ CREATE POLICY p ON t_app.other TO "t 'o'";
 ALTER DEFAULT PRIVILEGES FOR ROLE "t 'o'" GRANT SELECT ON TABLES TO t_dave;
 GRANT CREATE ON DATABASE template1 TO "t 'o'";
 CREATE FUNCTION pg_temp.fails(arguments text DEFAULT '') RETURNS TABLE (code text, detail text, hint text) LANGUAGE sql AS
-$$SELECT * FROM pg_temp.failure('rolecall.remove_user(''t ''''o''''''' || arguments || ')')$$;
+$$SELECT * FROM test.failure('SELECT FROM rolecall.remove_user(''t ''''o''''''' || arguments || ')')$$;
 
 SELECT is((SELECT code FROM pg_temp.fails()), '2BP01', 'what depends on a role is in the way');
 SELECT matches((SELECT hint FROM pg_temp.fails()), 'rolecall\.user_dependencies\(\).*reassign_to and drop_owned', 'HINT says where to look');
@@ -144,9 +135,9 @@ SELECT results_eq(
 );
 SELECT table_owner_is('t_app', 'own', 't_dave', 'so the table is still there');
 CREATE VIEW t_app.dependent AS SELECT id FROM t_app.own;
-SELECT is((SELECT code FROM pg_temp.failure($$rolecall.remove_user('t_dave', drop_owned => true)$$)), '2BP01', 'what others made is not dropped along');
+SELECT is((SELECT code FROM test.failure($$SELECT FROM rolecall.remove_user('t_dave', drop_owned => true)$$)), '2BP01', 'what others made is not dropped along');
 SELECT matches(
-  (SELECT detail FROM pg_temp.failure($$rolecall.remove_user('t_dave', drop_owned => true)$$)),
+  (SELECT detail FROM test.failure($$SELECT FROM rolecall.remove_user('t_dave', drop_owned => true)$$)),
   'view t_app.dependent depends on table t_app.own', 'DETAIL names it'
 );
 SELECT has_role('t_dave', 'and the role is still there');
@@ -167,7 +158,7 @@ GRANT t_group TO t_bob;
 RESET ROLE;
 SELECT CASE WHEN test.is_16()
   THEN is(
-    (SELECT detail FROM pg_temp.failure($$rolecall.remove_user('t_giver')$$)),
+    (SELECT detail FROM test.failure($$SELECT FROM rolecall.remove_user('t_giver')$$)),
     format(E'In database %I: membership (t_bob in t_group). To run there: REVOKE t_group FROM t_bob GRANTED BY t_giver CASCADE\nOthers lose what the role granted, unless it is granted again first: GRANT t_group TO t_bob WITH INHERIT TRUE, SET TRUE\nThe statement was: DROP ROLE t_giver', current_database()),
     'from 16 they are in the way'
   )

@@ -2,14 +2,6 @@
 BEGIN;
 SELECT plan(38);
 
-CREATE FUNCTION pg_temp.failure(call text, OUT code text, OUT detail text, OUT hint text) LANGUAGE plpgsql AS $$
-BEGIN
-  EXECUTE 'SELECT FROM ' || call;
-EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-END
-$$;
-
 CREATE ROLE "t op";
 CREATE ROLE t_group;
 CREATE ROLE "t u";
@@ -112,9 +104,9 @@ CREATE TEMPORARY TABLE t_before AS SELECT p FROM pg_temp.privileges() AS p;
 SELECT ok((SELECT count(*) FROM t_before) >= 23, 'somebody has privileges of every kind');
 
 -- Without an argument it is in the way, and DETAIL says how nobody loses anything.
-SELECT is((SELECT code FROM pg_temp.failure($$rolecall.remove_user('t op')$$)), '2BP01', 'a role that has granted something is in the way');
+SELECT is((SELECT code FROM test.failure($$SELECT FROM rolecall.remove_user('t op')$$)), '2BP01', 'a role that has granted something is in the way');
 SELECT matches(
-  (SELECT detail FROM pg_temp.failure($$rolecall.remove_user('t op')$$)),
+  (SELECT detail FROM test.failure($$SELECT FROM rolecall.remove_user('t op')$$)),
   'Others lose what the role granted, unless it is granted again first: GRANT .* TO "t u"', 'DETAIL says what others lose'
 );
 
@@ -217,18 +209,18 @@ GRANT SELECT ON t_app.c TO t_v;
 RESET ROLE;
 GRANT t_owner TO t_heir;
 SET LOCAL ROLE t_caller;
-SELECT is((SELECT code FROM pg_temp.failure($$rolecall.remove_user('t op', 't_caller', dry_run => true)$$)), '2BP01', 'what the caller cannot clear is in the way, in the dry run too');
+SELECT is((SELECT code FROM test.failure($$SELECT FROM rolecall.remove_user('t op', 't_caller', dry_run => true)$$)), '2BP01', 'what the caller cannot clear is in the way, in the dry run too');
 SELECT matches(
-  (SELECT detail FROM pg_temp.failure($$rolecall.remove_user('t op', drop_owned => true)$$)),
+  (SELECT detail FROM test.failure($$SELECT FROM rolecall.remove_user('t op', drop_owned => true)$$)),
   'privileges on table \(t_app\.c\)\. To run there: SET ROLE t_owner; REVOKE SELECT ON TABLE t_app\.c FROM "t op" CASCADE; RESET ROLE',
   'DETAIL has the statement, and who can run it'
 );
 SELECT matches(
-  (SELECT hint FROM pg_temp.failure($$rolecall.remove_user('t op', drop_owned => true)$$)),
+  (SELECT hint FROM test.failure($$SELECT FROM rolecall.remove_user('t op', drop_owned => true)$$)),
   'A statement after SET ROLE is to be run by that role, or by a superuser', 'HINT says so'
 );
 SELECT matches(
-  (SELECT detail FROM pg_temp.failure($$rolecall.remove_user('t op', 't_caller')$$)),
+  (SELECT detail FROM test.failure($$SELECT FROM rolecall.remove_user('t op', 't_caller')$$)),
   'granted again first: GRANT SELECT ON TABLE t_app\.c TO t_v', 'and what others would lose by it'
 );
 RESET ROLE;
@@ -236,7 +228,7 @@ RESET ROLE;
 GRANT t_owner TO t_caller;
 SET LOCAL ROLE t_caller;
 SELECT matches(
-  (SELECT detail FROM pg_temp.failure($$rolecall.remove_user('t op', 't_caller')$$)),
+  (SELECT detail FROM test.failure($$SELECT FROM rolecall.remove_user('t op', 't_caller')$$)),
   'granted again first: GRANT SELECT ON TABLE t_app\.c TO t_v', 'nor can a member of the owner'
 );
 RESET ROLE;
@@ -265,7 +257,7 @@ SELECT is(
   'SET ROLE t_v; REVOKE SELECT ON TABLE t_app.c FROM t_w; RESET ROLE', 'the remedy is the grantor''s'
 );
 SELECT matches(
-  (SELECT detail FROM pg_temp.failure($$rolecall.remove_user('t_w', drop_owned => true, dry_run => true)$$)),
+  (SELECT detail FROM test.failure($$SELECT FROM rolecall.remove_user('t_w', drop_owned => true, dry_run => true)$$)),
   'SET ROLE t_v; REVOKE SELECT ON TABLE t_app\.c FROM t_w; RESET ROLE', 'and it is in the way'
 );
 SET ROLE t_v; REVOKE SELECT ON TABLE t_app.c FROM t_w; RESET ROLE;
@@ -281,7 +273,7 @@ SELECT is(
   (SELECT remedy FROM rolecall.user_dependencies('t op') WHERE kind = 'privileges on table column'),
   'SET ROLE "t op"; REVOKE SELECT (id) ON TABLE t_app.a FROM t_v; RESET ROLE', 'which DROP OWNED leaves'
 );
-SELECT is((SELECT code FROM pg_temp.failure($$rolecall.remove_user('t op', drop_owned => true)$$)), '2BP01', 'and is in the way');
+SELECT is((SELECT code FROM test.failure($$SELECT FROM rolecall.remove_user('t op', drop_owned => true)$$)), '2BP01', 'and is in the way');
 
 -- A user that the role made keeps its base roles.
 SELECT count(*) FROM rolecall.create_base_roles('t_anon', 't_auth', 't_admin');

@@ -699,7 +699,7 @@ SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.who_can(text, text)'::regprocedure),
   's', 'who_can: it is STABLE'
 );
-SELECT is(obj_description('rolecall.who_can(text, text)'::regprocedure, 'pg_proc'), 'Lists who has a privilege on an object, and by which way', 'who_can: its comment');
+SELECT is(obj_description('rolecall.who_can(text, text)'::regprocedure, 'pg_proc'), 'Lists who has a privilege on an object, and how', 'who_can: its comment');
 SELECT function_privs_are('rolecall', 'who_can', ARRAY['text', 'text']::text[], 'public', ARRAY[]::text[], 'who_can: it is not for PUBLIC');
 
 SELECT * FROM finish();
