@@ -312,7 +312,6 @@ BEGIN
       CROSS JOIN LATERAL (VALUES (0), (d.objsubid)) AS s(objsubid)
       WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = acl_entries.role_oid AND d.deptype = 'a'
         AND d.dbid IN (0, (
-          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
           SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         ))
     ),
@@ -1692,7 +1691,6 @@ BEGIN
     WHERE x.grantee <> g.owner AND CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END IS NOT NULL
       -- What PUBLIC may do in other databases is said there.
       AND (g.kind <> 'DATABASE' OR p.role_oid <> 0 OR g.oid = (
-        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
         SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
       ));
   RETURN QUERY
@@ -1751,7 +1749,6 @@ BEGIN
         AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
     CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) AS i
     WHERE d.dbid IN (0, (
-      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     ))
       AND coalesce(i.schema, '') !~ '^pg_(toast_)?temp'
@@ -1778,7 +1775,6 @@ DECLARE
   v_elsewhere boolean;
 BEGIN
   SELECT bool_or(d.deptype = 'o'), bool_or(d.dbid NOT IN (0, (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   ))) INTO v_here, v_elsewhere
   FROM pg_shdepend AS d
@@ -2157,6 +2153,8 @@ RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_search_path$
+DECLARE
+  v_owner oid := (SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1);
 BEGIN
   RETURN QUERY
     WITH path AS MATERIALIZED (
@@ -2188,15 +2186,16 @@ BEGIN
            END
     FROM path AS s
     JOIN pg_namespace AS n ON n.nspname = s.name
-    JOIN pg_database AS b ON b.datname = current_database()
     CROSS JOIN LATERAL (
-      SELECT n.nspowner AS grantee, NULL::oid AS grantor, true AS owns
-      UNION
-      SELECT x.grantee, x.grantor, false FROM aclexplode(n.nspacl) AS x
-      WHERE x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner
+      SELECT CASE a.grantee WHEN 'pg_database_owner'::regrole THEN v_owner ELSE a.grantee END AS role_oid, a.*
+      FROM (
+        SELECT n.nspowner, NULL::oid, true
+        UNION ALL
+        SELECT x.grantee, x.grantor, false FROM aclexplode(n.nspacl) AS x
+        WHERE x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner
+      ) AS a(grantee, grantor, owns)
     ) AS c
-    LEFT JOIN pg_roles AS r
-      ON r.oid = CASE WHEN c.grantee = 'pg_database_owner'::regrole THEN b.datdba ELSE c.grantee END
+    LEFT JOIN pg_roles AS r ON r.oid = c.role_oid
     WHERE c.grantee = 0 OR (NOT r.rolsuper AND r.oid <> audit_search_path.role_oid);
 END
 $audit_search_path$;
@@ -2695,17 +2694,11 @@ BEGIN
       starts_with(n.name, 'pg_') AND octet_length(n.name) <= 63
       AND to_regrole(quote_ident(n.name)) IS NOT NULL
     ), false));
-  IF check_document.document @? '$.*[*] ? (@.password == "")' THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'invalid_parameter_value',
-      MESSAGE = 'password must not be empty',
-      HINT = 'Use null for a role without a password.';
-  END IF;
 END
 $check_document$;
 
 COMMENT ON FUNCTION rolecall_internal.check_document(jsonb)
-  IS 'Refuses a desired state that names a role as no role can be named, or that has an empty password';
+  IS 'Refuses a desired state that names a role as no role can be named';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.check_not_reporting(role_name text) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -2719,7 +2712,7 @@ BEGIN
   ) THEN
     RETURN;
   END IF;
-  IF rolecall_internal.newest_record('read_access', jsonb_build_array(check_not_reporting.role_name)) IS NOT NULL THEN
+  IF (rolecall_internal.newest_record('read_access', jsonb_build_array(check_not_reporting.role_name)) IS NOT NULL) THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('role "%s" is a reporting role', check_not_reporting.role_name),
@@ -2730,6 +2723,39 @@ $check_not_reporting$;
 
 COMMENT ON FUNCTION rolecall_internal.check_not_reporting(text)
   IS 'Refuses to give a reporting role what the next provisioning run would take from it';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.check_operator(role_name text) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $check_operator$
+DECLARE
+  v_takers record;
+BEGIN
+  IF to_regrole(quote_ident(check_operator.role_name)) IS NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'undefined_object',
+      MESSAGE = format('role "%s" does not exist', check_operator.role_name);
+  ELSIF (rolecall_internal.newest_record('read_access', jsonb_build_array(check_operator.role_name)) IS NOT NULL) THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = format('role "%s" is a reporting role', check_operator.role_name),
+      HINT = 'Choose another role: an operator reads the secret that the passwords of reporting roles come from.';
+  END IF;
+  PERFORM rolecall_internal.check_may_add_operators();
+  SELECT t.* INTO v_takers
+  FROM rolecall_internal.operator_takers(to_regrole(quote_ident(check_operator.role_name))::oid) AS t;
+  IF v_takers.names IS NOT NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'insufficient_privilege',
+      MESSAGE = format('the rights of operator "%s" could be taken by %s', check_operator.role_name, v_takers.names),
+      DETAIL = 'They are members of the role, or have ADMIN OPTION on it, and are not operators.',
+      HINT = 'Have a superuser run: ' || v_takers.revokes;
+  END IF;
+END
+$check_operator$;
+
+COMMENT ON FUNCTION rolecall_internal.check_operator(text)
+  IS 'Refuses an operator that does not exist or only reads, and a caller that could not grant it anything';
 
 CREATE FUNCTION rolecall_internal.check_rights(change rolecall_internal.change, message text) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -2753,7 +2779,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_user$
 BEGIN
-  IF rolecall_internal.newest_record('read_access', jsonb_build_array(check_user.username)) IS NOT NULL THEN
+  IF (rolecall_internal.newest_record('read_access', jsonb_build_array(check_user.username)) IS NOT NULL) THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('role "%s" is a reporting role', check_user.username),
@@ -2782,7 +2808,9 @@ AS $check_watch$
 BEGIN
   IF check_watch.enable IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'enable must not be null';
-  ELSIF NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1) THEN
+  ELSIF NOT has_table_privilege(
+    to_regrole(quote_ident(current_user))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+  ) THEN
     RAISE EXCEPTION USING
       ERRCODE = 'insufficient_privilege',
       MESSAGE = 'only a superuser can have new tables watched',
@@ -3008,7 +3036,6 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $depending$
 DECLARE
   v_here oid := (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
 BEGIN
@@ -3092,7 +3119,6 @@ BEGIN
     OR divided.document @? '$.roles[*] ? (@.state == "absent" && @.protected == true)'
   ) OR NOT EXISTS (SELECT FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
   WHERE k.setdatabase NOT IN (0, (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   )) AND starts_with(e.setting, 'rolecall.policy=')) THEN
     RETURN divided.document;
@@ -3623,14 +3649,14 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $forget_others$
 DECLARE
   v_here oid := (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
   v_gone rolecall_internal.resource[] := ARRAY(
     SELECT ROW(
-             p.section, p.key, NULL, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-             gen_random_uuid(), NULL, NULL, NULL, NULL, NULL, NULL
-           )::rolecall_internal.resource
+      p.section, p.key, NULL,
+      greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid(),
+      NULL, NULL, NULL, NULL, NULL, NULL
+    )::rolecall_internal.resource
     FROM (
       SELECT DISTINCT ON (p.section, p.key) p.*
       FROM (
@@ -4191,15 +4217,17 @@ BEGIN
     SELECT FROM pg_roles AS g
     LEFT JOIN pg_roles AS r ON r.rolname = has_more_powers.than_name
     WHERE pg_has_role(has_more_powers.role_oid, g.oid, 'MEMBER') AND (
-      g.rolsuper OR g.rolcreaterole OR g.rolcreatedb OR g.rolreplication OR g.rolbypassrls
-      OR starts_with(g.rolname, 'pg_') OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
+      g.rolsuper OR g.rolcreaterole OR g.rolcreatedb
+      OR g.rolreplication OR g.rolbypassrls
+      OR starts_with(g.rolname, 'pg_')
+      OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
     ) AND (r.oid IS NULL OR (
       NOT pg_has_role(r.oid, g.oid, 'MEMBER')
-      AND (g.rolsuper OR (g.rolcreaterole AND NOT r.rolcreaterole) OR (g.rolcreatedb AND NOT r.rolcreatedb)
-           OR (g.rolreplication AND NOT r.rolreplication) OR (g.rolbypassrls AND NOT r.rolbypassrls)
-           OR starts_with(g.rolname, 'pg_')
-           OR (has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
-               AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')))
+      AND (g.rolsuper OR g.rolcreaterole AND NOT r.rolcreaterole OR g.rolcreatedb AND NOT r.rolcreatedb
+      OR g.rolreplication AND NOT r.rolreplication OR g.rolbypassrls AND NOT r.rolbypassrls
+      OR starts_with(g.rolname, 'pg_')
+           OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
+              AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT'))
     ))
   );
 END
@@ -4208,6 +4236,32 @@ $has_more_powers$;
 COMMENT ON FUNCTION rolecall_internal.has_more_powers(oid, text)
   IS 'Whether a role has a power that another one, which may be gone, does not have';
 REVOKE ALL ON FUNCTION rolecall_internal.has_more_powers(oid, text) FROM PUBLIC;
+
+-- What a role can do in other databases counts, as far as one can see it from here. PUBLIC's rights are everybody's.
+CREATE OR REPLACE FUNCTION rolecall_internal.has_more_rights(role_oid oid, than_oid oid) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $has_more_rights$
+BEGIN
+  RETURN EXISTS (
+    SELECT FROM pg_roles AS r
+    CROSS JOIN (SELECT o.* FROM pg_roles AS o WHERE o.oid = has_more_rights.than_oid) AS o
+    WHERE NOT o.rolsuper
+      AND pg_has_role(has_more_rights.role_oid, r.oid, 'MEMBER')
+      AND NOT pg_has_role(o.oid, r.oid, 'MEMBER')
+      AND (r.rolsuper OR r.rolcreaterole AND NOT o.rolcreaterole OR r.rolcreatedb AND NOT o.rolcreatedb
+      OR r.rolreplication AND NOT o.rolreplication OR r.rolbypassrls AND NOT o.rolbypassrls
+      OR starts_with(r.rolname, 'pg_')
+           OR EXISTS (
+             SELECT FROM pg_shdepend AS d
+             WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = r.oid AND d.deptype IN ('o', 'a', 'r')
+           ))
+  );
+END
+$has_more_rights$;
+
+COMMENT ON FUNCTION rolecall_internal.has_more_rights(oid, oid)
+  IS 'Whether one role could do anything that the other could not: by an attribute, or by an object or a membership';
 
 CREATE FUNCTION rolecall_internal.has_recorded_shape(section text, resource jsonb) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
@@ -4467,7 +4521,6 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $held_otherwise$
 DECLARE
   v_here oid := (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
 BEGIN
@@ -4719,7 +4772,6 @@ DECLARE
         OR n.nspname IN ('information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch')
     )),
     ARRAY['database'], ARRAY[(
-      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     )]
   );
@@ -4817,7 +4869,7 @@ BEGIN
       AND NOT (r.rolname::text IN (current_user, session_user) OR has_table_privilege(
         r.oid, 'pg_catalog.pg_authid', 'TRUNCATE'
       ))
-      AND rolecall_internal.newest_record('read_access', jsonb_build_array(r.rolname)) IS NULL
+      AND NOT (rolecall_internal.newest_record('read_access', jsonb_build_array(r.rolname)) IS NOT NULL)
       AND NOT EXISTS (
         SELECT FROM pg_db_role_setting AS s
         WHERE s.setrole = r.oid AND s.setdatabase <> 0 AND rolecall_internal.other_database(r.rolname) IS NOT NULL
@@ -4839,18 +4891,18 @@ AS $inspected_state$
 DECLARE
   v_roles oid[] := rolecall_internal.inspected_roles(inspected_state.roles);
   v_here oid := (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
 BEGIN
   RETURN jsonb_strip_nulls(jsonb_build_object(
     'roles', (
-      SELECT jsonb_agg(jsonb_build_object('name', r.rolname, 'attributes', jsonb_build_object(
-               'createdb', r.rolcreatedb, 'createrole', r.rolcreaterole, 'inherit', r.rolinherit,
-               'login', r.rolcanlogin, 'replication', r.rolreplication, 'bypassrls', r.rolbypassrls,
-               'connection_limit', r.rolconnlimit, 'valid_until', rolecall_internal.utc_time(r.rolvaliduntil)
-             )))
-      FROM pg_roles AS r WHERE r.oid = ANY (v_roles)
+      SELECT jsonb_agg(jsonb_build_object('name', a.rolname, 'attributes', jsonb_build_object(
+             'superuser', a.rolsuper, 'createdb', a.rolcreatedb, 'createrole', a.rolcreaterole, 'inherit', a.rolinherit,
+             'login', a.rolcanlogin, 'replication', a.rolreplication, 'bypassrls', a.rolbypassrls,
+             'connection_limit', a.rolconnlimit,
+             'valid_until', rolecall_internal.utc_time(a.rolvaliduntil)
+           )))
+      FROM pg_roles AS a WHERE a.oid = ANY (v_roles)
     ),
     'declared', (
       SELECT jsonb_agg(jsonb_build_object('role', pg_get_userbyid(r.oid), 'exact', true)) FROM unnest(v_roles) AS r(oid)
@@ -4927,7 +4979,6 @@ BEGIN
     WHERE EXISTS (
       SELECT FROM pg_roles AS s WHERE s.rolname = (CASE
         WHEN w.recorder_oid IS NOT NULL AND w.made_in = (
-          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
           SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         )
           THEN pg_get_userbyid(w.recorder_oid)::text
@@ -5070,7 +5121,6 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $is_provisioned$
 DECLARE
   v_here oid := (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
 BEGIN
@@ -5203,7 +5253,6 @@ BEGIN
   RETURN NOT EXISTS (
     SELECT FROM rolecall_internal.secret AS s
     WHERE s.key = 'rolecall.reporting' AND s.made_in = (
-      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     )
       AND (is_rotation_due.rotate_after IS NULL OR s.made_at + is_rotation_due.rotate_after > clock_timestamp())
@@ -5264,7 +5313,6 @@ DECLARE
   v_password jsonb;
   v_position bigint;
   v_here oid := (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
   v_kept text;
@@ -5592,7 +5640,6 @@ BEGIN
       CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
       WHERE s.setrole = to_regrole(quote_ident(misdefinition.resource ->> 'role'))::oid
         AND s.setdatabase = CASE WHEN misdefinition.resource ? 'here' THEN (
-          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
           SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         ) ELSE 0 END
         AND (
@@ -5675,6 +5722,54 @@ $misshape$;
 
 COMMENT ON FUNCTION rolecall_internal.misshape(text, jsonb, jsonb)
   IS 'Why no call can have written a row; null where one can';
+
+-- Options that neither it nor an earlier call asks for stay as they are, where the edges leave a membership that gives
+-- something; else they are those of a plain GRANT.
+CREATE OR REPLACE FUNCTION rolecall_internal.missing_options(membership jsonb, edges jsonb, member oid) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $missing_options$
+DECLARE
+  v_has_admin boolean := missing_options.edges @> '[{"admin_option": true}]';
+  v_inherits boolean := missing_options.edges @> '[{"inherit_option": true}]';
+  v_sets boolean := missing_options.edges @> '[{"set_option": true}]';
+  v_admin boolean := (missing_options.membership ->> 'admin')::boolean AND NOT v_has_admin;
+  v_inherit boolean := (missing_options.membership ->> 'inherit')::boolean;
+  v_set boolean := (missing_options.membership ->> 'set')::boolean;
+BEGIN
+  -- Before 16 no membership has options to differ in.
+  IF current_setting('server_version_num')::integer / 10000 >= 16 THEN
+    IF v_inherits AND v_inherit IS NOT FALSE OR v_sets AND v_set IS NOT FALSE THEN
+      v_inherit := coalesce(v_inherit, v_inherits);
+      v_set := coalesce(v_set, v_sets);
+    ELSE
+      v_inherit := coalesce(
+        v_inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = missing_options.member LIMIT 1), true
+      );
+      v_set := coalesce(v_set, true);
+    END IF;
+  END IF;
+  IF v_admin IS NOT TRUE AND (v_inherits OR v_inherit IS NOT TRUE) AND (v_sets OR v_set IS NOT TRUE) THEN
+    RETURN NULL;
+  END IF;
+  RETURN jsonb_build_object(
+    'admin', v_admin, 'inherit', v_inherit, 'set', v_set,
+    -- Who made the role has an edge of the same grantor as what a superuser grants: they would become one.
+    'grantor', (
+      SELECT missing_options.membership ->> 'member' FROM jsonb_array_elements(missing_options.edges) AS e(edge)
+      WHERE rolecall_internal.is_creator_edge(e.edge)
+        AND has_table_privilege(
+          to_regrole(quote_ident(current_user))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+        )
+      LIMIT 1
+    )
+  );
+END
+$missing_options$;
+
+COMMENT ON FUNCTION rolecall_internal.missing_options(jsonb, jsonb, oid)
+  IS 'A membership with what the edges that are there lack of it, and who is to grant that; null where they lack '
+     'nothing';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.name_list(names text[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
@@ -5872,7 +5967,6 @@ DECLARE
     WHERE p.resource @> '{"made": true}'
       -- In a copy of the database, or a cluster that a dump was restored into, nothing is of our making.
       AND p.made_in = (
-        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
         SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
       ) AND p.roles[1] = to_regrole(quote_ident(p.key ->> 0))::oid
       AND NOT EXISTS (
@@ -6412,6 +6506,47 @@ COMMENT ON FUNCTION rolecall_internal.password_states(jsonb)
   IS 'The desired states in which reporting roles have their passwords, one for each role, as run_apart() takes them';
 REVOKE ALL ON FUNCTION rolecall_internal.password_states(jsonb) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.passwords_of(document jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $passwords_of$
+DECLARE
+  v_names text[] := '{}'::text[];
+  v_values text[] := '{}'::text[];
+  v_list jsonb;
+  v_resource jsonb;
+  v_section text;
+BEGIN
+  -- Backwards, as of two values of a key an object keeps the last.
+  FOREACH v_section IN ARRAY ARRAY['passwords', 'roles'] LOOP
+    v_list := coalesce(passwords_of.document -> v_section, '[]');
+    FOR v_position IN REVERSE jsonb_array_length(v_list) - 1 .. 0 LOOP
+      v_resource := v_list -> v_position;
+      CONTINUE WHEN v_resource ->> 'password' IS NULL;
+      IF (v_resource ->> 'password') = '' OR (
+        (v_resource ->> 'password') COLLATE "C" ~ '^md5[0-9a-f]{32}$'
+        OR starts_with((v_resource ->> 'password') COLLATE "C", 'SCRAM-SHA-256$')
+          AND NOT rolecall_internal.is_scram_verifier((v_resource ->> 'password'))
+      ) THEN
+        IF v_resource ->> 'password' = '' THEN
+          RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'password must not be empty',
+            HINT = 'Use null for a role without a password.';
+        END IF;
+        PERFORM rolecall_internal.refuse_hash();
+      END IF;
+      v_names := v_names || coalesce(v_resource ->> 'role', v_resource ->> 'name', '');
+      v_values := v_values || (v_resource ->> 'password');
+    END LOOP;
+  END LOOP;
+  RETURN jsonb_object(v_names, v_values);
+END
+$passwords_of$;
+
+COMMENT ON FUNCTION rolecall_internal.passwords_of(jsonb)
+  IS 'The plain passwords and verifiers of a document, by the name of the role; of two for one role the first counts';
+
 -- It is bounded where somebody who may not make the change can hold what it has to lock, for as long as they like.
 CREATE OR REPLACE FUNCTION rolecall_internal.patience(operation text) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -6704,14 +6839,12 @@ BEGIN
         SELECT min(substr(e.entry, strpos(e.entry, '=') + 1))
         FROM pg_db_role_setting AS p CROSS JOIN unnest(p.setconfig) AS e(entry)
         WHERE p.setrole = o.member_oid AND p.setdatabase IN (0, (
-          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
           SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         )) AND starts_with(e.entry, 'statement_timeout=')
       ) AS own, (
         SELECT min(substr(e.entry, strpos(e.entry, '=') + 1))
         FROM pg_db_role_setting AS p CROSS JOIN unnest(p.setconfig) AS e(entry)
         WHERE p.setrole = o.role_oid AND p.setdatabase IN (0, (
-          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
           SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         )) AND starts_with(e.entry, 'statement_timeout=')
       ) AS former
@@ -7375,7 +7508,6 @@ BEGIN
            NULL::text, ARRAY[r.role], NULL::text, NULL::text
     FROM jsonb_to_recordset(plan_mark_ends.resources) AS r(role text)
     JOIN pg_db_role_setting AS k ON k.setrole = to_regrole(quote_ident(r.role))::oid AND k.setdatabase = (
-      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     )
     WHERE EXISTS (SELECT FROM unnest(k.setconfig) AS e(setting) WHERE starts_with(e.setting, 'rolecall.policy='))
@@ -7409,7 +7541,6 @@ BEGIN
     SELECT jsonb_object_agg(pg_get_userbyid(k.setrole), rolecall_internal.read_mark(e.setting))
     FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
     WHERE k.setdatabase = (
-      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     ) AND starts_with(e.setting, 'rolecall.policy=')
   ), '{}');
@@ -7705,7 +7836,6 @@ BEGIN
       SELECT pg_get_userbyid(k.setrole)::text, k.setrole, k.setdatabase <> 0, e.entry, split_part(e.entry, '=', 1)
       FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(entry)
       WHERE k.setrole <> 0 AND k.setdatabase IN (0, (
-        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
         SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
       )) AND NOT starts_with(e.entry, 'rolecall.policy=')
       OFFSET 0
@@ -7871,11 +8001,13 @@ BEGIN
              CASE WHEN w.grantable THEN ' WITH GRANT OPTION' END
            )),
            NULL::text, array_remove(ARRAY[w.role], NULL),
-           CASE WHEN NOT c.rolsuper OR t.names IS NOT NULL THEN '42501' END,
-           CASE WHEN NOT c.rolsuper THEN 'a superuser may do this'
+           CASE WHEN NOT c.super OR t.names IS NOT NULL THEN '42501' END,
+           CASE WHEN NOT c.super THEN 'a superuser may do this'
                 ELSE 'it could be taken by ' || t.names || ', by membership or ADMIN OPTION' END
     FROM unnest(plan_parameters.wanted) AS w
-    JOIN pg_roles AS c ON c.rolname = current_user
+    CROSS JOIN (SELECT has_table_privilege(
+      to_regrole(quote_ident(current_user))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+    )) AS c(super)
     CROSS JOIN LATERAL (
       SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
       FROM string_to_table(w.object, '.') WITH ORDINALITY AS s(part, place)
@@ -7894,7 +8026,7 @@ BEGIN
       WHERE x.parameter = lower(w.object) AND x.grantee = w.role_oid AND x.privilege_type = w.privilege
         AND (w.revoked OR x.is_grantable OR NOT w.grantable)
     )
-    GROUP BY w.object, w.revoked, w.grantable, w.role, i.name, c.rolsuper, t.names, t.revokes
+    GROUP BY w.object, w.revoked, w.grantable, w.role, i.name, c.super, t.names, t.revokes
     ORDER BY w.role, w.object;
 END
 $plan_parameters$;
@@ -8403,7 +8535,6 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_settings$
 DECLARE
   v_here oid := (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
 BEGIN
@@ -8599,7 +8730,9 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_watch$
 DECLARE
-  v_superuser boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1);
+  v_superuser boolean := has_table_privilege(
+    to_regrole(quote_ident(current_user))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+  );
   v_untrusted text := rolecall_internal.untrusted_owners();
 BEGIN
   RETURN QUERY
@@ -9384,8 +9517,10 @@ DECLARE
   v_powers pg_roles[] := ARRAY(
     SELECT g FROM pg_roles AS g
     WHERE pg_has_role(power_takers.role_oid, g.oid, 'MEMBER') AND (
-      g.rolsuper OR g.rolcreaterole OR g.rolcreatedb OR g.rolreplication OR g.rolbypassrls
-      OR starts_with(g.rolname, 'pg_') OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
+      g.rolsuper OR g.rolcreaterole OR g.rolcreatedb
+      OR g.rolreplication OR g.rolbypassrls
+      OR starts_with(g.rolname, 'pg_')
+      OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
     )
   );
 BEGIN
@@ -9409,11 +9544,11 @@ BEGIN
                OR NOT e.edge ? 'set_option')
           AND NOT (NOT EXISTS (SELECT FROM unnest(v_powers) AS g WHERE (
             NOT pg_has_role(r.oid, g.oid, 'MEMBER')
-            AND (g.rolsuper OR (g.rolcreaterole AND NOT r.rolcreaterole) OR (g.rolcreatedb AND NOT r.rolcreatedb)
-                 OR (g.rolreplication AND NOT r.rolreplication) OR (g.rolbypassrls AND NOT r.rolbypassrls)
-                 OR starts_with(g.rolname, 'pg_')
-                 OR (has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
-                     AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')))
+            AND (g.rolsuper OR g.rolcreaterole AND NOT r.rolcreaterole OR g.rolcreatedb AND NOT r.rolcreatedb
+            OR g.rolreplication AND NOT r.rolreplication OR g.rolbypassrls AND NOT r.rolbypassrls
+            OR starts_with(g.rolname, 'pg_')
+                 OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
+                    AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT'))
           )))
       )
       SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
@@ -9450,7 +9585,6 @@ SET search_path = pg_catalog, pg_temp
 AS $privilege_differences$
 DECLARE
   v_here oid := (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
   v_own oid[] := ARRAY(
@@ -9953,7 +10087,6 @@ BEGIN
   SELECT s.value, s.encrypted INTO v_value, v_encrypted
   FROM rolecall_internal.secret AS s
   WHERE s.key = read_secret.secret_key AND (s.made_in IS NULL OR s.made_in = (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   ));
   IF v_encrypted IS NOT TRUE THEN
@@ -10103,7 +10236,6 @@ BEGIN
     WITH newest AS MATERIALIZED (
       SELECT p.section, p.key, p.resource, p.recorded_at, p.sqlstate, (CASE
         WHEN p.recorder_oid IS NOT NULL AND p.made_in = (
-          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
           SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         )
           THEN pg_get_userbyid(p.recorder_oid)::text
@@ -10325,7 +10457,6 @@ BEGIN
   IF v_code IS NULL AND refusal.entry.sqlstate IS NOT NULL THEN
     IF refusal.entry.sqlstate <> '42501' OR (CASE
       WHEN refusal.entry.recorder_oid IS NOT NULL AND refusal.entry.made_in = (
-        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
         SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
       )
         THEN pg_get_userbyid(refusal.entry.recorder_oid)::text
@@ -10344,14 +10475,12 @@ BEGIN
     v_now := to_regrole(quote_ident(v_names[v_position]))::oid;
     CONTINUE WHEN v_now = v_was;
     EXIT WHEN refusal.entry.made_in <> (
-      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     );
     v_target := v_names[v_position];
     IF v_now <> v_was AND NOT (
       refusal.entry.section = 'base_roles' AND (CASE
         WHEN refusal.entry.recorder_oid IS NOT NULL AND refusal.entry.made_in = (
-          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
           SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         )
           THEN pg_get_userbyid(refusal.entry.recorder_oid)::text
@@ -10438,7 +10567,6 @@ BEGIN
         ) AS o
         WHERE o.resource IS NOT NULL AND (o.sqlstate IS NULL OR (CASE
           WHEN o.recorder_oid IS NOT NULL AND o.made_in = (
-            -- Under an older snapshot a row that this transaction and another one have changed is there twice.
             SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
           )
             THEN pg_get_userbyid(o.recorder_oid)::text
@@ -10488,15 +10616,13 @@ BEGIN
     v_document := rolecall_internal.joined(v_document, rolecall_internal.records_of_removed(v_document -> 'roles'));
   END IF;
   SELECT array_agg(ROW(
-           s.section, v.key,
-           CASE WHEN s.section = 'declared' AND p.made_in <> (
-             -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-             SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-           ) AND NOT n.resource ? 'made'
-             THEN v.resource - 'made' ELSE v.resource END,
-           greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-           gen_random_uuid(), NULL, NULL, NULL, NULL, NULL, NULL
-         )::rolecall_internal.resource) AS rows,
+    s.section, v.key, CASE WHEN s.section = 'declared' AND p.made_in <> (
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+    ) AND NOT n.resource ? 'made'
+      THEN v.resource - 'made' ELSE v.resource END,
+    greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid(),
+    NULL, NULL, NULL, NULL, NULL, NULL
+  )::rolecall_internal.resource) AS rows,
          bool_or(p.recorded_at IS NOT NULL) AS supersede INTO v_new
     FROM jsonb_each(v_document) AS s(section, resources), jsonb_array_elements(s.resources) AS r(resource)
     CROSS JOIN LATERAL (
@@ -10562,7 +10688,6 @@ BEGIN
          OR s.section = 'memberships' AND NOT EXISTS (
            SELECT FROM pg_roles AS s WHERE s.rolname = (CASE
              WHEN p.recorder_oid IS NOT NULL AND p.made_in = (
-               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
                SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
              )
                THEN pg_get_userbyid(p.recorder_oid)::text
@@ -10605,34 +10730,18 @@ DECLARE
   v_present rolecall_internal.withheld[] := ARRAY(
     SELECT k FROM rolecall_internal.withheld AS k WHERE k.role = 'public'
   );
-  v_wanted rolecall_internal.withheld[];
-  v_new rolecall_internal.withheld[];
-  v_old rolecall_internal.withheld[];
 BEGIN
   IF v_resources IS NULL AND v_present = '{}' THEN
     RETURN;
   END IF;
-  v_wanted := ARRAY(
+  PERFORM rolecall_internal.replace_withheld(v_present, ARRAY(
     SELECT DISTINCT ROW(
              'public', x.entry, x.object_oid, x.attnum, a.attname, x.object_oid
            )::rolecall_internal.withheld
     FROM rolecall_internal.exceptions(rolecall_internal.wanted_privileges(v_resources)) AS x
     LEFT JOIN pg_attribute AS a ON a.attrelid = x.object_oid AND a.attnum = x.attnum AND x.attnum <> 0
     WHERE x.kind IN ('table', 'sequence')
-  );
-  v_new := ARRAY(SELECT n FROM unnest(v_wanted) AS n EXCEPT SELECT unnest(v_present));
-  v_old := ARRAY(SELECT o FROM unnest(v_present) AS o EXCEPT SELECT unnest(v_wanted));
-  IF cardinality(v_old) > 0 THEN
-    DELETE FROM rolecall_internal.withheld AS k
-    USING unnest(v_old) AS o
-    WHERE k.role = o.role AND k.name = o.name AND k.relation = o.relation AND k.number = o.number;
-  END IF;
-  IF cardinality(v_new) > 0 THEN
-    INSERT INTO rolecall_internal.withheld SELECT n.* FROM unnest(v_new) AS n ON CONFLICT DO NOTHING;
-  END IF;
-EXCEPTION
-  WHEN serialization_failure THEN
-    NULL; -- another transaction has remembered, or forgotten, the same since this one's snapshot
+  ));
 END
 $remember_exceptions$;
 
@@ -10648,8 +10757,6 @@ AS $remember_withheld$
 DECLARE
   v_wanted rolecall_internal.withheld[] := '{}'::rolecall_internal.withheld[];
   v_present rolecall_internal.withheld[];
-  v_new rolecall_internal.withheld[];
-  v_old rolecall_internal.withheld[];
 BEGIN
   -- Nothing else differs where the call gets here without a right to write; the next one remembers it.
   IF current_setting('transaction_read_only')::boolean THEN
@@ -10670,19 +10777,7 @@ BEGIN
   ELSIF cardinality(v_present) = 0 THEN
     RETURN;
   END IF;
-  v_new := ARRAY(SELECT n FROM unnest(v_wanted) AS n EXCEPT SELECT unnest(v_present));
-  v_old := ARRAY(SELECT o FROM unnest(v_present) AS o EXCEPT SELECT unnest(v_wanted));
-  IF cardinality(v_old) > 0 THEN
-    DELETE FROM rolecall_internal.withheld AS k
-    USING unnest(v_old) AS o
-    WHERE k.role = o.role AND k.name = o.name AND k.relation = o.relation AND k.number = o.number;
-  END IF;
-  IF cardinality(v_new) > 0 THEN
-    INSERT INTO rolecall_internal.withheld SELECT n.* FROM unnest(v_new) AS n ON CONFLICT DO NOTHING;
-  END IF;
-EXCEPTION
-  WHEN serialization_failure THEN
-    NULL; -- another transaction has remembered, or forgotten, the same since this one's snapshot
+  PERFORM rolecall_internal.replace_withheld(v_present, v_wanted);
 END
 $remember_withheld$;
 
@@ -10697,13 +10792,7 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $rename_records$
 DECLARE
   v_new rolecall_internal.resource[] := ARRAY(
-    SELECT ROW(
-             p.section, k.key, k.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-             gen_random_uuid(), k.recorder, k.sqlstate, k.note, k.roles, (
-               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-             ), k.recorder_oid
-           )::rolecall_internal.resource
+    SELECT k.entry
     FROM (
       SELECT DISTINCT ON (r.section, r.key) r.*
       FROM rolecall_internal.resource AS r
@@ -10714,32 +10803,36 @@ DECLARE
       -- In a copy of the database no role is one that a policy has created.
       SELECT rolecall_internal.renamed(p.section, p.resource, rename_records.old_name, rename_records.new_name)
              - CASE WHEN p.section = 'declared' AND p.made_in <> (
-               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
                SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
              ) THEN 'made' ELSE '' END
     ) AS r(resource)
     CROSS JOIN LATERAL (SELECT rolecall_internal.named_roles(p.section, r.resource) OFFSET 0) AS n(roles)
     CROSS JOIN LATERAL (
-      SELECT rolecall_internal.record_key(p.section, r.resource), r.resource, p.recorder, p.sqlstate, p.note,
-             CASE p.made_in WHEN (
-               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-             ) THEN p.roles ELSE n.roles END,
-             CASE p.made_in
-               WHEN (
-                 -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-               ) THEN p.recorder_oid
-               ELSE to_regrole(quote_ident(p.recorder))::oid END
+      SELECT ROW(
+        p.section, rolecall_internal.record_key(p.section, r.resource), r.resource,
+        greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid(),
+        p.recorder, p.sqlstate, p.note, CASE p.made_in WHEN (
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        ) THEN p.roles ELSE n.roles END, (
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        ),
+        CASE p.made_in WHEN (
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        ) THEN p.recorder_oid
+          ELSE to_regrole(quote_ident(p.recorder))::oid END
+      )::rolecall_internal.resource
       -- Under another key the old record ends.
       UNION ALL
-      SELECT p.key, NULL, NULL, NULL, NULL, NULL, NULL
+      SELECT ROW(
+        p.section, p.key, NULL,
+        greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid(),
+        NULL, NULL, NULL, NULL, NULL, NULL
+      )::rolecall_internal.resource
       WHERE p.key <> rolecall_internal.record_key(p.section, r.resource)
-    ) AS k(key, resource, recorder, sqlstate, note, roles, recorder_oid)
+    ) AS k(entry)
     WHERE p.resource IS NOT NULL AND p.sqlstate IS DISTINCT FROM '22023'
       AND r.resource <> p.resource
       AND NOT (p.made_in = (
-        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
         SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
       ) AND EXISTS (
         SELECT FROM unnest(p.roles, n.roles) AS o(was, is_now) WHERE o.was <> o.is_now
@@ -10850,24 +10943,20 @@ AS $renew_records$
 DECLARE
   v_new rolecall_internal.resource[] := ARRAY(
     SELECT ROW(
-             p.section, p.key,
-             CASE WHEN p.section <> 'declared' OR p.resource ->> 'role' IN (
-               SELECT c.target FROM unnest(renew_records.steps) AS c
-               WHERE c.operation = 'create_role' AND c.status = 'applied'
-             )
-                  THEN p.resource ELSE p.resource - 'made' END,
-             greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-             gen_random_uuid(), p.recorder, p.sqlstate, p.note, o.roles, (
-               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-             ),
-             CASE p.made_in
-               WHEN (
-                 -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-               ) THEN p.recorder_oid
-               ELSE to_regrole(quote_ident(p.recorder))::oid END
-           )::rolecall_internal.resource
+      p.section, p.key, CASE WHEN p.section <> 'declared' OR p.resource ->> 'role' IN (
+        SELECT c.target FROM unnest(renew_records.steps) AS c
+        WHERE c.operation = 'create_role' AND c.status = 'applied'
+      )
+        THEN p.resource ELSE p.resource - 'made' END,
+      greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid(),
+      p.recorder, p.sqlstate, p.note, o.roles, (
+        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+      ),
+      CASE p.made_in WHEN (
+        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+      ) THEN p.recorder_oid
+        ELSE to_regrole(quote_ident(p.recorder))::oid END
+    )::rolecall_internal.resource
     FROM jsonb_each(renew_records.document) AS s(section, resources)
     CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS r(resource)
     CROSS JOIN LATERAL (SELECT rolecall_internal.record_key(s.section, r.resource) OFFSET 0) AS k(key)
@@ -10891,6 +10980,41 @@ $renew_records$;
 COMMENT ON FUNCTION rolecall_internal.renew_records(jsonb, rolecall.step[])
   IS 'Where converge() has created roles anew, writes their new oids into the records about them';
 REVOKE ALL ON FUNCTION rolecall_internal.renew_records(jsonb, rolecall.step[]) FROM PUBLIC;
+
+CREATE FUNCTION rolecall_internal.replace_withheld(
+  present rolecall_internal.withheld[],
+  wanted rolecall_internal.withheld[]
+)
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $replace_withheld$
+DECLARE
+  v_new rolecall_internal.withheld[] := ARRAY(
+    SELECT unnest(replace_withheld.wanted) EXCEPT SELECT unnest(replace_withheld.present)
+  );
+  v_old rolecall_internal.withheld[] := ARRAY(
+    SELECT unnest(replace_withheld.present) EXCEPT SELECT unnest(replace_withheld.wanted)
+  );
+BEGIN
+  IF cardinality(v_old) > 0 THEN
+    DELETE FROM rolecall_internal.withheld AS k
+    USING unnest(v_old) AS o
+    WHERE k.role = o.role AND k.name = o.name AND k.relation = o.relation AND k.number = o.number;
+  END IF;
+  IF cardinality(v_new) > 0 THEN
+    INSERT INTO rolecall_internal.withheld SELECT n.* FROM unnest(v_new) AS n ON CONFLICT DO NOTHING;
+  END IF;
+EXCEPTION
+  WHEN serialization_failure THEN
+    NULL; -- another transaction has remembered, or forgotten, the same since this one's snapshot
+END
+$replace_withheld$;
+
+COMMENT ON FUNCTION rolecall_internal.replace_withheld(rolecall_internal.withheld[], rolecall_internal.withheld[])
+  IS 'Writes what is remembered as withheld in the place of what was';
+REVOKE ALL ON FUNCTION rolecall_internal.replace_withheld(rolecall_internal.withheld[], rolecall_internal.withheld[])
+  FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.reported(round rolecall.step[], steps rolecall.step[]) RETURNS rolecall.step[]
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
@@ -10937,7 +11061,6 @@ BEGIN
     SELECT convert_from(s.value, 'UTF8') INTO v_verifier
     FROM rolecall_internal.secret AS s
     WHERE s.key = 'rolecall.verifier.' || v_name AND s.made_in = (
-      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     );
     v_salt := rolecall_internal.derived_salt(reporting_passwords.secret, v_name);
@@ -11210,7 +11333,6 @@ BEGIN
     -- Those that a copy has brought along stay: they tell whose the roles are.
     DELETE FROM rolecall_internal.secret AS s
     WHERE starts_with(s.key, 'rolecall.verifier.') AND s.made_in = (
-      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     );
   END IF;
@@ -11456,7 +11578,6 @@ BEGIN
         SELECT pg_get_userbyid(k.setrole)::text, k.setdatabase, e.setting
         FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
         WHERE k.setdatabase NOT IN (0, (
-          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
           SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         )) AND starts_with(e.setting, 'rolecall.policy=')
         OFFSET 0
@@ -12482,12 +12603,14 @@ BEGIN
            string_agg(DISTINCT quote_ident(n.nspname), ', ' ORDER BY quote_ident(n.nspname)) AS schemas
     FROM pg_namespace AS n
     CROSS JOIN LATERAL (
-      SELECT CASE a.role_oid WHEN 'pg_database_owner'::regrole THEN v_owner ELSE a.role_oid END
+      SELECT CASE a.grantee WHEN 'pg_database_owner'::regrole THEN v_owner ELSE a.grantee END AS role_oid, a.*
       FROM (
-        SELECT n.nspowner
-        UNION ALL SELECT x.grantee FROM aclexplode(n.nspacl) AS x WHERE x.privilege_type = 'CREATE'
-      ) AS a(role_oid)
-    ) AS c(role_oid)
+        SELECT n.nspowner, NULL::oid, true
+        UNION ALL
+        SELECT x.grantee, x.grantor, false FROM aclexplode(n.nspacl) AS x
+        WHERE x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner
+      ) AS a(grantee, grantor, owns)
+    ) AS c
     LEFT JOIN pg_roles AS r ON r.oid = c.role_oid
     WHERE n.nspname = ANY (ARRAY(SELECT jsonb_path_query(warn_about_path.definitions, '$[*].path[*]') #>> '{}'))
       AND (c.role_oid = 0
@@ -12607,12 +12730,14 @@ BEGIN
     INTO v_found
     FROM pg_namespace AS n
     CROSS JOIN LATERAL (
-      SELECT CASE a.role_oid WHEN 'pg_database_owner'::regrole THEN v_owner ELSE a.role_oid END
+      SELECT CASE a.grantee WHEN 'pg_database_owner'::regrole THEN v_owner ELSE a.grantee END AS role_oid, a.*
       FROM (
-        SELECT n.nspowner
-        UNION ALL SELECT x.grantee FROM aclexplode(n.nspacl) AS x WHERE x.privilege_type = 'CREATE'
-      ) AS a(role_oid)
-    ) AS c(role_oid);
+        SELECT n.nspowner, NULL::oid, true
+        UNION ALL
+        SELECT x.grantee, x.grantor, false FROM aclexplode(n.nspacl) AS x
+        WHERE x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner
+      ) AS a(grantee, grantor, owns)
+    ) AS c;
   IF v_found.public THEN
     PERFORM rolecall_internal.warn_about_public();
   END IF;
@@ -13047,7 +13172,6 @@ BEGIN
   INSERT INTO rolecall_internal.secret AS s (key, value, encrypted, made_in)
   VALUES (write_secret.secret_key, rolecall_internal.sealed(), rolecall_internal.is_encrypting(),
           CASE WHEN starts_with(write_secret.secret_key, 'rolecall.') THEN (
-            -- Under an older snapshot a row that this transaction and another one have changed is there twice.
             SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
           ) END)
   ON CONFLICT (key) DO UPDATE
@@ -14760,7 +14884,7 @@ EXCEPTION
 END
 $who_can$;
 
-COMMENT ON FUNCTION rolecall.who_can(text, text) IS 'Lists who has a privilege on an object, and by which way';
+COMMENT ON FUNCTION rolecall.who_can(text, text) IS 'Lists who has a privilege on an object, and how';
 REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
 
   FOR v_statement IN

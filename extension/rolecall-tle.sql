@@ -468,7 +468,6 @@ BEGIN
       CROSS JOIN LATERAL (VALUES (0), (d.objsubid)) AS s(objsubid)
       WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = acl_entries.role_oid AND d.deptype = 'a'
         AND d.dbid IN (0, (
-          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
           SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         ))
     ),
@@ -1980,7 +1979,6 @@ BEGIN
     WHERE x.grantee <> g.owner AND CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END IS NOT NULL
       -- What PUBLIC may do in other databases is said there.
       AND (g.kind <> 'DATABASE' OR p.role_oid <> 0 OR g.oid = (
-        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
         SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
       ));
   RETURN QUERY
@@ -2041,7 +2039,6 @@ BEGIN
         AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
     CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) AS i
     WHERE d.dbid IN (0, (
-      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     ))
       AND coalesce(i.schema, '') !~ '^pg_(toast_)?temp'
@@ -2069,7 +2066,6 @@ DECLARE
   v_elsewhere boolean;
 BEGIN
   SELECT bool_or(d.deptype = 'o'), bool_or(d.dbid NOT IN (0, (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   ))) INTO v_here, v_elsewhere
   FROM pg_shdepend AS d
@@ -2457,6 +2453,8 @@ RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_search_path$
+DECLARE
+  v_owner oid := (SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1);
 BEGIN
   RETURN QUERY
     WITH path AS MATERIALIZED (
@@ -2488,15 +2486,16 @@ BEGIN
            END
     FROM path AS s
     JOIN pg_namespace AS n ON n.nspname = s.name
-    JOIN pg_database AS b ON b.datname = current_database()
     CROSS JOIN LATERAL (
-      SELECT n.nspowner AS grantee, NULL::oid AS grantor, true AS owns
-      UNION
-      SELECT x.grantee, x.grantor, false FROM aclexplode(n.nspacl) AS x
-      WHERE x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner
+      SELECT CASE a.grantee WHEN 'pg_database_owner'::regrole THEN v_owner ELSE a.grantee END AS role_oid, a.*
+      FROM (
+        SELECT n.nspowner, NULL::oid, true
+        UNION ALL
+        SELECT x.grantee, x.grantor, false FROM aclexplode(n.nspacl) AS x
+        WHERE x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner
+      ) AS a(grantee, grantor, owns)
     ) AS c
-    LEFT JOIN pg_roles AS r
-      ON r.oid = CASE WHEN c.grantee = 'pg_database_owner'::regrole THEN b.datdba ELSE c.grantee END
+    LEFT JOIN pg_roles AS r ON r.oid = c.role_oid
     WHERE c.grantee = 0 OR (NOT r.rolsuper AND r.oid <> audit_search_path.role_oid);
 END
 $audit_search_path$;
@@ -3275,17 +3274,11 @@ BEGIN
       starts_with(n.name, 'pg_') AND octet_length(n.name) <= 63
       AND to_regrole(quote_ident(n.name)) IS NOT NULL
     ), false));
-  IF check_document.document @? '$.*[*] ? (@.password == "")' THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'invalid_parameter_value',
-      MESSAGE = 'password must not be empty',
-      HINT = 'Use null for a role without a password.';
-  END IF;
 END
 $check_document$;
 
 COMMENT ON FUNCTION rolecall_internal.check_document(jsonb)
-  IS 'Refuses a desired state that names a role as no role can be named, or that has an empty password';
+  IS 'Refuses a desired state that names a role as no role can be named';
 REVOKE ALL ON FUNCTION rolecall_internal.check_document(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/check_handover.sql
@@ -3383,7 +3376,7 @@ BEGIN
   ) THEN
     RETURN;
   END IF;
-  IF rolecall_internal.newest_record('read_access', jsonb_build_array(check_not_reporting.role_name)) IS NOT NULL THEN
+  IF (rolecall_internal.newest_record('read_access', jsonb_build_array(check_not_reporting.role_name)) IS NOT NULL) THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('role "%s" is a reporting role', check_not_reporting.role_name),
@@ -3408,7 +3401,7 @@ BEGIN
     RAISE EXCEPTION USING
       ERRCODE = 'undefined_object',
       MESSAGE = format('role "%s" does not exist', check_operator.role_name);
-  ELSIF rolecall_internal.newest_record('read_access', jsonb_build_array(check_operator.role_name)) IS NOT NULL THEN
+  ELSIF (rolecall_internal.newest_record('read_access', jsonb_build_array(check_operator.role_name)) IS NOT NULL) THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('role "%s" is a reporting role', check_operator.role_name),
@@ -3649,7 +3642,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_user$
 BEGIN
-  IF rolecall_internal.newest_record('read_access', jsonb_build_array(check_user.username)) IS NOT NULL THEN
+  IF (rolecall_internal.newest_record('read_access', jsonb_build_array(check_user.username)) IS NOT NULL) THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('role "%s" is a reporting role', check_user.username),
@@ -3680,7 +3673,9 @@ AS $check_watch$
 BEGIN
   IF check_watch.enable IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'enable must not be null';
-  ELSIF NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1) THEN
+  ELSIF NOT has_table_privilege(
+    to_regrole(quote_ident(current_user))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+  ) THEN
     RAISE EXCEPTION USING
       ERRCODE = 'insufficient_privilege',
       MESSAGE = 'only a superuser can have new tables watched',
@@ -3996,7 +3991,6 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $depending$
 DECLARE
   v_here oid := (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
 BEGIN
@@ -4120,7 +4114,6 @@ BEGIN
     OR divided.document @? '$.roles[*] ? (@.state == "absent" && @.protected == true)'
   ) OR NOT EXISTS (SELECT FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
   WHERE k.setdatabase NOT IN (0, (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   )) AND starts_with(e.setting, 'rolecall.policy=')) THEN
     RETURN divided.document;
@@ -4750,14 +4743,14 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $forget_others$
 DECLARE
   v_here oid := (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
   v_gone rolecall_internal.resource[] := ARRAY(
     SELECT ROW(
-             p.section, p.key, NULL, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-             gen_random_uuid(), NULL, NULL, NULL, NULL, NULL, NULL
-           )::rolecall_internal.resource
+      p.section, p.key, NULL,
+      greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid(),
+      NULL, NULL, NULL, NULL, NULL, NULL
+    )::rolecall_internal.resource
     FROM (
       SELECT DISTINCT ON (p.section, p.key) p.*
       FROM (
@@ -5548,15 +5541,17 @@ BEGIN
     SELECT FROM pg_roles AS g
     LEFT JOIN pg_roles AS r ON r.rolname = has_more_powers.than_name
     WHERE pg_has_role(has_more_powers.role_oid, g.oid, 'MEMBER') AND (
-      g.rolsuper OR g.rolcreaterole OR g.rolcreatedb OR g.rolreplication OR g.rolbypassrls
-      OR starts_with(g.rolname, 'pg_') OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
+      g.rolsuper OR g.rolcreaterole OR g.rolcreatedb
+      OR g.rolreplication OR g.rolbypassrls
+      OR starts_with(g.rolname, 'pg_')
+      OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
     ) AND (r.oid IS NULL OR (
       NOT pg_has_role(r.oid, g.oid, 'MEMBER')
-      AND (g.rolsuper OR (g.rolcreaterole AND NOT r.rolcreaterole) OR (g.rolcreatedb AND NOT r.rolcreatedb)
-           OR (g.rolreplication AND NOT r.rolreplication) OR (g.rolbypassrls AND NOT r.rolbypassrls)
-           OR starts_with(g.rolname, 'pg_')
-           OR (has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
-               AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')))
+      AND (g.rolsuper OR g.rolcreaterole AND NOT r.rolcreaterole OR g.rolcreatedb AND NOT r.rolcreatedb
+      OR g.rolreplication AND NOT r.rolreplication OR g.rolbypassrls AND NOT r.rolbypassrls
+      OR starts_with(g.rolname, 'pg_')
+           OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
+              AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT'))
     ))
   );
 END
@@ -5579,10 +5574,9 @@ BEGIN
     WHERE NOT o.rolsuper
       AND pg_has_role(has_more_rights.role_oid, r.oid, 'MEMBER')
       AND NOT pg_has_role(o.oid, r.oid, 'MEMBER')
-      AND (r.rolsuper OR (r.rolcreaterole AND NOT o.rolcreaterole) OR (r.rolcreatedb AND NOT o.rolcreatedb)
-           OR (r.rolreplication AND NOT o.rolreplication) OR (r.rolbypassrls AND NOT o.rolbypassrls)
-           -- Predefined roles have their rights without owning anything.
-           OR starts_with(r.rolname, 'pg_')
+      AND (r.rolsuper OR r.rolcreaterole AND NOT o.rolcreaterole OR r.rolcreatedb AND NOT o.rolcreatedb
+      OR r.rolreplication AND NOT o.rolreplication OR r.rolbypassrls AND NOT o.rolbypassrls
+      OR starts_with(r.rolname, 'pg_')
            OR EXISTS (
              SELECT FROM pg_shdepend AS d
              WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = r.oid AND d.deptype IN ('o', 'a', 'r')
@@ -5858,7 +5852,6 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $held_otherwise$
 DECLARE
   v_here oid := (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
 BEGIN
@@ -6209,7 +6202,6 @@ DECLARE
         OR n.nspname IN ('information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch')
     )),
     ARRAY['database'], ARRAY[(
-      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     )]
   );
@@ -6308,7 +6300,7 @@ BEGIN
       AND NOT (r.rolname::text IN (current_user, session_user) OR has_table_privilege(
         r.oid, 'pg_catalog.pg_authid', 'TRUNCATE'
       ))
-      AND rolecall_internal.newest_record('read_access', jsonb_build_array(r.rolname)) IS NULL
+      AND NOT (rolecall_internal.newest_record('read_access', jsonb_build_array(r.rolname)) IS NOT NULL)
       AND NOT EXISTS (
         SELECT FROM pg_db_role_setting AS s
         WHERE s.setrole = r.oid AND s.setdatabase <> 0 AND rolecall_internal.other_database(r.rolname) IS NOT NULL
@@ -6331,18 +6323,18 @@ AS $inspected_state$
 DECLARE
   v_roles oid[] := rolecall_internal.inspected_roles(inspected_state.roles);
   v_here oid := (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
 BEGIN
   RETURN jsonb_strip_nulls(jsonb_build_object(
     'roles', (
-      SELECT jsonb_agg(jsonb_build_object('name', r.rolname, 'attributes', jsonb_build_object(
-               'createdb', r.rolcreatedb, 'createrole', r.rolcreaterole, 'inherit', r.rolinherit,
-               'login', r.rolcanlogin, 'replication', r.rolreplication, 'bypassrls', r.rolbypassrls,
-               'connection_limit', r.rolconnlimit, 'valid_until', rolecall_internal.utc_time(r.rolvaliduntil)
-             )))
-      FROM pg_roles AS r WHERE r.oid = ANY (v_roles)
+      SELECT jsonb_agg(jsonb_build_object('name', a.rolname, 'attributes', jsonb_build_object(
+             'superuser', a.rolsuper, 'createdb', a.rolcreatedb, 'createrole', a.rolcreaterole, 'inherit', a.rolinherit,
+             'login', a.rolcanlogin, 'replication', a.rolreplication, 'bypassrls', a.rolbypassrls,
+             'connection_limit', a.rolconnlimit,
+             'valid_until', rolecall_internal.utc_time(a.rolvaliduntil)
+           )))
+      FROM pg_roles AS a WHERE a.oid = ANY (v_roles)
     ),
     'declared', (
       SELECT jsonb_agg(jsonb_build_object('role', pg_get_userbyid(r.oid), 'exact', true)) FROM unnest(v_roles) AS r(oid)
@@ -6447,7 +6439,6 @@ BEGIN
     WHERE EXISTS (
       SELECT FROM pg_roles AS s WHERE s.rolname = (CASE
         WHEN w.recorder_oid IS NOT NULL AND w.made_in = (
-          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
           SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         )
           THEN pg_get_userbyid(w.recorder_oid)::text
@@ -6794,7 +6785,6 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $is_provisioned$
 DECLARE
   v_here oid := (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
 BEGIN
@@ -6929,7 +6919,6 @@ BEGIN
   RETURN NOT EXISTS (
     SELECT FROM rolecall_internal.secret AS s
     WHERE s.key = 'rolecall.reporting' AND s.made_in = (
-      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     )
       AND (is_rotation_due.rotate_after IS NULL OR s.made_at + is_rotation_due.rotate_after > clock_timestamp())
@@ -7102,7 +7091,6 @@ DECLARE
   v_password jsonb;
   v_position bigint;
   v_here oid := (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
   v_kept text;
@@ -7853,7 +7841,6 @@ BEGIN
       CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
       WHERE s.setrole = to_regrole(quote_ident(misdefinition.resource ->> 'role'))::oid
         AND s.setdatabase = CASE WHEN misdefinition.resource ? 'here' THEN (
-          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
           SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         ) ELSE 0 END
         AND (
@@ -8060,7 +8047,9 @@ BEGIN
     'grantor', (
       SELECT missing_options.membership ->> 'member' FROM jsonb_array_elements(missing_options.edges) AS e(edge)
       WHERE rolecall_internal.is_creator_edge(e.edge)
-        AND (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1)
+        AND has_table_privilege(
+          to_regrole(quote_ident(current_user))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+        )
       LIMIT 1
     )
   );
@@ -8304,7 +8293,6 @@ DECLARE
     WHERE p.resource @> '{"made": true}'
       -- In a copy of the database, or a cluster that a dump was restored into, nothing is of our making.
       AND p.made_in = (
-        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
         SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
       ) AND p.roles[1] = to_regrole(quote_ident(p.key ->> 0))::oid
       AND NOT EXISTS (
@@ -9054,27 +9042,30 @@ DECLARE
   v_list jsonb;
   v_resource jsonb;
   v_section text;
-  v_is_hash boolean := false;
 BEGIN
   -- Backwards, as of two values of a key an object keeps the last.
   FOREACH v_section IN ARRAY ARRAY['passwords', 'roles'] LOOP
     v_list := coalesce(passwords_of.document -> v_section, '[]');
     FOR v_position IN REVERSE jsonb_array_length(v_list) - 1 .. 0 LOOP
       v_resource := v_list -> v_position;
-      IF v_resource ->> 'password' <> '' THEN
-        v_names := v_names || coalesce(v_resource ->> 'role', v_resource ->> 'name', '');
-        v_values := v_values || (v_resource ->> 'password');
-        v_is_hash := v_is_hash OR (
-          (v_resource ->> 'password') COLLATE "C" ~ '^md5[0-9a-f]{32}$'
-          OR starts_with((v_resource ->> 'password') COLLATE "C", 'SCRAM-SHA-256$')
-            AND NOT rolecall_internal.is_scram_verifier((v_resource ->> 'password'))
-        );
+      CONTINUE WHEN v_resource ->> 'password' IS NULL;
+      IF (v_resource ->> 'password') = '' OR (
+        (v_resource ->> 'password') COLLATE "C" ~ '^md5[0-9a-f]{32}$'
+        OR starts_with((v_resource ->> 'password') COLLATE "C", 'SCRAM-SHA-256$')
+          AND NOT rolecall_internal.is_scram_verifier((v_resource ->> 'password'))
+      ) THEN
+        IF v_resource ->> 'password' = '' THEN
+          RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'password must not be empty',
+            HINT = 'Use null for a role without a password.';
+        END IF;
+        PERFORM rolecall_internal.refuse_hash();
       END IF;
+      v_names := v_names || coalesce(v_resource ->> 'role', v_resource ->> 'name', '');
+      v_values := v_values || (v_resource ->> 'password');
     END LOOP;
   END LOOP;
-  IF v_is_hash THEN
-    PERFORM rolecall_internal.refuse_hash();
-  END IF;
   RETURN jsonb_object(v_names, v_values);
 END
 $passwords_of$;
@@ -9421,14 +9412,12 @@ BEGIN
         SELECT min(substr(e.entry, strpos(e.entry, '=') + 1))
         FROM pg_db_role_setting AS p CROSS JOIN unnest(p.setconfig) AS e(entry)
         WHERE p.setrole = o.member_oid AND p.setdatabase IN (0, (
-          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
           SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         )) AND starts_with(e.entry, 'statement_timeout=')
       ) AS own, (
         SELECT min(substr(e.entry, strpos(e.entry, '=') + 1))
         FROM pg_db_role_setting AS p CROSS JOIN unnest(p.setconfig) AS e(entry)
         WHERE p.setrole = o.role_oid AND p.setdatabase IN (0, (
-          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
           SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         )) AND starts_with(e.entry, 'statement_timeout=')
       ) AS former
@@ -10323,7 +10312,6 @@ BEGIN
            NULL::text, ARRAY[r.role], NULL::text, NULL::text
     FROM jsonb_to_recordset(plan_mark_ends.resources) AS r(role text)
     JOIN pg_db_role_setting AS k ON k.setrole = to_regrole(quote_ident(r.role))::oid AND k.setdatabase = (
-      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     )
     WHERE EXISTS (SELECT FROM unnest(k.setconfig) AS e(setting) WHERE starts_with(e.setting, 'rolecall.policy='))
@@ -10358,7 +10346,6 @@ BEGIN
     SELECT jsonb_object_agg(pg_get_userbyid(k.setrole), rolecall_internal.read_mark(e.setting))
     FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
     WHERE k.setdatabase = (
-      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     ) AND starts_with(e.setting, 'rolecall.policy=')
   ), '{}');
@@ -10821,7 +10808,6 @@ BEGIN
       SELECT pg_get_userbyid(k.setrole)::text, k.setrole, k.setdatabase <> 0, e.entry, split_part(e.entry, '=', 1)
       FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(entry)
       WHERE k.setrole <> 0 AND k.setdatabase IN (0, (
-        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
         SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
       )) AND NOT starts_with(e.entry, 'rolecall.policy=')
       OFFSET 0
@@ -10990,11 +10976,13 @@ BEGIN
              CASE WHEN w.grantable THEN ' WITH GRANT OPTION' END
            )),
            NULL::text, array_remove(ARRAY[w.role], NULL),
-           CASE WHEN NOT c.rolsuper OR t.names IS NOT NULL THEN '42501' END,
-           CASE WHEN NOT c.rolsuper THEN 'a superuser may do this'
+           CASE WHEN NOT c.super OR t.names IS NOT NULL THEN '42501' END,
+           CASE WHEN NOT c.super THEN 'a superuser may do this'
                 ELSE 'it could be taken by ' || t.names || ', by membership or ADMIN OPTION' END
     FROM unnest(plan_parameters.wanted) AS w
-    JOIN pg_roles AS c ON c.rolname = current_user
+    CROSS JOIN (SELECT has_table_privilege(
+      to_regrole(quote_ident(current_user))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+    )) AS c(super)
     CROSS JOIN LATERAL (
       SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
       FROM string_to_table(w.object, '.') WITH ORDINALITY AS s(part, place)
@@ -11013,7 +11001,7 @@ BEGIN
       WHERE x.parameter = lower(w.object) AND x.grantee = w.role_oid AND x.privilege_type = w.privilege
         AND (w.revoked OR x.is_grantable OR NOT w.grantable)
     )
-    GROUP BY w.object, w.revoked, w.grantable, w.role, i.name, c.rolsuper, t.names, t.revokes
+    GROUP BY w.object, w.revoked, w.grantable, w.role, i.name, c.super, t.names, t.revokes
     ORDER BY w.role, w.object;
 END
 $plan_parameters$;
@@ -11800,7 +11788,6 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_settings$
 DECLARE
   v_here oid := (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
 BEGIN
@@ -12003,7 +11990,9 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_watch$
 DECLARE
-  v_superuser boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1);
+  v_superuser boolean := has_table_privilege(
+    to_regrole(quote_ident(current_user))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+  );
   v_untrusted text := rolecall_internal.untrusted_owners();
 BEGIN
   RETURN QUERY
@@ -12836,8 +12825,10 @@ DECLARE
   v_powers pg_roles[] := ARRAY(
     SELECT g FROM pg_roles AS g
     WHERE pg_has_role(power_takers.role_oid, g.oid, 'MEMBER') AND (
-      g.rolsuper OR g.rolcreaterole OR g.rolcreatedb OR g.rolreplication OR g.rolbypassrls
-      OR starts_with(g.rolname, 'pg_') OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
+      g.rolsuper OR g.rolcreaterole OR g.rolcreatedb
+      OR g.rolreplication OR g.rolbypassrls
+      OR starts_with(g.rolname, 'pg_')
+      OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
     )
   );
 BEGIN
@@ -12861,11 +12852,11 @@ BEGIN
                OR NOT e.edge ? 'set_option')
           AND NOT (NOT EXISTS (SELECT FROM unnest(v_powers) AS g WHERE (
             NOT pg_has_role(r.oid, g.oid, 'MEMBER')
-            AND (g.rolsuper OR (g.rolcreaterole AND NOT r.rolcreaterole) OR (g.rolcreatedb AND NOT r.rolcreatedb)
-                 OR (g.rolreplication AND NOT r.rolreplication) OR (g.rolbypassrls AND NOT r.rolbypassrls)
-                 OR starts_with(g.rolname, 'pg_')
-                 OR (has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
-                     AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')))
+            AND (g.rolsuper OR g.rolcreaterole AND NOT r.rolcreaterole OR g.rolcreatedb AND NOT r.rolcreatedb
+            OR g.rolreplication AND NOT r.rolreplication OR g.rolbypassrls AND NOT r.rolbypassrls
+            OR starts_with(g.rolname, 'pg_')
+                 OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
+                    AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT'))
           )))
       )
       SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
@@ -12904,7 +12895,6 @@ SET search_path = pg_catalog, pg_temp
 AS $privilege_differences$
 DECLARE
   v_here oid := (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
   v_own oid[] := ARRAY(
@@ -13432,7 +13422,6 @@ BEGIN
   SELECT s.value, s.encrypted INTO v_value, v_encrypted
   FROM rolecall_internal.secret AS s
   WHERE s.key = read_secret.secret_key AND (s.made_in IS NULL OR s.made_in = (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   ));
   IF v_encrypted IS NOT TRUE THEN
@@ -13592,7 +13581,6 @@ BEGIN
     WITH newest AS MATERIALIZED (
       SELECT p.section, p.key, p.resource, p.recorded_at, p.sqlstate, (CASE
         WHEN p.recorder_oid IS NOT NULL AND p.made_in = (
-          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
           SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         )
           THEN pg_get_userbyid(p.recorder_oid)::text
@@ -13836,7 +13824,6 @@ BEGIN
   IF v_code IS NULL AND refusal.entry.sqlstate IS NOT NULL THEN
     IF refusal.entry.sqlstate <> '42501' OR (CASE
       WHEN refusal.entry.recorder_oid IS NOT NULL AND refusal.entry.made_in = (
-        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
         SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
       )
         THEN pg_get_userbyid(refusal.entry.recorder_oid)::text
@@ -13855,14 +13842,12 @@ BEGIN
     v_now := to_regrole(quote_ident(v_names[v_position]))::oid;
     CONTINUE WHEN v_now = v_was;
     EXIT WHEN refusal.entry.made_in <> (
-      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     );
     v_target := v_names[v_position];
     IF v_now <> v_was AND NOT (
       refusal.entry.section = 'base_roles' AND (CASE
         WHEN refusal.entry.recorder_oid IS NOT NULL AND refusal.entry.made_in = (
-          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
           SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         )
           THEN pg_get_userbyid(refusal.entry.recorder_oid)::text
@@ -14029,7 +14014,6 @@ BEGIN
         ) AS o
         WHERE o.resource IS NOT NULL AND (o.sqlstate IS NULL OR (CASE
           WHEN o.recorder_oid IS NOT NULL AND o.made_in = (
-            -- Under an older snapshot a row that this transaction and another one have changed is there twice.
             SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
           )
             THEN pg_get_userbyid(o.recorder_oid)::text
@@ -14081,15 +14065,13 @@ BEGIN
     v_document := rolecall_internal.joined(v_document, rolecall_internal.records_of_removed(v_document -> 'roles'));
   END IF;
   SELECT array_agg(ROW(
-           s.section, v.key,
-           CASE WHEN s.section = 'declared' AND p.made_in <> (
-             -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-             SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-           ) AND NOT n.resource ? 'made'
-             THEN v.resource - 'made' ELSE v.resource END,
-           greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-           gen_random_uuid(), NULL, NULL, NULL, NULL, NULL, NULL
-         )::rolecall_internal.resource) AS rows,
+    s.section, v.key, CASE WHEN s.section = 'declared' AND p.made_in <> (
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+    ) AND NOT n.resource ? 'made'
+      THEN v.resource - 'made' ELSE v.resource END,
+    greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid(),
+    NULL, NULL, NULL, NULL, NULL, NULL
+  )::rolecall_internal.resource) AS rows,
          bool_or(p.recorded_at IS NOT NULL) AS supersede INTO v_new
     FROM jsonb_each(v_document) AS s(section, resources), jsonb_array_elements(s.resources) AS r(resource)
     CROSS JOIN LATERAL (
@@ -14155,7 +14137,6 @@ BEGIN
          OR s.section = 'memberships' AND NOT EXISTS (
            SELECT FROM pg_roles AS s WHERE s.rolname = (CASE
              WHEN p.recorder_oid IS NOT NULL AND p.made_in = (
-               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
                SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
              )
                THEN pg_get_userbyid(p.recorder_oid)::text
@@ -14200,34 +14181,18 @@ DECLARE
   v_present rolecall_internal.withheld[] := ARRAY(
     SELECT k FROM rolecall_internal.withheld AS k WHERE k.role = 'public'
   );
-  v_wanted rolecall_internal.withheld[];
-  v_new rolecall_internal.withheld[];
-  v_old rolecall_internal.withheld[];
 BEGIN
   IF v_resources IS NULL AND v_present = '{}' THEN
     RETURN;
   END IF;
-  v_wanted := ARRAY(
+  PERFORM rolecall_internal.replace_withheld(v_present, ARRAY(
     SELECT DISTINCT ROW(
              'public', x.entry, x.object_oid, x.attnum, a.attname, x.object_oid
            )::rolecall_internal.withheld
     FROM rolecall_internal.exceptions(rolecall_internal.wanted_privileges(v_resources)) AS x
     LEFT JOIN pg_attribute AS a ON a.attrelid = x.object_oid AND a.attnum = x.attnum AND x.attnum <> 0
     WHERE x.kind IN ('table', 'sequence')
-  );
-  v_new := ARRAY(SELECT n FROM unnest(v_wanted) AS n EXCEPT SELECT unnest(v_present));
-  v_old := ARRAY(SELECT o FROM unnest(v_present) AS o EXCEPT SELECT unnest(v_wanted));
-  IF cardinality(v_old) > 0 THEN
-    DELETE FROM rolecall_internal.withheld AS k
-    USING unnest(v_old) AS o
-    WHERE k.role = o.role AND k.name = o.name AND k.relation = o.relation AND k.number = o.number;
-  END IF;
-  IF cardinality(v_new) > 0 THEN
-    INSERT INTO rolecall_internal.withheld SELECT n.* FROM unnest(v_new) AS n ON CONFLICT DO NOTHING;
-  END IF;
-EXCEPTION
-  WHEN serialization_failure THEN
-    NULL; -- another transaction has remembered, or forgotten, the same since this one's snapshot
+  ));
 END
 $remember_exceptions$;
 
@@ -14244,8 +14209,6 @@ AS $remember_withheld$
 DECLARE
   v_wanted rolecall_internal.withheld[] := '{}'::rolecall_internal.withheld[];
   v_present rolecall_internal.withheld[];
-  v_new rolecall_internal.withheld[];
-  v_old rolecall_internal.withheld[];
 BEGIN
   -- Nothing else differs where the call gets here without a right to write; the next one remembers it.
   IF current_setting('transaction_read_only')::boolean THEN
@@ -14266,19 +14229,7 @@ BEGIN
   ELSIF cardinality(v_present) = 0 THEN
     RETURN;
   END IF;
-  v_new := ARRAY(SELECT n FROM unnest(v_wanted) AS n EXCEPT SELECT unnest(v_present));
-  v_old := ARRAY(SELECT o FROM unnest(v_present) AS o EXCEPT SELECT unnest(v_wanted));
-  IF cardinality(v_old) > 0 THEN
-    DELETE FROM rolecall_internal.withheld AS k
-    USING unnest(v_old) AS o
-    WHERE k.role = o.role AND k.name = o.name AND k.relation = o.relation AND k.number = o.number;
-  END IF;
-  IF cardinality(v_new) > 0 THEN
-    INSERT INTO rolecall_internal.withheld SELECT n.* FROM unnest(v_new) AS n ON CONFLICT DO NOTHING;
-  END IF;
-EXCEPTION
-  WHEN serialization_failure THEN
-    NULL; -- another transaction has remembered, or forgotten, the same since this one's snapshot
+  PERFORM rolecall_internal.replace_withheld(v_present, v_wanted);
 END
 $remember_withheld$;
 
@@ -14336,13 +14287,7 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $rename_records$
 DECLARE
   v_new rolecall_internal.resource[] := ARRAY(
-    SELECT ROW(
-             p.section, k.key, k.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-             gen_random_uuid(), k.recorder, k.sqlstate, k.note, k.roles, (
-               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-             ), k.recorder_oid
-           )::rolecall_internal.resource
+    SELECT k.entry
     FROM (
       SELECT DISTINCT ON (r.section, r.key) r.*
       FROM rolecall_internal.resource AS r
@@ -14353,32 +14298,36 @@ DECLARE
       -- In a copy of the database no role is one that a policy has created.
       SELECT rolecall_internal.renamed(p.section, p.resource, rename_records.old_name, rename_records.new_name)
              - CASE WHEN p.section = 'declared' AND p.made_in <> (
-               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
                SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
              ) THEN 'made' ELSE '' END
     ) AS r(resource)
     CROSS JOIN LATERAL (SELECT rolecall_internal.named_roles(p.section, r.resource) OFFSET 0) AS n(roles)
     CROSS JOIN LATERAL (
-      SELECT rolecall_internal.record_key(p.section, r.resource), r.resource, p.recorder, p.sqlstate, p.note,
-             CASE p.made_in WHEN (
-               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-             ) THEN p.roles ELSE n.roles END,
-             CASE p.made_in
-               WHEN (
-                 -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-               ) THEN p.recorder_oid
-               ELSE to_regrole(quote_ident(p.recorder))::oid END
+      SELECT ROW(
+        p.section, rolecall_internal.record_key(p.section, r.resource), r.resource,
+        greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid(),
+        p.recorder, p.sqlstate, p.note, CASE p.made_in WHEN (
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        ) THEN p.roles ELSE n.roles END, (
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        ),
+        CASE p.made_in WHEN (
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        ) THEN p.recorder_oid
+          ELSE to_regrole(quote_ident(p.recorder))::oid END
+      )::rolecall_internal.resource
       -- Under another key the old record ends.
       UNION ALL
-      SELECT p.key, NULL, NULL, NULL, NULL, NULL, NULL
+      SELECT ROW(
+        p.section, p.key, NULL,
+        greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid(),
+        NULL, NULL, NULL, NULL, NULL, NULL
+      )::rolecall_internal.resource
       WHERE p.key <> rolecall_internal.record_key(p.section, r.resource)
-    ) AS k(key, resource, recorder, sqlstate, note, roles, recorder_oid)
+    ) AS k(entry)
     WHERE p.resource IS NOT NULL AND p.sqlstate IS DISTINCT FROM '22023'
       AND r.resource <> p.resource
       AND NOT (p.made_in = (
-        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
         SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
       ) AND EXISTS (
         SELECT FROM unnest(p.roles, n.roles) AS o(was, is_now) WHERE o.was <> o.is_now
@@ -14492,24 +14441,20 @@ AS $renew_records$
 DECLARE
   v_new rolecall_internal.resource[] := ARRAY(
     SELECT ROW(
-             p.section, p.key,
-             CASE WHEN p.section <> 'declared' OR p.resource ->> 'role' IN (
-               SELECT c.target FROM unnest(renew_records.steps) AS c
-               WHERE c.operation = 'create_role' AND c.status = 'applied'
-             )
-                  THEN p.resource ELSE p.resource - 'made' END,
-             greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-             gen_random_uuid(), p.recorder, p.sqlstate, p.note, o.roles, (
-               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-             ),
-             CASE p.made_in
-               WHEN (
-                 -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-               ) THEN p.recorder_oid
-               ELSE to_regrole(quote_ident(p.recorder))::oid END
-           )::rolecall_internal.resource
+      p.section, p.key, CASE WHEN p.section <> 'declared' OR p.resource ->> 'role' IN (
+        SELECT c.target FROM unnest(renew_records.steps) AS c
+        WHERE c.operation = 'create_role' AND c.status = 'applied'
+      )
+        THEN p.resource ELSE p.resource - 'made' END,
+      greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid(),
+      p.recorder, p.sqlstate, p.note, o.roles, (
+        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+      ),
+      CASE p.made_in WHEN (
+        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+      ) THEN p.recorder_oid
+        ELSE to_regrole(quote_ident(p.recorder))::oid END
+    )::rolecall_internal.resource
     FROM jsonb_each(renew_records.document) AS s(section, resources)
     CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS r(resource)
     CROSS JOIN LATERAL (SELECT rolecall_internal.record_key(s.section, r.resource) OFFSET 0) AS k(key)
@@ -14533,6 +14478,42 @@ $renew_records$;
 COMMENT ON FUNCTION rolecall_internal.renew_records(jsonb, rolecall.step[])
   IS 'Where converge() has created roles anew, writes their new oids into the records about them';
 REVOKE ALL ON FUNCTION rolecall_internal.renew_records(jsonb, rolecall.step[]) FROM PUBLIC;
+
+-- sql/5-internal/reading/replace_withheld.sql
+CREATE FUNCTION rolecall_internal.replace_withheld(
+  present rolecall_internal.withheld[],
+  wanted rolecall_internal.withheld[]
+)
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $replace_withheld$
+DECLARE
+  v_new rolecall_internal.withheld[] := ARRAY(
+    SELECT unnest(replace_withheld.wanted) EXCEPT SELECT unnest(replace_withheld.present)
+  );
+  v_old rolecall_internal.withheld[] := ARRAY(
+    SELECT unnest(replace_withheld.present) EXCEPT SELECT unnest(replace_withheld.wanted)
+  );
+BEGIN
+  IF cardinality(v_old) > 0 THEN
+    DELETE FROM rolecall_internal.withheld AS k
+    USING unnest(v_old) AS o
+    WHERE k.role = o.role AND k.name = o.name AND k.relation = o.relation AND k.number = o.number;
+  END IF;
+  IF cardinality(v_new) > 0 THEN
+    INSERT INTO rolecall_internal.withheld SELECT n.* FROM unnest(v_new) AS n ON CONFLICT DO NOTHING;
+  END IF;
+EXCEPTION
+  WHEN serialization_failure THEN
+    NULL; -- another transaction has remembered, or forgotten, the same since this one's snapshot
+END
+$replace_withheld$;
+
+COMMENT ON FUNCTION rolecall_internal.replace_withheld(rolecall_internal.withheld[], rolecall_internal.withheld[])
+  IS 'Writes what is remembered as withheld in the place of what was';
+REVOKE ALL ON FUNCTION rolecall_internal.replace_withheld(rolecall_internal.withheld[], rolecall_internal.withheld[])
+  FROM PUBLIC;
 
 -- sql/5-internal/run/reported.sql
 CREATE FUNCTION rolecall_internal.reported(round rolecall.step[], steps rolecall.step[]) RETURNS rolecall.step[]
@@ -14581,7 +14562,6 @@ BEGIN
     SELECT convert_from(s.value, 'UTF8') INTO v_verifier
     FROM rolecall_internal.secret AS s
     WHERE s.key = 'rolecall.verifier.' || v_name AND s.made_in = (
-      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     );
     v_salt := rolecall_internal.derived_salt(reporting_passwords.secret, v_name);
@@ -14974,7 +14954,6 @@ BEGIN
     -- Those that a copy has brought along stay: they tell whose the roles are.
     DELETE FROM rolecall_internal.secret AS s
     WHERE starts_with(s.key, 'rolecall.verifier.') AND s.made_in = (
-      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     );
   END IF;
@@ -15226,7 +15205,6 @@ BEGIN
         SELECT pg_get_userbyid(k.setrole)::text, k.setdatabase, e.setting
         FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
         WHERE k.setdatabase NOT IN (0, (
-          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
           SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         )) AND starts_with(e.setting, 'rolecall.policy=')
         OFFSET 0
@@ -16823,12 +16801,14 @@ BEGIN
            string_agg(DISTINCT quote_ident(n.nspname), ', ' ORDER BY quote_ident(n.nspname)) AS schemas
     FROM pg_namespace AS n
     CROSS JOIN LATERAL (
-      SELECT CASE a.role_oid WHEN 'pg_database_owner'::regrole THEN v_owner ELSE a.role_oid END
+      SELECT CASE a.grantee WHEN 'pg_database_owner'::regrole THEN v_owner ELSE a.grantee END AS role_oid, a.*
       FROM (
-        SELECT n.nspowner
-        UNION ALL SELECT x.grantee FROM aclexplode(n.nspacl) AS x WHERE x.privilege_type = 'CREATE'
-      ) AS a(role_oid)
-    ) AS c(role_oid)
+        SELECT n.nspowner, NULL::oid, true
+        UNION ALL
+        SELECT x.grantee, x.grantor, false FROM aclexplode(n.nspacl) AS x
+        WHERE x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner
+      ) AS a(grantee, grantor, owns)
+    ) AS c
     LEFT JOIN pg_roles AS r ON r.oid = c.role_oid
     WHERE n.nspname = ANY (ARRAY(SELECT jsonb_path_query(warn_about_path.definitions, '$[*].path[*]') #>> '{}'))
       AND (c.role_oid = 0
@@ -16978,12 +16958,14 @@ BEGIN
     INTO v_found
     FROM pg_namespace AS n
     CROSS JOIN LATERAL (
-      SELECT CASE a.role_oid WHEN 'pg_database_owner'::regrole THEN v_owner ELSE a.role_oid END
+      SELECT CASE a.grantee WHEN 'pg_database_owner'::regrole THEN v_owner ELSE a.grantee END AS role_oid, a.*
       FROM (
-        SELECT n.nspowner
-        UNION ALL SELECT x.grantee FROM aclexplode(n.nspacl) AS x WHERE x.privilege_type = 'CREATE'
-      ) AS a(role_oid)
-    ) AS c(role_oid);
+        SELECT n.nspowner, NULL::oid, true
+        UNION ALL
+        SELECT x.grantee, x.grantor, false FROM aclexplode(n.nspacl) AS x
+        WHERE x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner
+      ) AS a(grantee, grantor, owns)
+    ) AS c;
   IF v_found.public THEN
     PERFORM rolecall_internal.warn_about_public();
   END IF;
@@ -17479,7 +17461,6 @@ BEGIN
   INSERT INTO rolecall_internal.secret AS s (key, value, encrypted, made_in)
   VALUES (write_secret.secret_key, rolecall_internal.sealed(), rolecall_internal.is_encrypting(),
           CASE WHEN starts_with(write_secret.secret_key, 'rolecall.') THEN (
-            -- Under an older snapshot a row that this transaction and another one have changed is there twice.
             SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
           ) END)
   ON CONFLICT (key) DO UPDATE
@@ -19698,7 +19679,7 @@ EXCEPTION
 END
 $who_can$;
 
-COMMENT ON FUNCTION rolecall.who_can(text, text) IS 'Lists who has a privilege on an object, and by which way';
+COMMENT ON FUNCTION rolecall.who_can(text, text) IS 'Lists who has a privilege on an object, and how';
 REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
 
 -- sql/7-triggers/recorder.sql
@@ -20072,7 +20053,6 @@ BEGIN
       CROSS JOIN LATERAL (VALUES (0), (d.objsubid)) AS s(objsubid)
       WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = acl_entries.role_oid AND d.deptype = 'a'
         AND d.dbid IN (0, (
-          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
           SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         ))
     ),
@@ -21452,7 +21432,6 @@ BEGIN
     WHERE x.grantee <> g.owner AND CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END IS NOT NULL
       -- What PUBLIC may do in other databases is said there.
       AND (g.kind <> 'DATABASE' OR p.role_oid <> 0 OR g.oid = (
-        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
         SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
       ));
   RETURN QUERY
@@ -21511,7 +21490,6 @@ BEGIN
         AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
     CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) AS i
     WHERE d.dbid IN (0, (
-      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     ))
       AND coalesce(i.schema, '') !~ '^pg_(toast_)?temp'
@@ -21538,7 +21516,6 @@ DECLARE
   v_elsewhere boolean;
 BEGIN
   SELECT bool_or(d.deptype = 'o'), bool_or(d.dbid NOT IN (0, (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   ))) INTO v_here, v_elsewhere
   FROM pg_shdepend AS d
@@ -21917,6 +21894,8 @@ RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_search_path$
+DECLARE
+  v_owner oid := (SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1);
 BEGIN
   RETURN QUERY
     WITH path AS MATERIALIZED (
@@ -21948,15 +21927,16 @@ BEGIN
            END
     FROM path AS s
     JOIN pg_namespace AS n ON n.nspname = s.name
-    JOIN pg_database AS b ON b.datname = current_database()
     CROSS JOIN LATERAL (
-      SELECT n.nspowner AS grantee, NULL::oid AS grantor, true AS owns
-      UNION
-      SELECT x.grantee, x.grantor, false FROM aclexplode(n.nspacl) AS x
-      WHERE x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner
+      SELECT CASE a.grantee WHEN 'pg_database_owner'::regrole THEN v_owner ELSE a.grantee END AS role_oid, a.*
+      FROM (
+        SELECT n.nspowner, NULL::oid, true
+        UNION ALL
+        SELECT x.grantee, x.grantor, false FROM aclexplode(n.nspacl) AS x
+        WHERE x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner
+      ) AS a(grantee, grantor, owns)
     ) AS c
-    LEFT JOIN pg_roles AS r
-      ON r.oid = CASE WHEN c.grantee = 'pg_database_owner'::regrole THEN b.datdba ELSE c.grantee END
+    LEFT JOIN pg_roles AS r ON r.oid = c.role_oid
     WHERE c.grantee = 0 OR (NOT r.rolsuper AND r.oid <> audit_search_path.role_oid);
 END
 $audit_search_path$;
@@ -22455,17 +22435,11 @@ BEGIN
       starts_with(n.name, 'pg_') AND octet_length(n.name) <= 63
       AND to_regrole(quote_ident(n.name)) IS NOT NULL
     ), false));
-  IF check_document.document @? '$.*[*] ? (@.password == "")' THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'invalid_parameter_value',
-      MESSAGE = 'password must not be empty',
-      HINT = 'Use null for a role without a password.';
-  END IF;
 END
 $check_document$;
 
 COMMENT ON FUNCTION rolecall_internal.check_document(jsonb)
-  IS 'Refuses a desired state that names a role as no role can be named, or that has an empty password';
+  IS 'Refuses a desired state that names a role as no role can be named';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.check_not_reporting(role_name text) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -22479,7 +22453,7 @@ BEGIN
   ) THEN
     RETURN;
   END IF;
-  IF rolecall_internal.newest_record('read_access', jsonb_build_array(check_not_reporting.role_name)) IS NOT NULL THEN
+  IF (rolecall_internal.newest_record('read_access', jsonb_build_array(check_not_reporting.role_name)) IS NOT NULL) THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('role "%s" is a reporting role', check_not_reporting.role_name),
@@ -22490,6 +22464,39 @@ $check_not_reporting$;
 
 COMMENT ON FUNCTION rolecall_internal.check_not_reporting(text)
   IS 'Refuses to give a reporting role what the next provisioning run would take from it';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.check_operator(role_name text) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $check_operator$
+DECLARE
+  v_takers record;
+BEGIN
+  IF to_regrole(quote_ident(check_operator.role_name)) IS NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'undefined_object',
+      MESSAGE = format('role "%s" does not exist', check_operator.role_name);
+  ELSIF (rolecall_internal.newest_record('read_access', jsonb_build_array(check_operator.role_name)) IS NOT NULL) THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = format('role "%s" is a reporting role', check_operator.role_name),
+      HINT = 'Choose another role: an operator reads the secret that the passwords of reporting roles come from.';
+  END IF;
+  PERFORM rolecall_internal.check_may_add_operators();
+  SELECT t.* INTO v_takers
+  FROM rolecall_internal.operator_takers(to_regrole(quote_ident(check_operator.role_name))::oid) AS t;
+  IF v_takers.names IS NOT NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'insufficient_privilege',
+      MESSAGE = format('the rights of operator "%s" could be taken by %s', check_operator.role_name, v_takers.names),
+      DETAIL = 'They are members of the role, or have ADMIN OPTION on it, and are not operators.',
+      HINT = 'Have a superuser run: ' || v_takers.revokes;
+  END IF;
+END
+$check_operator$;
+
+COMMENT ON FUNCTION rolecall_internal.check_operator(text)
+  IS 'Refuses an operator that does not exist or only reads, and a caller that could not grant it anything';
 
 CREATE FUNCTION rolecall_internal.check_rights(change rolecall_internal.change, message text) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -22513,7 +22520,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_user$
 BEGIN
-  IF rolecall_internal.newest_record('read_access', jsonb_build_array(check_user.username)) IS NOT NULL THEN
+  IF (rolecall_internal.newest_record('read_access', jsonb_build_array(check_user.username)) IS NOT NULL) THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('role "%s" is a reporting role', check_user.username),
@@ -22542,7 +22549,9 @@ AS $check_watch$
 BEGIN
   IF check_watch.enable IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'enable must not be null';
-  ELSIF NOT (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1) THEN
+  ELSIF NOT has_table_privilege(
+    to_regrole(quote_ident(current_user))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+  ) THEN
     RAISE EXCEPTION USING
       ERRCODE = 'insufficient_privilege',
       MESSAGE = 'only a superuser can have new tables watched',
@@ -22768,7 +22777,6 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $depending$
 DECLARE
   v_here oid := (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
 BEGIN
@@ -22852,7 +22860,6 @@ BEGIN
     OR divided.document @? '$.roles[*] ? (@.state == "absent" && @.protected == true)'
   ) OR NOT EXISTS (SELECT FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
   WHERE k.setdatabase NOT IN (0, (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   )) AND starts_with(e.setting, 'rolecall.policy=')) THEN
     RETURN divided.document;
@@ -23383,14 +23390,14 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $forget_others$
 DECLARE
   v_here oid := (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
   v_gone rolecall_internal.resource[] := ARRAY(
     SELECT ROW(
-             p.section, p.key, NULL, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-             gen_random_uuid(), NULL, NULL, NULL, NULL, NULL, NULL
-           )::rolecall_internal.resource
+      p.section, p.key, NULL,
+      greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid(),
+      NULL, NULL, NULL, NULL, NULL, NULL
+    )::rolecall_internal.resource
     FROM (
       SELECT DISTINCT ON (p.section, p.key) p.*
       FROM (
@@ -23951,15 +23958,17 @@ BEGIN
     SELECT FROM pg_roles AS g
     LEFT JOIN pg_roles AS r ON r.rolname = has_more_powers.than_name
     WHERE pg_has_role(has_more_powers.role_oid, g.oid, 'MEMBER') AND (
-      g.rolsuper OR g.rolcreaterole OR g.rolcreatedb OR g.rolreplication OR g.rolbypassrls
-      OR starts_with(g.rolname, 'pg_') OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
+      g.rolsuper OR g.rolcreaterole OR g.rolcreatedb
+      OR g.rolreplication OR g.rolbypassrls
+      OR starts_with(g.rolname, 'pg_')
+      OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
     ) AND (r.oid IS NULL OR (
       NOT pg_has_role(r.oid, g.oid, 'MEMBER')
-      AND (g.rolsuper OR (g.rolcreaterole AND NOT r.rolcreaterole) OR (g.rolcreatedb AND NOT r.rolcreatedb)
-           OR (g.rolreplication AND NOT r.rolreplication) OR (g.rolbypassrls AND NOT r.rolbypassrls)
-           OR starts_with(g.rolname, 'pg_')
-           OR (has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
-               AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')))
+      AND (g.rolsuper OR g.rolcreaterole AND NOT r.rolcreaterole OR g.rolcreatedb AND NOT r.rolcreatedb
+      OR g.rolreplication AND NOT r.rolreplication OR g.rolbypassrls AND NOT r.rolbypassrls
+      OR starts_with(g.rolname, 'pg_')
+           OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
+              AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT'))
     ))
   );
 END
@@ -23968,6 +23977,32 @@ $has_more_powers$;
 COMMENT ON FUNCTION rolecall_internal.has_more_powers(oid, text)
   IS 'Whether a role has a power that another one, which may be gone, does not have';
 REVOKE ALL ON FUNCTION rolecall_internal.has_more_powers(oid, text) FROM PUBLIC;
+
+-- What a role can do in other databases counts, as far as one can see it from here. PUBLIC's rights are everybody's.
+CREATE OR REPLACE FUNCTION rolecall_internal.has_more_rights(role_oid oid, than_oid oid) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $has_more_rights$
+BEGIN
+  RETURN EXISTS (
+    SELECT FROM pg_roles AS r
+    CROSS JOIN (SELECT o.* FROM pg_roles AS o WHERE o.oid = has_more_rights.than_oid) AS o
+    WHERE NOT o.rolsuper
+      AND pg_has_role(has_more_rights.role_oid, r.oid, 'MEMBER')
+      AND NOT pg_has_role(o.oid, r.oid, 'MEMBER')
+      AND (r.rolsuper OR r.rolcreaterole AND NOT o.rolcreaterole OR r.rolcreatedb AND NOT o.rolcreatedb
+      OR r.rolreplication AND NOT o.rolreplication OR r.rolbypassrls AND NOT o.rolbypassrls
+      OR starts_with(r.rolname, 'pg_')
+           OR EXISTS (
+             SELECT FROM pg_shdepend AS d
+             WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = r.oid AND d.deptype IN ('o', 'a', 'r')
+           ))
+  );
+END
+$has_more_rights$;
+
+COMMENT ON FUNCTION rolecall_internal.has_more_rights(oid, oid)
+  IS 'Whether one role could do anything that the other could not: by an attribute, or by an object or a membership';
 
 CREATE FUNCTION rolecall_internal.has_recorded_shape(section text, resource jsonb) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
@@ -24227,7 +24262,6 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $held_otherwise$
 DECLARE
   v_here oid := (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
 BEGIN
@@ -24479,7 +24513,6 @@ DECLARE
         OR n.nspname IN ('information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch')
     )),
     ARRAY['database'], ARRAY[(
-      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     )]
   );
@@ -24577,7 +24610,7 @@ BEGIN
       AND NOT (r.rolname::text IN (current_user, session_user) OR has_table_privilege(
         r.oid, 'pg_catalog.pg_authid', 'TRUNCATE'
       ))
-      AND rolecall_internal.newest_record('read_access', jsonb_build_array(r.rolname)) IS NULL
+      AND NOT (rolecall_internal.newest_record('read_access', jsonb_build_array(r.rolname)) IS NOT NULL)
       AND NOT EXISTS (
         SELECT FROM pg_db_role_setting AS s
         WHERE s.setrole = r.oid AND s.setdatabase <> 0 AND rolecall_internal.other_database(r.rolname) IS NOT NULL
@@ -24599,18 +24632,18 @@ AS $inspected_state$
 DECLARE
   v_roles oid[] := rolecall_internal.inspected_roles(inspected_state.roles);
   v_here oid := (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
 BEGIN
   RETURN jsonb_strip_nulls(jsonb_build_object(
     'roles', (
-      SELECT jsonb_agg(jsonb_build_object('name', r.rolname, 'attributes', jsonb_build_object(
-               'createdb', r.rolcreatedb, 'createrole', r.rolcreaterole, 'inherit', r.rolinherit,
-               'login', r.rolcanlogin, 'replication', r.rolreplication, 'bypassrls', r.rolbypassrls,
-               'connection_limit', r.rolconnlimit, 'valid_until', rolecall_internal.utc_time(r.rolvaliduntil)
-             )))
-      FROM pg_roles AS r WHERE r.oid = ANY (v_roles)
+      SELECT jsonb_agg(jsonb_build_object('name', a.rolname, 'attributes', jsonb_build_object(
+             'superuser', a.rolsuper, 'createdb', a.rolcreatedb, 'createrole', a.rolcreaterole, 'inherit', a.rolinherit,
+             'login', a.rolcanlogin, 'replication', a.rolreplication, 'bypassrls', a.rolbypassrls,
+             'connection_limit', a.rolconnlimit,
+             'valid_until', rolecall_internal.utc_time(a.rolvaliduntil)
+           )))
+      FROM pg_roles AS a WHERE a.oid = ANY (v_roles)
     ),
     'declared', (
       SELECT jsonb_agg(jsonb_build_object('role', pg_get_userbyid(r.oid), 'exact', true)) FROM unnest(v_roles) AS r(oid)
@@ -24687,7 +24720,6 @@ BEGIN
     WHERE EXISTS (
       SELECT FROM pg_roles AS s WHERE s.rolname = (CASE
         WHEN w.recorder_oid IS NOT NULL AND w.made_in = (
-          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
           SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         )
           THEN pg_get_userbyid(w.recorder_oid)::text
@@ -24830,7 +24862,6 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $is_provisioned$
 DECLARE
   v_here oid := (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
 BEGIN
@@ -24963,7 +24994,6 @@ BEGIN
   RETURN NOT EXISTS (
     SELECT FROM rolecall_internal.secret AS s
     WHERE s.key = 'rolecall.reporting' AND s.made_in = (
-      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     )
       AND (is_rotation_due.rotate_after IS NULL OR s.made_at + is_rotation_due.rotate_after > clock_timestamp())
@@ -25024,7 +25054,6 @@ DECLARE
   v_password jsonb;
   v_position bigint;
   v_here oid := (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
   v_kept text;
@@ -25352,7 +25381,6 @@ BEGIN
       CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
       WHERE s.setrole = to_regrole(quote_ident(misdefinition.resource ->> 'role'))::oid
         AND s.setdatabase = CASE WHEN misdefinition.resource ? 'here' THEN (
-          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
           SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         ) ELSE 0 END
         AND (
@@ -25435,6 +25463,54 @@ $misshape$;
 
 COMMENT ON FUNCTION rolecall_internal.misshape(text, jsonb, jsonb)
   IS 'Why no call can have written a row; null where one can';
+
+-- Options that neither it nor an earlier call asks for stay as they are, where the edges leave a membership that gives
+-- something; else they are those of a plain GRANT.
+CREATE OR REPLACE FUNCTION rolecall_internal.missing_options(membership jsonb, edges jsonb, member oid) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $missing_options$
+DECLARE
+  v_has_admin boolean := missing_options.edges @> '[{"admin_option": true}]';
+  v_inherits boolean := missing_options.edges @> '[{"inherit_option": true}]';
+  v_sets boolean := missing_options.edges @> '[{"set_option": true}]';
+  v_admin boolean := (missing_options.membership ->> 'admin')::boolean AND NOT v_has_admin;
+  v_inherit boolean := (missing_options.membership ->> 'inherit')::boolean;
+  v_set boolean := (missing_options.membership ->> 'set')::boolean;
+BEGIN
+  -- Before 16 no membership has options to differ in.
+  IF current_setting('server_version_num')::integer / 10000 >= 16 THEN
+    IF v_inherits AND v_inherit IS NOT FALSE OR v_sets AND v_set IS NOT FALSE THEN
+      v_inherit := coalesce(v_inherit, v_inherits);
+      v_set := coalesce(v_set, v_sets);
+    ELSE
+      v_inherit := coalesce(
+        v_inherit, (SELECT r.rolinherit FROM pg_roles AS r WHERE r.oid = missing_options.member LIMIT 1), true
+      );
+      v_set := coalesce(v_set, true);
+    END IF;
+  END IF;
+  IF v_admin IS NOT TRUE AND (v_inherits OR v_inherit IS NOT TRUE) AND (v_sets OR v_set IS NOT TRUE) THEN
+    RETURN NULL;
+  END IF;
+  RETURN jsonb_build_object(
+    'admin', v_admin, 'inherit', v_inherit, 'set', v_set,
+    -- Who made the role has an edge of the same grantor as what a superuser grants: they would become one.
+    'grantor', (
+      SELECT missing_options.membership ->> 'member' FROM jsonb_array_elements(missing_options.edges) AS e(edge)
+      WHERE rolecall_internal.is_creator_edge(e.edge)
+        AND has_table_privilege(
+          to_regrole(quote_ident(current_user))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+        )
+      LIMIT 1
+    )
+  );
+END
+$missing_options$;
+
+COMMENT ON FUNCTION rolecall_internal.missing_options(jsonb, jsonb, oid)
+  IS 'A membership with what the edges that are there lack of it, and who is to grant that; null where they lack '
+     'nothing';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.name_list(names text[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
@@ -25632,7 +25708,6 @@ DECLARE
     WHERE p.resource @> '{"made": true}'
       -- In a copy of the database, or a cluster that a dump was restored into, nothing is of our making.
       AND p.made_in = (
-        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
         SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
       ) AND p.roles[1] = to_regrole(quote_ident(p.key ->> 0))::oid
       AND NOT EXISTS (
@@ -26172,6 +26247,47 @@ COMMENT ON FUNCTION rolecall_internal.password_states(jsonb)
   IS 'The desired states in which reporting roles have their passwords, one for each role, as run_apart() takes them';
 REVOKE ALL ON FUNCTION rolecall_internal.password_states(jsonb) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.passwords_of(document jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $passwords_of$
+DECLARE
+  v_names text[] := '{}'::text[];
+  v_values text[] := '{}'::text[];
+  v_list jsonb;
+  v_resource jsonb;
+  v_section text;
+BEGIN
+  -- Backwards, as of two values of a key an object keeps the last.
+  FOREACH v_section IN ARRAY ARRAY['passwords', 'roles'] LOOP
+    v_list := coalesce(passwords_of.document -> v_section, '[]');
+    FOR v_position IN REVERSE jsonb_array_length(v_list) - 1 .. 0 LOOP
+      v_resource := v_list -> v_position;
+      CONTINUE WHEN v_resource ->> 'password' IS NULL;
+      IF (v_resource ->> 'password') = '' OR (
+        (v_resource ->> 'password') COLLATE "C" ~ '^md5[0-9a-f]{32}$'
+        OR starts_with((v_resource ->> 'password') COLLATE "C", 'SCRAM-SHA-256$')
+          AND NOT rolecall_internal.is_scram_verifier((v_resource ->> 'password'))
+      ) THEN
+        IF v_resource ->> 'password' = '' THEN
+          RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = 'password must not be empty',
+            HINT = 'Use null for a role without a password.';
+        END IF;
+        PERFORM rolecall_internal.refuse_hash();
+      END IF;
+      v_names := v_names || coalesce(v_resource ->> 'role', v_resource ->> 'name', '');
+      v_values := v_values || (v_resource ->> 'password');
+    END LOOP;
+  END LOOP;
+  RETURN jsonb_object(v_names, v_values);
+END
+$passwords_of$;
+
+COMMENT ON FUNCTION rolecall_internal.passwords_of(jsonb)
+  IS 'The plain passwords and verifiers of a document, by the name of the role; of two for one role the first counts';
+
 -- It is bounded where somebody who may not make the change can hold what it has to lock, for as long as they like.
 CREATE OR REPLACE FUNCTION rolecall_internal.patience(operation text) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -26464,14 +26580,12 @@ BEGIN
         SELECT min(substr(e.entry, strpos(e.entry, '=') + 1))
         FROM pg_db_role_setting AS p CROSS JOIN unnest(p.setconfig) AS e(entry)
         WHERE p.setrole = o.member_oid AND p.setdatabase IN (0, (
-          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
           SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         )) AND starts_with(e.entry, 'statement_timeout=')
       ) AS own, (
         SELECT min(substr(e.entry, strpos(e.entry, '=') + 1))
         FROM pg_db_role_setting AS p CROSS JOIN unnest(p.setconfig) AS e(entry)
         WHERE p.setrole = o.role_oid AND p.setdatabase IN (0, (
-          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
           SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         )) AND starts_with(e.entry, 'statement_timeout=')
       ) AS former
@@ -27135,7 +27249,6 @@ BEGIN
            NULL::text, ARRAY[r.role], NULL::text, NULL::text
     FROM jsonb_to_recordset(plan_mark_ends.resources) AS r(role text)
     JOIN pg_db_role_setting AS k ON k.setrole = to_regrole(quote_ident(r.role))::oid AND k.setdatabase = (
-      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     )
     WHERE EXISTS (SELECT FROM unnest(k.setconfig) AS e(setting) WHERE starts_with(e.setting, 'rolecall.policy='))
@@ -27169,7 +27282,6 @@ BEGIN
     SELECT jsonb_object_agg(pg_get_userbyid(k.setrole), rolecall_internal.read_mark(e.setting))
     FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
     WHERE k.setdatabase = (
-      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     ) AND starts_with(e.setting, 'rolecall.policy=')
   ), '{}');
@@ -27465,7 +27577,6 @@ BEGIN
       SELECT pg_get_userbyid(k.setrole)::text, k.setrole, k.setdatabase <> 0, e.entry, split_part(e.entry, '=', 1)
       FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(entry)
       WHERE k.setrole <> 0 AND k.setdatabase IN (0, (
-        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
         SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
       )) AND NOT starts_with(e.entry, 'rolecall.policy=')
       OFFSET 0
@@ -27631,11 +27742,13 @@ BEGIN
              CASE WHEN w.grantable THEN ' WITH GRANT OPTION' END
            )),
            NULL::text, array_remove(ARRAY[w.role], NULL),
-           CASE WHEN NOT c.rolsuper OR t.names IS NOT NULL THEN '42501' END,
-           CASE WHEN NOT c.rolsuper THEN 'a superuser may do this'
+           CASE WHEN NOT c.super OR t.names IS NOT NULL THEN '42501' END,
+           CASE WHEN NOT c.super THEN 'a superuser may do this'
                 ELSE 'it could be taken by ' || t.names || ', by membership or ADMIN OPTION' END
     FROM unnest(plan_parameters.wanted) AS w
-    JOIN pg_roles AS c ON c.rolname = current_user
+    CROSS JOIN (SELECT has_table_privilege(
+      to_regrole(quote_ident(current_user))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+    )) AS c(super)
     CROSS JOIN LATERAL (
       SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
       FROM string_to_table(w.object, '.') WITH ORDINALITY AS s(part, place)
@@ -27654,7 +27767,7 @@ BEGIN
       WHERE x.parameter = lower(w.object) AND x.grantee = w.role_oid AND x.privilege_type = w.privilege
         AND (w.revoked OR x.is_grantable OR NOT w.grantable)
     )
-    GROUP BY w.object, w.revoked, w.grantable, w.role, i.name, c.rolsuper, t.names, t.revokes
+    GROUP BY w.object, w.revoked, w.grantable, w.role, i.name, c.super, t.names, t.revokes
     ORDER BY w.role, w.object;
 END
 $plan_parameters$;
@@ -28163,7 +28276,6 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_settings$
 DECLARE
   v_here oid := (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
 BEGIN
@@ -28359,7 +28471,9 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_watch$
 DECLARE
-  v_superuser boolean := (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user LIMIT 1);
+  v_superuser boolean := has_table_privilege(
+    to_regrole(quote_ident(current_user))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+  );
   v_untrusted text := rolecall_internal.untrusted_owners();
 BEGIN
   RETURN QUERY
@@ -29144,8 +29258,10 @@ DECLARE
   v_powers pg_roles[] := ARRAY(
     SELECT g FROM pg_roles AS g
     WHERE pg_has_role(power_takers.role_oid, g.oid, 'MEMBER') AND (
-      g.rolsuper OR g.rolcreaterole OR g.rolcreatedb OR g.rolreplication OR g.rolbypassrls
-      OR starts_with(g.rolname, 'pg_') OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
+      g.rolsuper OR g.rolcreaterole OR g.rolcreatedb
+      OR g.rolreplication OR g.rolbypassrls
+      OR starts_with(g.rolname, 'pg_')
+      OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
     )
   );
 BEGIN
@@ -29169,11 +29285,11 @@ BEGIN
                OR NOT e.edge ? 'set_option')
           AND NOT (NOT EXISTS (SELECT FROM unnest(v_powers) AS g WHERE (
             NOT pg_has_role(r.oid, g.oid, 'MEMBER')
-            AND (g.rolsuper OR (g.rolcreaterole AND NOT r.rolcreaterole) OR (g.rolcreatedb AND NOT r.rolcreatedb)
-                 OR (g.rolreplication AND NOT r.rolreplication) OR (g.rolbypassrls AND NOT r.rolbypassrls)
-                 OR starts_with(g.rolname, 'pg_')
-                 OR (has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
-                     AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')))
+            AND (g.rolsuper OR g.rolcreaterole AND NOT r.rolcreaterole OR g.rolcreatedb AND NOT r.rolcreatedb
+            OR g.rolreplication AND NOT r.rolreplication OR g.rolbypassrls AND NOT r.rolbypassrls
+            OR starts_with(g.rolname, 'pg_')
+                 OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
+                    AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT'))
           )))
       )
       SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
@@ -29210,7 +29326,6 @@ SET search_path = pg_catalog, pg_temp
 AS $privilege_differences$
 DECLARE
   v_here oid := (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
   v_own oid[] := ARRAY(
@@ -29713,7 +29828,6 @@ BEGIN
   SELECT s.value, s.encrypted INTO v_value, v_encrypted
   FROM rolecall_internal.secret AS s
   WHERE s.key = read_secret.secret_key AND (s.made_in IS NULL OR s.made_in = (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   ));
   IF v_encrypted IS NOT TRUE THEN
@@ -29863,7 +29977,6 @@ BEGIN
     WITH newest AS MATERIALIZED (
       SELECT p.section, p.key, p.resource, p.recorded_at, p.sqlstate, (CASE
         WHEN p.recorder_oid IS NOT NULL AND p.made_in = (
-          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
           SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         )
           THEN pg_get_userbyid(p.recorder_oid)::text
@@ -30085,7 +30198,6 @@ BEGIN
   IF v_code IS NULL AND refusal.entry.sqlstate IS NOT NULL THEN
     IF refusal.entry.sqlstate <> '42501' OR (CASE
       WHEN refusal.entry.recorder_oid IS NOT NULL AND refusal.entry.made_in = (
-        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
         SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
       )
         THEN pg_get_userbyid(refusal.entry.recorder_oid)::text
@@ -30104,14 +30216,12 @@ BEGIN
     v_now := to_regrole(quote_ident(v_names[v_position]))::oid;
     CONTINUE WHEN v_now = v_was;
     EXIT WHEN refusal.entry.made_in <> (
-      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     );
     v_target := v_names[v_position];
     IF v_now <> v_was AND NOT (
       refusal.entry.section = 'base_roles' AND (CASE
         WHEN refusal.entry.recorder_oid IS NOT NULL AND refusal.entry.made_in = (
-          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
           SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         )
           THEN pg_get_userbyid(refusal.entry.recorder_oid)::text
@@ -30198,7 +30308,6 @@ BEGIN
         ) AS o
         WHERE o.resource IS NOT NULL AND (o.sqlstate IS NULL OR (CASE
           WHEN o.recorder_oid IS NOT NULL AND o.made_in = (
-            -- Under an older snapshot a row that this transaction and another one have changed is there twice.
             SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
           )
             THEN pg_get_userbyid(o.recorder_oid)::text
@@ -30248,15 +30357,13 @@ BEGIN
     v_document := rolecall_internal.joined(v_document, rolecall_internal.records_of_removed(v_document -> 'roles'));
   END IF;
   SELECT array_agg(ROW(
-           s.section, v.key,
-           CASE WHEN s.section = 'declared' AND p.made_in <> (
-             -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-             SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-           ) AND NOT n.resource ? 'made'
-             THEN v.resource - 'made' ELSE v.resource END,
-           greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-           gen_random_uuid(), NULL, NULL, NULL, NULL, NULL, NULL
-         )::rolecall_internal.resource) AS rows,
+    s.section, v.key, CASE WHEN s.section = 'declared' AND p.made_in <> (
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+    ) AND NOT n.resource ? 'made'
+      THEN v.resource - 'made' ELSE v.resource END,
+    greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid(),
+    NULL, NULL, NULL, NULL, NULL, NULL
+  )::rolecall_internal.resource) AS rows,
          bool_or(p.recorded_at IS NOT NULL) AS supersede INTO v_new
     FROM jsonb_each(v_document) AS s(section, resources), jsonb_array_elements(s.resources) AS r(resource)
     CROSS JOIN LATERAL (
@@ -30322,7 +30429,6 @@ BEGIN
          OR s.section = 'memberships' AND NOT EXISTS (
            SELECT FROM pg_roles AS s WHERE s.rolname = (CASE
              WHEN p.recorder_oid IS NOT NULL AND p.made_in = (
-               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
                SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
              )
                THEN pg_get_userbyid(p.recorder_oid)::text
@@ -30365,34 +30471,18 @@ DECLARE
   v_present rolecall_internal.withheld[] := ARRAY(
     SELECT k FROM rolecall_internal.withheld AS k WHERE k.role = 'public'
   );
-  v_wanted rolecall_internal.withheld[];
-  v_new rolecall_internal.withheld[];
-  v_old rolecall_internal.withheld[];
 BEGIN
   IF v_resources IS NULL AND v_present = '{}' THEN
     RETURN;
   END IF;
-  v_wanted := ARRAY(
+  PERFORM rolecall_internal.replace_withheld(v_present, ARRAY(
     SELECT DISTINCT ROW(
              'public', x.entry, x.object_oid, x.attnum, a.attname, x.object_oid
            )::rolecall_internal.withheld
     FROM rolecall_internal.exceptions(rolecall_internal.wanted_privileges(v_resources)) AS x
     LEFT JOIN pg_attribute AS a ON a.attrelid = x.object_oid AND a.attnum = x.attnum AND x.attnum <> 0
     WHERE x.kind IN ('table', 'sequence')
-  );
-  v_new := ARRAY(SELECT n FROM unnest(v_wanted) AS n EXCEPT SELECT unnest(v_present));
-  v_old := ARRAY(SELECT o FROM unnest(v_present) AS o EXCEPT SELECT unnest(v_wanted));
-  IF cardinality(v_old) > 0 THEN
-    DELETE FROM rolecall_internal.withheld AS k
-    USING unnest(v_old) AS o
-    WHERE k.role = o.role AND k.name = o.name AND k.relation = o.relation AND k.number = o.number;
-  END IF;
-  IF cardinality(v_new) > 0 THEN
-    INSERT INTO rolecall_internal.withheld SELECT n.* FROM unnest(v_new) AS n ON CONFLICT DO NOTHING;
-  END IF;
-EXCEPTION
-  WHEN serialization_failure THEN
-    NULL; -- another transaction has remembered, or forgotten, the same since this one's snapshot
+  ));
 END
 $remember_exceptions$;
 
@@ -30408,8 +30498,6 @@ AS $remember_withheld$
 DECLARE
   v_wanted rolecall_internal.withheld[] := '{}'::rolecall_internal.withheld[];
   v_present rolecall_internal.withheld[];
-  v_new rolecall_internal.withheld[];
-  v_old rolecall_internal.withheld[];
 BEGIN
   -- Nothing else differs where the call gets here without a right to write; the next one remembers it.
   IF current_setting('transaction_read_only')::boolean THEN
@@ -30430,19 +30518,7 @@ BEGIN
   ELSIF cardinality(v_present) = 0 THEN
     RETURN;
   END IF;
-  v_new := ARRAY(SELECT n FROM unnest(v_wanted) AS n EXCEPT SELECT unnest(v_present));
-  v_old := ARRAY(SELECT o FROM unnest(v_present) AS o EXCEPT SELECT unnest(v_wanted));
-  IF cardinality(v_old) > 0 THEN
-    DELETE FROM rolecall_internal.withheld AS k
-    USING unnest(v_old) AS o
-    WHERE k.role = o.role AND k.name = o.name AND k.relation = o.relation AND k.number = o.number;
-  END IF;
-  IF cardinality(v_new) > 0 THEN
-    INSERT INTO rolecall_internal.withheld SELECT n.* FROM unnest(v_new) AS n ON CONFLICT DO NOTHING;
-  END IF;
-EXCEPTION
-  WHEN serialization_failure THEN
-    NULL; -- another transaction has remembered, or forgotten, the same since this one's snapshot
+  PERFORM rolecall_internal.replace_withheld(v_present, v_wanted);
 END
 $remember_withheld$;
 
@@ -30457,13 +30533,7 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $rename_records$
 DECLARE
   v_new rolecall_internal.resource[] := ARRAY(
-    SELECT ROW(
-             p.section, k.key, k.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-             gen_random_uuid(), k.recorder, k.sqlstate, k.note, k.roles, (
-               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-             ), k.recorder_oid
-           )::rolecall_internal.resource
+    SELECT k.entry
     FROM (
       SELECT DISTINCT ON (r.section, r.key) r.*
       FROM rolecall_internal.resource AS r
@@ -30474,32 +30544,36 @@ DECLARE
       -- In a copy of the database no role is one that a policy has created.
       SELECT rolecall_internal.renamed(p.section, p.resource, rename_records.old_name, rename_records.new_name)
              - CASE WHEN p.section = 'declared' AND p.made_in <> (
-               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
                SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
              ) THEN 'made' ELSE '' END
     ) AS r(resource)
     CROSS JOIN LATERAL (SELECT rolecall_internal.named_roles(p.section, r.resource) OFFSET 0) AS n(roles)
     CROSS JOIN LATERAL (
-      SELECT rolecall_internal.record_key(p.section, r.resource), r.resource, p.recorder, p.sqlstate, p.note,
-             CASE p.made_in WHEN (
-               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-             ) THEN p.roles ELSE n.roles END,
-             CASE p.made_in
-               WHEN (
-                 -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-               ) THEN p.recorder_oid
-               ELSE to_regrole(quote_ident(p.recorder))::oid END
+      SELECT ROW(
+        p.section, rolecall_internal.record_key(p.section, r.resource), r.resource,
+        greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid(),
+        p.recorder, p.sqlstate, p.note, CASE p.made_in WHEN (
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        ) THEN p.roles ELSE n.roles END, (
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        ),
+        CASE p.made_in WHEN (
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        ) THEN p.recorder_oid
+          ELSE to_regrole(quote_ident(p.recorder))::oid END
+      )::rolecall_internal.resource
       -- Under another key the old record ends.
       UNION ALL
-      SELECT p.key, NULL, NULL, NULL, NULL, NULL, NULL
+      SELECT ROW(
+        p.section, p.key, NULL,
+        greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid(),
+        NULL, NULL, NULL, NULL, NULL, NULL
+      )::rolecall_internal.resource
       WHERE p.key <> rolecall_internal.record_key(p.section, r.resource)
-    ) AS k(key, resource, recorder, sqlstate, note, roles, recorder_oid)
+    ) AS k(entry)
     WHERE p.resource IS NOT NULL AND p.sqlstate IS DISTINCT FROM '22023'
       AND r.resource <> p.resource
       AND NOT (p.made_in = (
-        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
         SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
       ) AND EXISTS (
         SELECT FROM unnest(p.roles, n.roles) AS o(was, is_now) WHERE o.was <> o.is_now
@@ -30610,24 +30684,20 @@ AS $renew_records$
 DECLARE
   v_new rolecall_internal.resource[] := ARRAY(
     SELECT ROW(
-             p.section, p.key,
-             CASE WHEN p.section <> 'declared' OR p.resource ->> 'role' IN (
-               SELECT c.target FROM unnest(renew_records.steps) AS c
-               WHERE c.operation = 'create_role' AND c.status = 'applied'
-             )
-                  THEN p.resource ELSE p.resource - 'made' END,
-             greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-             gen_random_uuid(), p.recorder, p.sqlstate, p.note, o.roles, (
-               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-             ),
-             CASE p.made_in
-               WHEN (
-                 -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-               ) THEN p.recorder_oid
-               ELSE to_regrole(quote_ident(p.recorder))::oid END
-           )::rolecall_internal.resource
+      p.section, p.key, CASE WHEN p.section <> 'declared' OR p.resource ->> 'role' IN (
+        SELECT c.target FROM unnest(renew_records.steps) AS c
+        WHERE c.operation = 'create_role' AND c.status = 'applied'
+      )
+        THEN p.resource ELSE p.resource - 'made' END,
+      greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid(),
+      p.recorder, p.sqlstate, p.note, o.roles, (
+        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+      ),
+      CASE p.made_in WHEN (
+        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+      ) THEN p.recorder_oid
+        ELSE to_regrole(quote_ident(p.recorder))::oid END
+    )::rolecall_internal.resource
     FROM jsonb_each(renew_records.document) AS s(section, resources)
     CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS r(resource)
     CROSS JOIN LATERAL (SELECT rolecall_internal.record_key(s.section, r.resource) OFFSET 0) AS k(key)
@@ -30651,6 +30721,41 @@ $renew_records$;
 COMMENT ON FUNCTION rolecall_internal.renew_records(jsonb, rolecall.step[])
   IS 'Where converge() has created roles anew, writes their new oids into the records about them';
 REVOKE ALL ON FUNCTION rolecall_internal.renew_records(jsonb, rolecall.step[]) FROM PUBLIC;
+
+CREATE FUNCTION rolecall_internal.replace_withheld(
+  present rolecall_internal.withheld[],
+  wanted rolecall_internal.withheld[]
+)
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $replace_withheld$
+DECLARE
+  v_new rolecall_internal.withheld[] := ARRAY(
+    SELECT unnest(replace_withheld.wanted) EXCEPT SELECT unnest(replace_withheld.present)
+  );
+  v_old rolecall_internal.withheld[] := ARRAY(
+    SELECT unnest(replace_withheld.present) EXCEPT SELECT unnest(replace_withheld.wanted)
+  );
+BEGIN
+  IF cardinality(v_old) > 0 THEN
+    DELETE FROM rolecall_internal.withheld AS k
+    USING unnest(v_old) AS o
+    WHERE k.role = o.role AND k.name = o.name AND k.relation = o.relation AND k.number = o.number;
+  END IF;
+  IF cardinality(v_new) > 0 THEN
+    INSERT INTO rolecall_internal.withheld SELECT n.* FROM unnest(v_new) AS n ON CONFLICT DO NOTHING;
+  END IF;
+EXCEPTION
+  WHEN serialization_failure THEN
+    NULL; -- another transaction has remembered, or forgotten, the same since this one's snapshot
+END
+$replace_withheld$;
+
+COMMENT ON FUNCTION rolecall_internal.replace_withheld(rolecall_internal.withheld[], rolecall_internal.withheld[])
+  IS 'Writes what is remembered as withheld in the place of what was';
+REVOKE ALL ON FUNCTION rolecall_internal.replace_withheld(rolecall_internal.withheld[], rolecall_internal.withheld[])
+  FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.reported(round rolecall.step[], steps rolecall.step[]) RETURNS rolecall.step[]
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
@@ -30697,7 +30802,6 @@ BEGIN
     SELECT convert_from(s.value, 'UTF8') INTO v_verifier
     FROM rolecall_internal.secret AS s
     WHERE s.key = 'rolecall.verifier.' || v_name AND s.made_in = (
-      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     );
     v_salt := rolecall_internal.derived_salt(reporting_passwords.secret, v_name);
@@ -30970,7 +31074,6 @@ BEGIN
     -- Those that a copy has brought along stay: they tell whose the roles are.
     DELETE FROM rolecall_internal.secret AS s
     WHERE starts_with(s.key, 'rolecall.verifier.') AND s.made_in = (
-      -- Under an older snapshot a row that this transaction and another one have changed is there twice.
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     );
   END IF;
@@ -31216,7 +31319,6 @@ BEGIN
         SELECT pg_get_userbyid(k.setrole)::text, k.setdatabase, e.setting
         FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
         WHERE k.setdatabase NOT IN (0, (
-          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
           SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         )) AND starts_with(e.setting, 'rolecall.policy=')
         OFFSET 0
@@ -32242,12 +32344,14 @@ BEGIN
            string_agg(DISTINCT quote_ident(n.nspname), ', ' ORDER BY quote_ident(n.nspname)) AS schemas
     FROM pg_namespace AS n
     CROSS JOIN LATERAL (
-      SELECT CASE a.role_oid WHEN 'pg_database_owner'::regrole THEN v_owner ELSE a.role_oid END
+      SELECT CASE a.grantee WHEN 'pg_database_owner'::regrole THEN v_owner ELSE a.grantee END AS role_oid, a.*
       FROM (
-        SELECT n.nspowner
-        UNION ALL SELECT x.grantee FROM aclexplode(n.nspacl) AS x WHERE x.privilege_type = 'CREATE'
-      ) AS a(role_oid)
-    ) AS c(role_oid)
+        SELECT n.nspowner, NULL::oid, true
+        UNION ALL
+        SELECT x.grantee, x.grantor, false FROM aclexplode(n.nspacl) AS x
+        WHERE x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner
+      ) AS a(grantee, grantor, owns)
+    ) AS c
     LEFT JOIN pg_roles AS r ON r.oid = c.role_oid
     WHERE n.nspname = ANY (ARRAY(SELECT jsonb_path_query(warn_about_path.definitions, '$[*].path[*]') #>> '{}'))
       AND (c.role_oid = 0
@@ -32367,12 +32471,14 @@ BEGIN
     INTO v_found
     FROM pg_namespace AS n
     CROSS JOIN LATERAL (
-      SELECT CASE a.role_oid WHEN 'pg_database_owner'::regrole THEN v_owner ELSE a.role_oid END
+      SELECT CASE a.grantee WHEN 'pg_database_owner'::regrole THEN v_owner ELSE a.grantee END AS role_oid, a.*
       FROM (
-        SELECT n.nspowner
-        UNION ALL SELECT x.grantee FROM aclexplode(n.nspacl) AS x WHERE x.privilege_type = 'CREATE'
-      ) AS a(role_oid)
-    ) AS c(role_oid);
+        SELECT n.nspowner, NULL::oid, true
+        UNION ALL
+        SELECT x.grantee, x.grantor, false FROM aclexplode(n.nspacl) AS x
+        WHERE x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner
+      ) AS a(grantee, grantor, owns)
+    ) AS c;
   IF v_found.public THEN
     PERFORM rolecall_internal.warn_about_public();
   END IF;
@@ -32807,7 +32913,6 @@ BEGIN
   INSERT INTO rolecall_internal.secret AS s (key, value, encrypted, made_in)
   VALUES (write_secret.secret_key, rolecall_internal.sealed(), rolecall_internal.is_encrypting(),
           CASE WHEN starts_with(write_secret.secret_key, 'rolecall.') THEN (
-            -- Under an older snapshot a row that this transaction and another one have changed is there twice.
             SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
           ) END)
   ON CONFLICT (key) DO UPDATE
@@ -34520,7 +34625,7 @@ EXCEPTION
 END
 $who_can$;
 
-COMMENT ON FUNCTION rolecall.who_can(text, text) IS 'Lists who has a privilege on an object, and by which way';
+COMMENT ON FUNCTION rolecall.who_can(text, text) IS 'Lists who has a privilege on an object, and how';
 REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
 
   FOR v_statement IN

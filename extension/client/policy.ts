@@ -14,9 +14,9 @@ export interface Policy {
   readonly profiles?: Readonly<Record<string, Profile>>;
   /** privileges, one entry for each group of roles and objects */
   readonly privileges?: readonly Entry[];
-  /** the roles that create_base_roles() makes, by what they are for */
+  /** the roles that create_base_roles() creates, by what they are for */
   readonly base_roles?: BaseRoles;
-  /** reporting roles, by name, as provision_reporting_role() makes them */
+  /** reporting roles, by name, as provision_reporting_role() creates them */
   readonly reporting?: Readonly<Record<string, Reporting>>;
 }
 
@@ -26,11 +26,11 @@ export interface Role {
   readonly state?: 'absent';
   /** false: it keeps what it has beyond the policy, in every mode; left out: as the mode says */
   readonly exact?: false;
-  /** who is to own what a role owns that is removed */
+  /** for a role that is removed: the new owner of what it owns in this database */
   readonly reassign_to?: string;
-  /** whether what a role owns in this database is dropped where the role is removed */
+  /** for a role that is removed: whether to drop what it owns in this database */
   readonly drop_owned?: boolean;
-  /** whether the sessions of a role that is removed are ended */
+  /** for a role that is removed: whether to end its sessions */
   readonly terminate_sessions?: boolean;
   /** whether it can log in; default: false */
   readonly login?: boolean;
@@ -66,7 +66,7 @@ export type Membership =
   | {
       /** name of the role */
       readonly role: string;
-      /** whether it can be granted on; default: false */
+      /** whether the member can grant it on; default: false */
       readonly admin?: boolean;
       /** whether its privileges are inherited: PostgreSQL 16 and newer; default: as the server has it */
       readonly inherit?: boolean;
@@ -97,7 +97,7 @@ export interface Profile {
   readonly functions?: readonly Privilege[];
   /** on types and domains */
   readonly types?: readonly Privilege[];
-  /** whose objects are meant of those made later; left out: as in an entry of `privileges` */
+  /** owners of the later objects that are meant; left out: as in an entry of `privileges` */
   readonly owners?: Names;
 }
 
@@ -111,7 +111,7 @@ export interface Entry {
   readonly grant?: readonly Privilege[];
   /** what is revoked, and kept so */
   readonly revoke?: readonly Privilege[];
-  /** whether what is granted can be granted on; default: false */
+  /** whether the roles can grant on what is granted; default: false */
   readonly with_grant_option?: boolean;
 }
 
@@ -167,9 +167,9 @@ export interface On {
   readonly future_types?: Names;
   /** schemas made later: an empty list */
   readonly future_schemas?: Names;
-  /** what is not meant of the schemas: tables, columns, sequences, functions or types, written as in SQL with their schema */
+  /** what is left out: tables, columns, sequences, functions or types, written as in SQL with their schema */
   readonly except?: Names;
-  /** whose objects are meant of those made later; left out: of everybody who owns one there now, and of the role that asks */
+  /** owners of the later objects that are meant; left out: every role that owns one there now, and the caller */
   readonly owners?: Names;
 }
 

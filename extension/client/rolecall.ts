@@ -153,8 +153,8 @@ export class Rolecall {
   /**
    * Makes a policy hold: the whole access control of this database as one document
    *
-   * What a policy can have in it is on the page [policies](policies.md). The mode says what becomes of what is there and is not
-   * in the policy:
+   * The page [policies](policies.md) describes what a policy can contain. The mode says what becomes of what is there and is not in
+   * the policy:
    *
    * * `additive`: it stays. The policy only adds.
    * * `adopt`: the roles that the policy describes, and those that have a profile, have exactly the attributes, memberships, settings and
@@ -162,12 +162,12 @@ export class Rolecall {
    *   All other roles are left alone.
    * * `authoritative`: as adopt; and roles that an earlier policy of this database created and this one does not name are removed.
    *
-   * What the policy says is remembered: drift() and converge() cover it, and policy() gives it back.
+   * What the policy says is remembered: drift() and converge() cover it, and policy() returns it.
    *
    * @returns one row per change; none where all is as the policy says. What the caller may not do is a WARNING and a skipped row with 42501, what the policy of another database says otherwise is a WARNING and a skipped row with 22023, an object or a role that does not exist a skipped row with 42P01, 42704 and so on
    * @throws null_value_not_allowed - the policy or the mode is null
    * @throws invalid_parameter_value - the policy has problems, which DETAIL lists; the mode is none of the three; the policy would remove the caller; or a password is empty, an MD5 hash, or for a role that the policy does not describe
-   * @throws feature_not_supported - the policy asks for nothing else wrong than what this version of the server does not have
+   * @throws feature_not_supported - all that is wrong with the policy is that it asks for what this version of the server does not have
    * @throws insufficient_privilege - the caller may not create or change the roles or schemas
    * @throws dependent_objects_still_exist - a role that is to be removed owns something
    */
@@ -254,8 +254,8 @@ export class Rolecall {
   /**
    * Lists what is wrong with a policy, all of it at once
    *
-   * What a policy can have in it is on the page [policies](policies.md). Objects that do not exist are no problem of the policy:
-   * apply() skips them.
+   * The page [policies](policies.md) describes what a policy can contain. An object that does not exist is not a problem of the policy:
+   * apply() skips it.
    *
    * @returns one row per problem: where it is, as a JSON path, and what is wrong, with its SQLSTATE and what may help; none where apply() takes the policy
    * @throws null_value_not_allowed - the policy is null
@@ -467,12 +467,12 @@ export class Rolecall {
   /**
    * Locks every user whose password has expired
    *
-   * VALID UNTIL alone stops the login by password, and no session. This gives NOLOGIN to each role that calls and policies of this
-   * database have made or changed, and whose VALID UNTIL has passed, and ends its sessions, as lock_user() does. Superusers, the
+   * VALID UNTIL alone refuses logins by password, and ends no session. This function sets NOLOGIN on each role that calls and policies
+   * of this database have created or changed and whose VALID UNTIL has passed, and ends its sessions, as lock_user() does. Superusers, the
    * caller and reporting roles are left out. It is meant to be called at intervals, by pg_cron or the like.
    *
    * @returns one row per step; none where no password has expired. A role that the caller may not alter, whose sessions it may not end, or that others keep locked for 30 seconds, is a WARNING and a skipped row with 42501 or 55P03
-   * @throws insufficient_privilege - that goes for every role
+   * @throws insufficient_privilege - the caller may not alter any of the roles, or not end their sessions
    * @throws lock_not_available - others keep every role locked
    */
   async expire_users(
@@ -487,8 +487,9 @@ export class Rolecall {
   /**
    * Forgets a role: nothing is remembered about it any more, and it is left as it is
    *
-   * drift() and converge() say nothing of it then, and no policy removes it for being no longer named. The names of the base roles
-   * stay. Where a superuser forgets it, policies of other databases no longer heed what a policy of this database said of it.
+   * From then on drift() and converge() leave it out, and no policy removes it because it does not name it. The names of the base roles
+   * stay. If a superuser makes the call, policies of other databases no longer take account of what a policy of this database said of
+   * the role.
    *
    * @returns one row for each thing that was remembered; none where there is nothing
    * @throws null_value_not_allowed - the name is null
@@ -579,8 +580,8 @@ export class Rolecall {
   /**
    * Returns the roles as they are in the cluster, and what they have in this database, as a policy, whoever made them
    *
-   * apply() of it has no steps. Superusers, predefined roles, the caller and the reporting roles of this database are left out. Without
-   * a list of roles it says also what PUBLIC has beyond, or lacks of, what the server gives it. Where a role has a privilege on all objects of a schema, and
+   * apply() of the result in the same database has no steps. Superusers, predefined roles, the caller and the reporting roles of this database are left out. Without
+   * a list of roles the result also says what PUBLIC has beyond the privileges that the server gives it, or lacks of them. Where a role has a privilege on all objects of a schema, and
    * on those that somebody makes there later, that is one entry. Passwords are not in it.
    *
    * @returns the policy; keys and lists are in one order, so that two can be compared as text
@@ -590,7 +591,7 @@ export class Rolecall {
     values: {
       /** names of roles; null: all */
       roles?: readonly string[] | null | undefined;
-      /** true: what roles have alike in several schemas is a profile; it gives nobody more or less */
+      /** true: privileges that roles have alike in several schemas become profiles; nobody gains or loses anything by that */
       suggest_profiles?: boolean | undefined;
     } = {},
   ): Promise<unknown> {
@@ -1101,9 +1102,8 @@ export class Rolecall {
   /**
    * Lists roles, memberships, settings and privileges that no call and no policy of this database asked for
    *
-   * Superusers, predefined roles, the caller and reporting roles are left out, and so is what PUBLIC has. Of what the whole cluster shares,
-   * such as tablespaces, nothing is said, as another database may have asked for it; roles and memberships are of the
-   * cluster too, and are told. It changes nothing, and works in a READ ONLY transaction and on a standby.
+   * Superusers, predefined roles, the caller and reporting roles are left out, and so is what PUBLIC has. Privileges on what the whole cluster shares, such as tablespaces, are not listed, because another database may have asked for
+   * them; roles and memberships belong to the cluster too, and are listed. It changes nothing, and works in a READ ONLY transaction and on a standby.
    *
    * @returns one row for each, with the statement that ends it; none where all was asked for
    * @throws insufficient_privilege - the caller may not read what is recorded
@@ -1222,11 +1222,10 @@ export class Rolecall {
   }
 
   /**
-   * Lists who has a privilege on an object, and by which way
+   * Lists who has a privilege on an object, and how
    *
-   * A row for each way: `superuser`; `owner`; `itself`, which a role was granted; `PUBLIC`; or `member of` the role that has it, be it the
-   * owner, one that was granted it, or a predefined role such as `pg_read_all_data`. What a role could come by with SET ROLE alone is not among
-   * them: audit_role() tells that. It changes nothing, and works in a READ ONLY transaction and on a standby.
+   * A row for each way: `superuser`; `owner`; `itself`, where the role was granted it; `PUBLIC`; or `member of` the role that has it, be it the
+   * owner, one that was granted it, or a predefined role such as `pg_read_all_data`. What a role could get with SET ROLE alone is not listed: see audit_role(). It changes nothing, and works in a READ ONLY transaction and on a standby.
    *
    * @returns one row per role and way, with the role that granted the privilege; ordered by the role
    * @throws null_value_not_allowed - an argument is null

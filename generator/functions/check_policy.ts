@@ -5,8 +5,8 @@ import { sql } from '../sql/template.ts';
 /**
  * Lists what is wrong with a policy, all of it at once
  *
- * What a policy can have in it is on the page [policies](policies.md). Objects that do not exist are no problem of the policy:
- * apply() skips them.
+ * The page [policies](policies.md) describes what a policy can contain. An object that does not exist is not a problem of the policy:
+ * apply() skips it.
  *
  * @group policies
  * @param policy the policy

@@ -5,8 +5,9 @@ import { rows } from './_shared.ts';
 /**
  * Forgets a role: nothing is remembered about it any more, and it is left as it is
  *
- * drift() and converge() say nothing of it then, and no policy removes it for being no longer named. The names of the base roles
- * stay. Where a superuser forgets it, policies of other databases no longer heed what a policy of this database said of it.
+ * From then on drift() and converge() leave it out, and no policy removes it because it does not name it. The names of the base roles
+ * stay. If a superuser makes the call, policies of other databases no longer take account of what a policy of this database said of
+ * the role.
  *
  * @group keeping
  * @param role_name name of the role; it need not exist

@@ -4,13 +4,13 @@ import { sql } from '../sql/template.ts';
 /**
  * Returns the roles as they are in the cluster, and what they have in this database, as a policy, whoever made them
  *
- * apply() of it has no steps. Superusers, predefined roles, the caller and the reporting roles of this database are left out. Without
- * a list of roles it says also what PUBLIC has beyond, or lacks of, what the server gives it. Where a role has a privilege on all objects of a schema, and
+ * apply() of the result in the same database has no steps. Superusers, predefined roles, the caller and the reporting roles of this database are left out. Without
+ * a list of roles the result also says what PUBLIC has beyond the privileges that the server gives it, or lacks of them. Where a role has a privilege on all objects of a schema, and
  * on those that somebody makes there later, that is one entry. Passwords are not in it.
  *
  * @group policies
  * @param roles names of roles; null: all
- * @param suggest_profiles true: what roles have alike in several schemas is a profile; it gives nobody more or less
+ * @param suggest_profiles true: privileges that roles have alike in several schemas become profiles; nobody gains or loses anything by that
  * @returns the policy; keys and lists are in one order, so that two can be compared as text
  * @throws insufficient_privilege - the caller may not read what is recorded
  * @example SELECT jsonb_pretty(rolecall.inspect());

@@ -3,11 +3,10 @@ import { raiseNull } from '../sql/raise.ts';
 import { sql } from '../sql/template.ts';
 
 /**
- * Lists who has a privilege on an object, and by which way
+ * Lists who has a privilege on an object, and how
  *
- * A row for each way: `superuser`; `owner`; `itself`, which a role was granted; `PUBLIC`; or `member of` the role that has it, be it the
- * owner, one that was granted it, or a predefined role such as `pg_read_all_data`. What a role could come by with SET ROLE alone is not among
- * them: audit_role() tells that. It changes nothing, and works in a READ ONLY transaction and on a standby.
+ * A row for each way: `superuser`; `owner`; `itself`, where the role was granted it; `PUBLIC`; or `member of` the role that has it, be it the
+ * owner, one that was granted it, or a predefined role such as `pg_read_all_data`. What a role could get with SET ROLE alone is not listed: see audit_role(). It changes nothing, and works in a READ ONLY transaction and on a standby.
  *
  * @group keeping
  * @param privilege name of the privilege

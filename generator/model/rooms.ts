@@ -8,7 +8,7 @@ export const rooms = [
   { name: 'functions', purpose: 'what users call' },
   { name: 'policy', purpose: 'policies: what is wrong with one, and the desired state that it is' },
   { name: 'reporting', purpose: 'provisioning and restoring reporting roles' },
-  { name: 'audit', purpose: 'what a role can do, and by which way' },
+  { name: 'audit', purpose: 'what a role can do, and how' },
   { name: 'run', purpose: 'plan, lock, execute, and plan again until nothing is left' },
   { name: 'plan', purpose: 'what differs between a desired state and the catalogs' },
   { name: 'granting', purpose: 'privileges on objects of every kind, now and on those made later' },

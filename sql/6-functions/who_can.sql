@@ -66,5 +66,5 @@ EXCEPTION
 END
 $who_can$;
 
-COMMENT ON FUNCTION rolecall.who_can(text, text) IS 'Lists who has a privilege on an object, and by which way';
+COMMENT ON FUNCTION rolecall.who_can(text, text) IS 'Lists who has a privilege on an object, and how';
 REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;

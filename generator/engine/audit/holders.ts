@@ -1,5 +1,5 @@
 /**
- * Who has a privilege on one object, and by which way.
+ * Who has a privilege on one object, and how.
  */
 import { everyObject, kindRows, privilegesOfKinds } from '../../model/kinds.ts';
 import type { Integer, Oid, Returns, Table, Text } from '../../model/types.ts';

@@ -6,6 +6,8 @@ RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_search_path$
+DECLARE
+  v_owner oid := (SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1);
 BEGIN
   RETURN QUERY
     WITH path AS MATERIALIZED (
@@ -38,13 +40,15 @@ BEGIN
     FROM path AS s
     JOIN pg_namespace AS n ON n.nspname = s.name
     CROSS JOIN LATERAL (
-      SELECT n.nspowner AS grantee, NULL::oid AS grantor, true AS owns
-      UNION ALL
-      SELECT x.grantee, x.grantor, false FROM aclexplode(n.nspacl) AS x
-      WHERE x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner
+      SELECT CASE a.grantee WHEN 'pg_database_owner'::regrole THEN v_owner ELSE a.grantee END AS role_oid, a.*
+      FROM (
+        SELECT n.nspowner, NULL::oid, true
+        UNION ALL
+        SELECT x.grantee, x.grantor, false FROM aclexplode(n.nspacl) AS x
+        WHERE x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner
+      ) AS a(grantee, grantor, owns)
     ) AS c
-    LEFT JOIN pg_roles AS r ON r.oid = CASE WHEN c.grantee = 'pg_database_owner'::regrole
-      THEN (SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1) ELSE c.grantee END
+    LEFT JOIN pg_roles AS r ON r.oid = c.role_oid
     WHERE c.grantee = 0 OR (NOT r.rolsuper AND r.oid <> audit_search_path.role_oid);
 END
 $audit_search_path$;

@@ -9,8 +9,10 @@ DECLARE
   v_powers pg_roles[] := ARRAY(
     SELECT g FROM pg_roles AS g
     WHERE pg_has_role(power_takers.role_oid, g.oid, 'MEMBER') AND (
-      g.rolsuper OR g.rolcreaterole OR g.rolcreatedb OR g.rolreplication OR g.rolbypassrls
-      OR starts_with(g.rolname, 'pg_') OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
+      g.rolsuper OR g.rolcreaterole OR g.rolcreatedb
+      OR g.rolreplication OR g.rolbypassrls
+      OR starts_with(g.rolname, 'pg_')
+      OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
     )
   );
 BEGIN
@@ -34,11 +36,11 @@ BEGIN
                OR NOT e.edge ? 'set_option')
           AND NOT (NOT EXISTS (SELECT FROM unnest(v_powers) AS g WHERE (
             NOT pg_has_role(r.oid, g.oid, 'MEMBER')
-            AND (g.rolsuper OR (g.rolcreaterole AND NOT r.rolcreaterole) OR (g.rolcreatedb AND NOT r.rolcreatedb)
-                 OR (g.rolreplication AND NOT r.rolreplication) OR (g.rolbypassrls AND NOT r.rolbypassrls)
-                 OR starts_with(g.rolname, 'pg_')
-                 OR (has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
-                     AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')))
+            AND (g.rolsuper OR g.rolcreaterole AND NOT r.rolcreaterole OR g.rolcreatedb AND NOT r.rolcreatedb
+            OR g.rolreplication AND NOT r.rolreplication OR g.rolbypassrls AND NOT r.rolbypassrls
+            OR starts_with(g.rolname, 'pg_')
+                 OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
+                    AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT'))
           )))
       )
       SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,

@@ -20,7 +20,6 @@ BEGIN
     WHERE EXISTS (
       SELECT FROM pg_roles AS s WHERE s.rolname = (CASE
         WHEN w.recorder_oid IS NOT NULL AND w.made_in = (
-          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
           SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         )
           THEN pg_get_userbyid(w.recorder_oid)::text

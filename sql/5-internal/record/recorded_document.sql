@@ -9,7 +9,6 @@ BEGIN
     WITH newest AS MATERIALIZED (
       SELECT p.section, p.key, p.resource, p.recorded_at, p.sqlstate, (CASE
         WHEN p.recorder_oid IS NOT NULL AND p.made_in = (
-          -- Under an older snapshot a row that this transaction and another one have changed is there twice.
           SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
         )
           THEN pg_get_userbyid(p.recorder_oid)::text

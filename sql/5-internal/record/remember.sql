@@ -17,15 +17,13 @@ BEGIN
     v_document := rolecall_internal.joined(v_document, rolecall_internal.records_of_removed(v_document -> 'roles'));
   END IF;
   SELECT array_agg(ROW(
-           s.section, v.key,
-           CASE WHEN s.section = 'declared' AND p.made_in <> (
-             -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-             SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-           ) AND NOT n.resource ? 'made'
-             THEN v.resource - 'made' ELSE v.resource END,
-           greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-           gen_random_uuid(), NULL, NULL, NULL, NULL, NULL, NULL
-         )::rolecall_internal.resource) AS rows,
+    s.section, v.key, CASE WHEN s.section = 'declared' AND p.made_in <> (
+      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+    ) AND NOT n.resource ? 'made'
+      THEN v.resource - 'made' ELSE v.resource END,
+    greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid(),
+    NULL, NULL, NULL, NULL, NULL, NULL
+  )::rolecall_internal.resource) AS rows,
          bool_or(p.recorded_at IS NOT NULL) AS supersede INTO v_new
     FROM jsonb_each(v_document) AS s(section, resources), jsonb_array_elements(s.resources) AS r(resource)
     CROSS JOIN LATERAL (
@@ -91,7 +89,6 @@ BEGIN
          OR s.section = 'memberships' AND NOT EXISTS (
            SELECT FROM pg_roles AS s WHERE s.rolname = (CASE
              WHEN p.recorder_oid IS NOT NULL AND p.made_in = (
-               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
                SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
              )
                THEN pg_get_userbyid(p.recorder_oid)::text

@@ -8,7 +8,6 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $is_provisioned$
 DECLARE
   v_here oid := (
-    -- Under an older snapshot a row that this transaction and another one have changed is there twice.
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
 BEGIN

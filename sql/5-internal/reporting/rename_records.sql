@@ -8,13 +8,7 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $rename_records$
 DECLARE
   v_new rolecall_internal.resource[] := ARRAY(
-    SELECT ROW(
-             p.section, k.key, k.resource, greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'),
-             gen_random_uuid(), k.recorder, k.sqlstate, k.note, k.roles, (
-               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-             ), k.recorder_oid
-           )::rolecall_internal.resource
+    SELECT k.entry
     FROM (
       SELECT DISTINCT ON (r.section, r.key) r.*
       FROM rolecall_internal.resource AS r
@@ -25,32 +19,36 @@ DECLARE
       -- In a copy of the database no role is one that a policy has created.
       SELECT rolecall_internal.renamed(p.section, p.resource, rename_records.old_name, rename_records.new_name)
              - CASE WHEN p.section = 'declared' AND p.made_in <> (
-               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
                SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
              ) THEN 'made' ELSE '' END
     ) AS r(resource)
     CROSS JOIN LATERAL (SELECT rolecall_internal.named_roles(p.section, r.resource) OFFSET 0) AS n(roles)
     CROSS JOIN LATERAL (
-      SELECT rolecall_internal.record_key(p.section, r.resource), r.resource, p.recorder, p.sqlstate, p.note,
-             CASE p.made_in WHEN (
-               -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-             ) THEN p.roles ELSE n.roles END,
-             CASE p.made_in
-               WHEN (
-                 -- Under an older snapshot a row that this transaction and another one have changed is there twice.
-                 SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-               ) THEN p.recorder_oid
-               ELSE to_regrole(quote_ident(p.recorder))::oid END
+      SELECT ROW(
+        p.section, rolecall_internal.record_key(p.section, r.resource), r.resource,
+        greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid(),
+        p.recorder, p.sqlstate, p.note, CASE p.made_in WHEN (
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        ) THEN p.roles ELSE n.roles END, (
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        ),
+        CASE p.made_in WHEN (
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        ) THEN p.recorder_oid
+          ELSE to_regrole(quote_ident(p.recorder))::oid END
+      )::rolecall_internal.resource
       -- Under another key the old record ends.
       UNION ALL
-      SELECT p.key, NULL, NULL, NULL, NULL, NULL, NULL
+      SELECT ROW(
+        p.section, p.key, NULL,
+        greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid(),
+        NULL, NULL, NULL, NULL, NULL, NULL
+      )::rolecall_internal.resource
       WHERE p.key <> rolecall_internal.record_key(p.section, r.resource)
-    ) AS k(key, resource, recorder, sqlstate, note, roles, recorder_oid)
+    ) AS k(entry)
     WHERE p.resource IS NOT NULL AND p.sqlstate IS DISTINCT FROM '22023'
       AND r.resource <> p.resource
       AND NOT (p.made_in = (
-        -- Under an older snapshot a row that this transaction and another one have changed is there twice.
         SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
       ) AND EXISTS (
         SELECT FROM unnest(p.roles, n.roles) AS o(was, is_now) WHERE o.was <> o.is_now

@@ -15,12 +15,14 @@ BEGIN
            string_agg(DISTINCT quote_ident(n.nspname), ', ' ORDER BY quote_ident(n.nspname)) AS schemas
     FROM pg_namespace AS n
     CROSS JOIN LATERAL (
-      SELECT CASE a.role_oid WHEN 'pg_database_owner'::regrole THEN v_owner ELSE a.role_oid END
+      SELECT CASE a.grantee WHEN 'pg_database_owner'::regrole THEN v_owner ELSE a.grantee END AS role_oid, a.*
       FROM (
-        SELECT n.nspowner
-        UNION ALL SELECT x.grantee FROM aclexplode(n.nspacl) AS x WHERE x.privilege_type = 'CREATE'
-      ) AS a(role_oid)
-    ) AS c(role_oid)
+        SELECT n.nspowner, NULL::oid, true
+        UNION ALL
+        SELECT x.grantee, x.grantor, false FROM aclexplode(n.nspacl) AS x
+        WHERE x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner
+      ) AS a(grantee, grantor, owns)
+    ) AS c
     LEFT JOIN pg_roles AS r ON r.oid = c.role_oid
     WHERE n.nspname = ANY (ARRAY(SELECT jsonb_path_query(warn_about_path.definitions, '$[*].path[*]') #>> '{}'))
       AND (c.role_oid = 0

@@ -31,12 +31,14 @@ BEGIN
     INTO v_found
     FROM pg_namespace AS n
     CROSS JOIN LATERAL (
-      SELECT CASE a.role_oid WHEN 'pg_database_owner'::regrole THEN v_owner ELSE a.role_oid END
+      SELECT CASE a.grantee WHEN 'pg_database_owner'::regrole THEN v_owner ELSE a.grantee END AS role_oid, a.*
       FROM (
-        SELECT n.nspowner
-        UNION ALL SELECT x.grantee FROM aclexplode(n.nspacl) AS x WHERE x.privilege_type = 'CREATE'
-      ) AS a(role_oid)
-    ) AS c(role_oid);
+        SELECT n.nspowner, NULL::oid, true
+        UNION ALL
+        SELECT x.grantee, x.grantor, false FROM aclexplode(n.nspacl) AS x
+        WHERE x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner
+      ) AS a(grantee, grantor, owns)
+    ) AS c;
   IF v_found.public THEN
     PERFORM rolecall_internal.warn_about_public();
   END IF;
