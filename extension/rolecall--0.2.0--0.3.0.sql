@@ -26,7 +26,7 @@ BEGIN
     CROSS JOIN aclexplode(o.acl) AS a
     WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch') AND a.grantee <> o.owner
   ) AS g(name, statement)
-    WHERE g.name = ANY ('{rolecall_internal.audit_columns,rolecall_internal.audit_dblink,rolecall_internal.audit_functions,rolecall_internal.audit_principals,rolecall_internal.audit_reading,rolecall_internal.audit_roles,rolecall_internal.audit_schemas,rolecall_internal.audit_search_path,rolecall_internal.audit_settings,rolecall_internal.audit_shards,rolecall_internal.audit_tables,rolecall_internal.audit_takers,rolecall_internal.audit_withheld,rolecall_internal.bypassrls_refusal,rolecall_internal.check_removal_rights,rolecall_internal.held_otherwise,rolecall_internal.is_worth_taking,rolecall_internal.pinned_by,rolecall_internal.plan_roles,rolecall_internal.provision,rolecall_internal.renew_records,rolecall_internal.reported,rolecall_internal.run,rolecall_internal.withhold_powers}'::text[]);
+    WHERE g.name = ANY ('{rolecall_internal.audit_columns,rolecall_internal.audit_dblink,rolecall_internal.audit_functions,rolecall_internal.audit_principals,rolecall_internal.audit_reading,rolecall_internal.audit_roles,rolecall_internal.audit_schemas,rolecall_internal.audit_search_path,rolecall_internal.audit_settings,rolecall_internal.audit_shards,rolecall_internal.audit_tables,rolecall_internal.audit_takers,rolecall_internal.audit_withheld,rolecall_internal.bypassrls_refusal,rolecall_internal.check_removal_rights,rolecall_internal.held_otherwise,rolecall_internal.is_doubtful,rolecall_internal.is_worth_taking,rolecall_internal.pinned_by,rolecall_internal.plan_roles,rolecall_internal.provision,rolecall_internal.renew_records,rolecall_internal.reported,rolecall_internal.run,rolecall_internal.withhold_powers}'::text[]);
 
   DROP FUNCTION rolecall_internal.audit_columns(rolecall_internal.principal[], oid[]);
 
@@ -59,6 +59,8 @@ BEGIN
   DROP FUNCTION rolecall_internal.check_removal_rights(oid, rolecall_internal.change, rolecall_internal.change);
 
   DROP FUNCTION rolecall_internal.held_otherwise(rolecall_internal.place[]);
+
+  DROP FUNCTION rolecall_internal.is_doubtful(rolecall.step);
 
   DROP FUNCTION rolecall_internal.is_worth_taking(text, oid);
 
@@ -1272,79 +1274,80 @@ DECLARE
   v_document jsonb := attempt.document;
   v_changes rolecall_internal.change[];
   v_missing rolecall_internal.change[];
-  v_step rolecall.step;
   v_steps rolecall.step[] := '{}'::rolecall.step[];
   v_new rolecall.step[];
-  v_done text[] := '{}'::text[];
-  v_last text := '';
+  v_done text[]; -- Null, as the next three, in the first round.
+  v_last text;
+  v_locked text[];
+  v_is_whole boolean;
   v_locks text[];
-  v_locked text[] := '{}'::text[];
   v_again boolean;
-  v_is_ignored boolean := false;
-  v_is_whole boolean := false;
+  v_is_ignored boolean;
   v_repeated integer := 0;
-  v_seen text;
+  v_seen text := pg_current_snapshot()::text;
   v_left text;
 BEGIN
   FOR v_round IN 1 .. 1000 LOOP
-    v_seen := pg_current_snapshot()::text;
-    v_repeated := CASE WHEN v_is_ignored AND v_seen = v_left THEN v_repeated + 1 ELSE 0 END;
     v_changes := rolecall_internal.plan(v_document, attempt.passwords);
-    v_changes := rolecall_internal.with_waiting(rolecall_internal.left_to_do(v_changes, v_done, v_steps));
+    v_changes := rolecall_internal.with_waiting(CASE WHEN v_done IS NULL THEN v_changes
+                                                     ELSE rolecall_internal.left_to_do(v_changes, v_done, v_steps) END);
     EXIT WHEN cardinality(v_changes) = 0;
-    PERFORM rolecall_internal.check_changes(v_changes, v_repeated, v_round);
-
+    IF current_setting('transaction_read_only')::boolean OR v_repeated > 1 OR v_round = 1000
+      OR v_changes[1].operation = 'terminate_sessions' THEN
+      PERFORM rolecall_internal.check_changes(v_changes, v_repeated, v_round);
+    END IF;
     v_missing := rolecall_internal.missing_roles(v_changes);
     -- In a later round a role can be missing that was there before.
-    IF cardinality(v_missing) > 0 AND (cardinality(v_locked) > 0 OR v_missing[1].target COLLATE "C" < v_last) THEN
+    IF v_missing[1].target COLLATE "C" < v_last OR cardinality(v_locked) > 0 AND cardinality(v_missing) > 0 THEN
       -- All was done, and then another transaction has dropped a role, as it could after the call. Who waits for what
       -- would be undone keeps it from being done again.
       EXIT WHEN v_is_whole;
       PERFORM rolecall_internal.start_over(attempt.known || v_locked);
     END IF;
-    v_last := coalesce(v_missing[cardinality(v_missing)].target, v_last);
     v_new := rolecall_internal.create_missing(v_missing, v_changes, attempt.passwords, v_repeated > 20);
     -- A role that is somebody else's work has to be locked, and compared, before anything is done to it.
     v_again := to_jsonb(v_new) @? '$[*] ? (@.status == "ignored")';
     IF v_again AND rolecall_internal.is_established(attempt.document) THEN
       RETURN v_steps || rolecall_internal.reported(v_new, v_steps); -- Another call for the same came first.
     END IF;
-
-    v_locks := '{}'::text[];
+    v_locks := CASE WHEN v_again THEN '{}'
+                    ELSE rolecall_internal.locks_of(v_changes, attempt.known, v_locked, v_steps) END;
+    v_again := CASE WHEN cardinality(v_locks) = 0 THEN v_again
+                    ELSE rolecall_internal.lock_roles(v_locks, v_locked) END;
     IF NOT v_again THEN
-      v_locks := rolecall_internal.locks_of(v_changes, attempt.known, v_locked, v_steps);
+      v_new := v_new || rolecall_internal.change_present(v_changes, attempt.passwords, v_document, v_repeated > 20);
     END IF;
-    IF cardinality(v_locks) > 0 THEN
-      v_again := rolecall_internal.lock_roles(v_locks, v_locked);
-      v_locked := v_locked || v_locks;
+    IF to_jsonb(v_new) @? '$[*] ? (@.status != "applied" || @.operation == "leave_mark")' THEN
+      v_steps := v_steps || rolecall_internal.reported(v_new, v_steps);
+      v_is_ignored := cardinality(rolecall_internal.done_by(v_new)) < cardinality(v_new);
+      v_document := v_document || CASE WHEN to_jsonb(v_new) @? '$[*] ? (@.status == "failed")'
+                                    THEN '{"singly": true}' ELSE '{}' END::jsonb;
+    ELSE
+      v_steps := v_steps || v_new;
     END IF;
-    IF NOT v_again THEN
-      v_new := v_new || rolecall_internal.change_present(
-        v_changes, attempt.passwords, v_document, v_repeated > 20
-      );
-    END IF;
-
-    v_steps := v_steps || rolecall_internal.reported(v_new, v_steps);
-    v_is_ignored := false;
-    FOREACH v_step IN ARRAY v_new LOOP
-      IF rolecall_internal.is_doubtful(v_step) THEN
-        v_is_ignored := true;
-        IF v_step.status = 'failed' THEN
-          v_document := v_document || '{"singly": true}';
-        END IF;
-        CONTINUE;
-      END IF;
-      v_done := v_done || v_step.statement;
-    END LOOP;
+    v_is_whole := (v_again OR v_is_ignored) IS NOT TRUE;
     v_left := pg_current_snapshot()::text;
-    v_is_whole := NOT (v_again OR v_is_ignored);
-    -- Nothing can be left where nobody else has committed anything since the plan.
+    -- Nothing can be left where nobody else has committed anything since the plan. The rest is for the next round.
     EXIT WHEN v_is_whole AND v_left = v_seen AND current_setting('transaction_isolation') = 'read committed';
+    v_last := coalesce(v_missing[cardinality(v_missing)].target, v_last);
+    v_locked := v_locked || v_locks;
+    v_done := coalesce(v_done, '{}') || rolecall_internal.done_by(v_new);
+    v_seen := pg_current_snapshot()::text;
+    v_repeated := CASE WHEN v_is_ignored AND v_seen = v_left THEN v_repeated + 1 ELSE 0 END;
+    v_is_ignored := NULL;
   END LOOP;
-  IF attempt.document ?| '{roles,memberships,schemas,privileges}' THEN
+  IF attempt.document ?| '{roles,memberships,schemas,privileges}' AND (
+    v_steps[1].operation = 'create_role' AND v_steps[1].status = 'applied'
+    AND NOT attempt.document @? '$ ? (exists(@.roles[1]) || exists(@.schemas) || exists(@.privileges)
+      || exists(@.memberships[*] ? (@.member != $.roles[0].name)))'
+  ) IS NOT TRUE THEN
     PERFORM rolecall_internal.warn_about_adopted(attempt.document, v_steps);
   END IF;
-  PERFORM rolecall_internal.remember(rolecall_internal.undisputed(attempt.document), v_steps);
+  PERFORM rolecall_internal.remember(
+    CASE WHEN (attempt.document ? 'declared'
+      OR attempt.document @? '$.roles[*] ? (@.state == "absent" && @.protected == true)')
+      THEN rolecall_internal.undisputed(attempt.document) ELSE attempt.document END, v_steps
+  );
   RETURN v_steps;
 END
 $attempt$;
@@ -1371,15 +1374,15 @@ BEGIN
     v_clauses := v_clauses || CASE WHEN (attribute_clauses.wanted -> v_word)::boolean THEN ' ' ELSE ' NO' END
       || upper(v_word COLLATE "C");
   END LOOP;
-  IF v_wanted ? 'connection_limit'
-    AND v_wanted -> 'connection_limit'
-        <> coalesce(attribute_clauses.present -> 'connection_limit', '-1')
+  IF NOT v_wanted ?| '{connection_limit,valid_until}' THEN
+    RETURN v_clauses;
+  END IF;
+  IF v_wanted -> 'connection_limit'
+    <> coalesce(attribute_clauses.present -> 'connection_limit', '-1')
   THEN
     v_clauses := v_clauses || format(' CONNECTION LIMIT %s', (v_wanted -> 'connection_limit')::integer);
   END IF;
-  IF v_wanted ? 'valid_until'
-    AND v_wanted ->> 'valid_until' <> coalesce(attribute_clauses.present ->> 'valid_until', 'infinity')
-  THEN
+  IF v_wanted ->> 'valid_until' <> coalesce(attribute_clauses.present ->> 'valid_until', 'infinity') THEN
     v_clauses := v_clauses || format(' VALID UNTIL %L', v_wanted ->> 'valid_until');
   END IF;
   RETURN v_clauses;
@@ -2664,23 +2667,36 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_document$
 DECLARE
-  v_names jsonb := jsonb_path_query_array(check_document.document, '$.renames[*].role')
-  || jsonb_path_query_array(check_document.document, '$.renames[*].new_name')
-  || jsonb_path_query_array(check_document.document, '$.sessions[*].role')
-  || jsonb_path_query_array(check_document.document, '$.base_roles[*].name ? (@ != null)')
-  || jsonb_path_query_array(check_document.document, '$.roles[*].name')
-  || jsonb_path_query_array(check_document.document, '$.roles[*].reassign_to ? (@ != null)')
-  || jsonb_path_query_array(check_document.document, '$.comments[*].role')
-  || jsonb_path_query_array(check_document.document, '$.passwords[*].role')
-  || jsonb_path_query_array(check_document.document, '$.memberships[*].member')
-  || jsonb_path_query_array(check_document.document, '$.settings[*].role')
-  || jsonb_path_query_array(check_document.document, '$.declared[*].role')
-  || jsonb_path_query_array(check_document.document, '$.marks[*].role')
-  || jsonb_path_query_array(check_document.document, '$.schemas[*].owner ? (@ != null)')
-  || jsonb_path_query_array(check_document.document, '$.privileges[*].role ? (@ != null)')
-  || jsonb_path_query_array(check_document.document, '$.read_access[*].role')
-  || jsonb_path_query_array(check_document.document, '$.operators[*].role');
-  v_grantable jsonb := jsonb_path_query_array(check_document.document, '$.memberships[*].role');
+  v_names jsonb := jsonb_path_query_array(
+    check_document.document, '$.keyvalue() ? (@.key == "renames" || @.key == "sessions" || @.key == '
+    '"comments" || @.key == "passwords" || @.key == "settings" || @.key == '
+    '"declared" || @.key == "marks" || @.key == "read_access" || @.key == '
+    '"operators").value[*].role'
+  )
+  || jsonb_path_query_array(
+    check_document.document, '$.renames[*].new_name'
+  )
+  || jsonb_path_query_array(
+    check_document.document, '$.base_roles[*].name ? (@ != null)'
+  )
+  || jsonb_path_query_array(
+    check_document.document, '$.roles[*].name'
+  )
+  || jsonb_path_query_array(
+    check_document.document, '$.roles[*].reassign_to ? (@ != null)'
+  )
+  || jsonb_path_query_array(
+    check_document.document, '$.memberships[*].member'
+  )
+  || jsonb_path_query_array(
+    check_document.document, '$.schemas[*].owner ? (@ != null)'
+  )
+  || jsonb_path_query_array(
+    check_document.document, '$.privileges[*].role ? (@ != null)'
+  );
+  v_grantable jsonb := jsonb_path_query_array(
+    check_document.document, '$.memberships[*].role'
+  );
 BEGIN
   PERFORM rolecall_internal.check_role_name(n.name)
   FROM jsonb_array_elements_text(v_names || v_grantable) WITH ORDINALITY AS n(name, position)
@@ -3114,10 +3130,7 @@ AS $divided$
 DECLARE
   v_theirs jsonb;
 BEGIN
-  IF NOT (
-    divided.document ? 'declared'
-    OR divided.document @? '$.roles[*] ? (@.state == "absent" && @.protected == true)'
-  ) OR NOT EXISTS (SELECT FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
+  IF NOT EXISTS (SELECT FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
   WHERE k.setdatabase NOT IN (0, (
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   )) AND starts_with(e.setting, 'rolecall.policy=')) THEN
@@ -3222,6 +3235,34 @@ COMMENT ON FUNCTION rolecall_internal.divided_resource(text, jsonb, jsonb)
   IS 'What a policy says of a role that another database describes too: the part that stays, and the part that is '
      'disputed; null where there is none';
 REVOKE ALL ON FUNCTION rolecall_internal.divided_resource(text, jsonb, jsonb) FROM PUBLIC;
+
+-- Under an older snapshot a plan shows neither what another transaction has granted nor what it has made, and an event
+-- trigger that another one has dropped; of roles it shows what is there now.
+CREATE FUNCTION rolecall_internal.done_by(steps rolecall.step[]) RETURNS text[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $done_by$
+DECLARE
+  v_step rolecall.step;
+  v_done text[] := '{}'::text[];
+BEGIN
+  FOREACH v_step IN ARRAY done_by.steps LOOP
+    CONTINUE WHEN v_step.status IN ('again', 'failed')
+      OR v_step.status = 'ignored' AND (
+        current_setting('transaction_isolation') = 'read committed'
+        OR v_step.operation = 'create_role'
+        OR v_step.sqlstate = '42704' AND v_step.operation <> 'drop_event_trigger'
+      );
+    v_done := v_done || v_step.statement;
+  END LOOP;
+  RETURN v_done;
+END
+$done_by$;
+
+COMMENT ON FUNCTION rolecall_internal.done_by(rolecall.step[])
+  IS 'The statements of the steps of a round, but those that ended with an error which says that they were not needed: '
+     'the next plan will confirm that or not';
+REVOKE ALL ON FUNCTION rolecall_internal.done_by(rolecall.step[]) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.edit_distance(one text, other text) RETURNS integer
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
@@ -5681,25 +5722,21 @@ SET search_path = pg_catalog, pg_temp
 AS $misshape$
 DECLARE
   v_name text;
-  v_given jsonb;
+  v_wrong text := CASE
+    WHEN misshape.resource IS NULL THEN NULL
+    WHEN NOT rolecall_internal.has_recorded_shape(misshape.section, misshape.resource) THEN 'no call records such a row'
+    WHEN rolecall_internal.record_key(misshape.section, misshape.resource) IS DISTINCT FROM misshape.key
+      THEN 'its key is that of another row'
+    WHEN misshape.section = 'memberships' AND misshape.key -> 0 = misshape.key -> 1 THEN 'no role is a member of itself'
+    WHEN (coalesce(misshape.resource -> 'initial', '{}')
+    || coalesce(misshape.resource -> 'attributes', '{}')) - 'superuser'
+         - '{createdb,createrole,inherit,login,replication,bypassrls,connection_limit,valid_until}'::text[] <> '{}'
+      THEN 'no role has such an attribute'
+    WHEN misshape.resource @? '$.*.superuser ? (@ == true)' THEN 'no record gives SUPERUSER'
+  END;
 BEGIN
-  IF misshape.resource IS NULL THEN
-    RETURN NULL;
-  ELSIF NOT rolecall_internal.has_recorded_shape(misshape.section, misshape.resource) THEN
-    RETURN 'no call records such a row';
-  ELSIF rolecall_internal.record_key(misshape.section, misshape.resource) IS DISTINCT FROM misshape.key THEN
-    RETURN 'its key is that of another row';
-  ELSIF misshape.section = 'memberships' AND misshape.key -> 0 = misshape.key -> 1 THEN
-    RETURN 'no role is a member of itself';
-  END IF;
-  v_given := coalesce(misshape.resource -> 'initial', '{}')
-  || coalesce(misshape.resource -> 'attributes', '{}');
-  IF v_given - 'superuser'
-    - '{createdb,createrole,inherit,login,replication,bypassrls,connection_limit,valid_until}'::text[] <> '{}'
-  THEN
-    RETURN 'no role has such an attribute';
-  ELSIF misshape.resource @? '$.*.superuser ? (@ == true)' THEN
-    RETURN 'no record gives SUPERUSER';
+  IF v_wrong IS NOT NULL OR misshape.resource IS NULL THEN
+    RETURN v_wrong;
   END IF;
   FOREACH v_name IN ARRAY rolecall_internal.record_names(misshape.section, misshape.resource) LOOP
     IF v_name IS NOT NULL AND (
@@ -6063,6 +6100,39 @@ $note_default_role$;
 COMMENT ON FUNCTION rolecall_internal.note_default_role(jsonb)
   IS 'Says that the default role of a desired state is neither there nor created with it: it may be a mistake';
 REVOKE ALL ON FUNCTION rolecall_internal.note_default_role(jsonb) FROM PUBLIC;
+
+-- Whose CONNECT the call itself has skipped, a WARNING has named.
+CREATE OR REPLACE FUNCTION rolecall_internal.note_no_connect(steps rolecall.step[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $note_no_connect$
+DECLARE
+  v_name text;
+  v_grant text;
+BEGIN
+  FOR v_name, v_grant IN
+    SELECT DISTINCT r.rolname::text, g.statement
+    FROM unnest(note_no_connect.steps) AS s
+    JOIN pg_roles AS r ON r.oid = to_regrole(quote_ident(s.target))::oid
+    CROSS JOIN LATERAL (
+      SELECT format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), r.rolname)
+    ) AS g(statement)
+    WHERE s.status = 'applied' AND s.operation IN ('create_role', 'alter_role', 'grant_role') AND r.rolcanlogin
+      AND NOT has_database_privilege(r.oid, current_database(), 'CONNECT')
+      AND NOT EXISTS (SELECT FROM unnest(note_no_connect.steps) AS c WHERE c.statement = g.statement)
+    ORDER BY 1
+  LOOP
+    RAISE NOTICE USING
+      MESSAGE = format('role "%s" cannot connect to database "%s"', v_name, current_database()),
+      DETAIL = 'CONNECT is revoked from PUBLIC, and neither the role nor one that it inherits from has it.',
+      HINT = 'Ask the owner, or a superuser, to run: ' || v_grant;
+  END LOOP;
+END
+$note_no_connect$;
+
+COMMENT ON FUNCTION rolecall_internal.note_no_connect(rolecall.step[])
+  IS 'Says which of the users that a call has created, changed or put into roles have no CONNECT on this database, '
+     'neither their own nor by membership nor through PUBLIC';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.note_unmatched(definitions jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -6680,9 +6750,17 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan$
 DECLARE
-  v_document jsonb := rolecall_internal.divided(plan.document);
-  v_changes rolecall_internal.change[] := rolecall_internal.plan_own(v_document, plan.passwords);
+  v_document jsonb;
+  v_changes rolecall_internal.change[];
 BEGIN
+  IF NOT (plan.document ? 'recorded' OR (plan.document ? 'declared'
+    OR plan.document @? '$.roles[*] ? (@.state == "absent" && @.protected == true)')) THEN
+    RETURN rolecall_internal.plan_own(plan.document, plan.passwords);
+  END IF;
+  v_document := CASE WHEN (plan.document ? 'declared'
+    OR plan.document @? '$.roles[*] ? (@.state == "absent" && @.protected == true)')
+    THEN rolecall_internal.divided(plan.document) ELSE plan.document END;
+  v_changes := rolecall_internal.plan_own(v_document, plan.passwords);
   IF v_document ? 'declared' THEN
     v_changes := v_changes || ARRAY(SELECT p FROM rolecall_internal.plan_marks(v_document) AS p);
   END IF;
@@ -7580,30 +7658,30 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_memberships$
 DECLARE
   v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
-  v_list jsonb := rolecall_internal.with_excess(plan_memberships.document);
-  -- Most calls revoke nothing, and what a role merely has is not looked at for that.
-  v_ending jsonb := jsonb_path_query_array(
-    v_list, '$[*] ? (@.state == "absent" || @.admin == false || @.inherit == false || @.set == false)');
+  v_list jsonb := CASE WHEN plan_memberships.document ? 'declared'
+    THEN rolecall_internal.with_excess(plan_memberships.document) ELSE plan_memberships.document -> 'memberships' END;
   v_wanted jsonb;
   v_role text;
   v_member text;
   v_role_oid oid;
   v_member_oid oid;
   v_edges jsonb[];
+  v_first text := plan_memberships.document #>> '{roles,0,name}'; -- mostly the one that is created
   v_made jsonb;
   v_absent text;
   v_granted jsonb := '{}';
   v_is_circular boolean;
 BEGIN
-  IF current_setting('server_version_num')::integer / 10000 < 16
-    AND jsonb_path_exists(v_list, '$[*] ? (@.inherit != null || @.set != null)')
-  THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'feature_not_supported',
-      MESSAGE = 'the INHERIT and SET options of a membership require PostgreSQL 16 or newer';
-  END IF;
-  IF v_ending <> '[]' THEN
-    v_changes := rolecall_internal.plan_revokes(v_ending);
+  -- Most calls revoke nothing, and ask for no options; what a role merely has is not looked at for that.
+  IF v_list @? '$[*] ? (@.state == "absent" || @.admin == false || @.inherit != null || @.set != null)' THEN
+    IF current_setting('server_version_num')::integer / 10000 < 16
+      AND v_list @? '$[*] ? (@.inherit != null || @.set != null)' THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'feature_not_supported',
+        MESSAGE = 'the INHERIT and SET options of a membership require PostgreSQL 16 or newer';
+    END IF;
+    v_changes := rolecall_internal.plan_revokes(jsonb_path_query_array(
+      v_list, '$[*] ? (@.state == "absent" || @.admin == false || @.inherit == false || @.set == false)'));
   END IF;
   FOR v_position IN 0 .. jsonb_array_length(v_list) - 1 LOOP
     v_wanted := v_list -> v_position;
@@ -7618,29 +7696,29 @@ BEGIN
     END IF;
     v_role_oid := to_regrole(quote_ident(v_role))::oid;
     v_member_oid := to_regrole(quote_ident(v_member))::oid;
-    v_edges := '{}'::jsonb[];
-    v_absent := NULL;
     IF v_role_oid IS NULL OR v_member_oid IS NULL THEN
-      v_made := coalesce(v_made, (
-        SELECT jsonb_object_agg(n.name, true)
-        FROM jsonb_to_recordset(plan_memberships.document -> 'roles') AS n(name text)
-      ), '{}');
-      v_absent := CASE WHEN v_role_oid IS NULL AND NOT v_made ? v_role THEN v_role
-                       WHEN v_member_oid IS NULL AND NOT v_made ? v_member THEN v_member END;
+      v_absent := CASE WHEN v_role_oid IS NULL AND v_role IS DISTINCT FROM v_first THEN v_role
+                       WHEN v_member_oid IS NULL AND v_member IS DISTINCT FROM v_first THEN v_member END;
+      IF v_absent IS NOT NULL THEN
+        v_made := coalesce(v_made, (
+          SELECT jsonb_object_agg(n.name, true)
+          FROM jsonb_to_recordset(plan_memberships.document -> 'roles') AS n(name text)
+        ), '{}');
+        v_absent := CASE WHEN v_role_oid IS NULL AND NOT v_made ? v_role THEN v_role
+                         WHEN v_member_oid IS NULL AND NOT v_made ? v_member THEN v_member END;
+      END IF;
     ELSE
+      v_absent := NULL;
       v_edges := ARRAY(
         SELECT to_jsonb(e) FROM pg_auth_members AS e WHERE e.member = v_member_oid AND e.roleid = v_role_oid
       );
-    END IF;
-    IF cardinality(v_edges) > 0 THEN
-      CONTINUE WHEN rolecall_internal.missing_options(v_wanted, to_jsonb(v_edges), v_member_oid) IS NULL;
-    END IF;
-    IF v_role_oid IS NOT NULL AND v_member_oid IS NOT NULL THEN
+      CONTINUE WHEN cardinality(v_edges) > 0
+        AND rolecall_internal.missing_options(v_wanted, to_jsonb(v_edges), v_member_oid) IS NULL;
       v_wanted := rolecall_internal.with_recorded_options(v_wanted);
-    END IF;
-    IF cardinality(v_edges) > 0 THEN
-      v_wanted := rolecall_internal.missing_options(v_wanted, to_jsonb(v_edges), v_member_oid);
-      CONTINUE WHEN v_wanted IS NULL;
+      IF cardinality(v_edges) > 0 THEN
+        v_wanted := rolecall_internal.missing_options(v_wanted, to_jsonb(v_edges), v_member_oid);
+        CONTINUE WHEN v_wanted IS NULL;
+      END IF;
     END IF;
     v_is_circular := false;
     IF v_list -> v_position ? 'recorded' THEN -- where a call asks for it, the server refuses
@@ -8461,13 +8539,9 @@ BEGIN
     v_name := v_resource ->> 'name';
     v_role := to_regrole(quote_ident(v_name))::oid;
     v_note := CASE WHEN (v_resource -> 'protected')::boolean
-                     AND (v_name IN (current_user, session_user) OR has_table_privilege(
-                       v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
-                     ))
                 THEN rolecall_internal.protection_note(v_resource, plan_roles.document -> 'declared') END;
     CONTINUE WHEN v_resource ->> 'state' = 'absent';
     v_wanted := coalesce(v_resource -> 'attributes', '{}');
-    v_refusals := '{}'::rolecall_internal.change[];
     IF v_role IS NOT NULL AND v_wanted <> '{}' THEN
       v_present := (
         SELECT jsonb_build_object(
@@ -8497,30 +8571,36 @@ BEGIN
     ELSE
       CONTINUE WHEN v_wanted = '{}' OR v_present IS NULL OR v_present @> v_wanted;
     END IF;
-    FOREACH v_power IN ARRAY '{bypassrls,createdb,createrole,replication}'::text[] LOOP
-      CONTINUE WHEN v_note IS NOT NULL OR v_wanted -> v_power IS DISTINCT FROM 'true' OR v_present -> v_power = 'true';
-      v_refused := rolecall_internal.power_refusal(v_name, v_role, v_power);
-      CONTINUE WHEN v_refused.sqlstate IS NULL;
-      v_wanted := v_wanted - v_power;
-      v_refusals := v_refusals || v_refused;
-    END LOOP;
+    IF v_note IS NULL AND v_wanted ?| '{bypassrls,createdb,createrole,replication}' THEN
+      v_refusals := '{}'::rolecall_internal.change[];
+      FOREACH v_power IN ARRAY '{bypassrls,createdb,createrole,replication}'::text[] LOOP
+        CONTINUE WHEN v_wanted -> v_power IS DISTINCT FROM 'true' OR v_present -> v_power = 'true';
+        v_refused := rolecall_internal.power_refusal(v_name, v_role, v_power);
+        CONTINUE WHEN v_refused.sqlstate IS NULL;
+        v_wanted := v_wanted - v_power;
+        v_refusals := v_refusals || v_refused;
+      END LOOP;
+    END IF;
     v_statement := format('%s ROLE %I', CASE WHEN v_role IS NULL THEN 'CREATE' ELSE 'ALTER' END, v_name)
       || rolecall_internal.attribute_clauses(v_present, v_wanted, v_resource);
-    IF v_role IS NOT NULL AND NOT v_present @> v_wanted THEN
-      v_changes := v_changes || ROW(
-        'alter_role', v_name, v_statement, NULL, ARRAY[v_name], CASE WHEN v_note IS NOT NULL THEN '22023' END, v_note
-      )::rolecall_internal.change;
-    ELSIF v_role IS NULL THEN
+    IF v_role IS NULL THEN
       v_changes := v_changes || ROW(
         'create_role', v_name,
         v_statement || CASE WHEN v_resource ->> 'password' IS NULL THEN ''
                             ELSE format(' PASSWORD %L', '********') END,
         v_resource ->> 'password', ARRAY[v_name], NULL, v_resource ->> 'note'
       )::rolecall_internal.change;
+    ELSIF NOT v_present @> v_wanted THEN
+      v_changes := v_changes || ROW(
+        'alter_role', v_name, v_statement, NULL, ARRAY[v_name], CASE WHEN v_note IS NOT NULL THEN '22023' END, v_note
+      )::rolecall_internal.change;
     END IF;
-    FOREACH v_refused IN ARRAY v_refusals LOOP -- A list that is joined to another is copied as a whole.
-      v_changes := v_changes || v_refused;
-    END LOOP;
+    IF v_refusals IS NOT NULL THEN
+      FOREACH v_refused IN ARRAY v_refusals LOOP -- A list that is joined to another is copied as a whole.
+        v_changes := v_changes || v_refused;
+      END LOOP;
+      v_refusals := NULL;
+    END IF;
   END LOOP;
   RETURN v_changes;
 END
@@ -10015,6 +10095,11 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $protection_note$
 BEGIN
+  IF NOT ((protection_note.resource ->> 'name') IN (current_user, session_user) OR has_table_privilege(
+    to_regrole(quote_ident(protection_note.resource ->> 'name'))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+  )) THEN
+    RETURN NULL;
+  END IF;
   IF NOT protection_note.resource ? 'recorded' OR NOT coalesce(
     protection_note.declared @> jsonb_build_array(jsonb_build_object('role', protection_note.resource -> 'name')), false
   ) THEN
@@ -10026,7 +10111,7 @@ $protection_note$;
 
 COMMENT ON FUNCTION rolecall_internal.protection_note(jsonb, jsonb)
   IS 'Why a role that is a superuser, or the caller, is left as it is: who calls drift() can be a role of a policy; '
-     'else it is refused';
+     'else it is refused; null for any other role';
 REVOKE ALL ON FUNCTION rolecall_internal.protection_note(jsonb, jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.read_access(
@@ -10604,14 +10689,13 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $remember$
 DECLARE
-  v_document jsonb := rolecall_internal.with_made(remember.document, remember.steps);
+  v_document jsonb := CASE WHEN remember.document ? 'declared'
+    THEN rolecall_internal.with_made(remember.document, remember.steps) ELSE remember.document END;
   v_new record;
   -- What an older snapshot shows as recorded may not be the newest any more: who has changed something records it anew.
-  v_always boolean := current_setting('transaction_isolation') <> 'read committed';
+  v_always boolean := current_setting('transaction_isolation') <> 'read committed'
+                        AND to_jsonb(remember.steps) @? '$[*] ? (@.status == "applied")';
 BEGIN
-  IF v_always THEN
-    v_always := EXISTS (SELECT FROM unnest(remember.steps) AS s WHERE s.status = 'applied');
-  END IF;
   IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
     v_document := rolecall_internal.joined(v_document, rolecall_internal.records_of_removed(v_document -> 'roles'));
   END IF;
@@ -10699,7 +10783,9 @@ BEGIN
   IF v_new.rows IS NULL THEN
     RETURN;
   END IF;
-  PERFORM rolecall_internal.check_writable('What the call asks for would be recorded.');
+  IF current_setting('transaction_read_only')::boolean THEN
+    PERFORM rolecall_internal.check_writable('What the call asks for would be recorded.');
+  END IF;
   INSERT INTO rolecall_internal.resource SELECT n.* FROM unnest(v_new.rows) AS n;
   PERFORM rolecall_internal.forget_earlier(n.key -> 0)
   FROM unnest(v_new.rows) AS n WHERE n.section = 'roles' AND n.resource IS NOT NULL;
@@ -11356,9 +11442,9 @@ DECLARE
   v_document jsonb := CASE WHEN run.passwords IS NULL
                              THEN rolecall_internal.masked(run.document) ELSE run.document END;
   v_passwords jsonb;
-  v_known text[] := '{}'::text[];
+  v_known text[];
   v_steps rolecall.step[];
-  v_failures integer := 0;
+  v_failures integer;
   v_seen text;
   v_detail text;
   v_hint text;
@@ -11375,7 +11461,9 @@ BEGIN
         );
       END IF;
       v_steps := rolecall_internal.attempt(v_document, v_passwords, v_known);
-      PERFORM rolecall_internal.note_no_connect(v_steps);
+      IF NOT has_database_privilege('public', current_database(), 'CONNECT') AND cardinality(v_steps) > 0 THEN
+        PERFORM rolecall_internal.note_no_connect(v_steps);
+      END IF;
       RETURN v_steps;
     EXCEPTION
       WHEN SQLSTATE 'RC002' THEN
@@ -11400,7 +11488,7 @@ BEGIN
         PERFORM rolecall_internal.refresh_caches();
       WHEN undefined_object OR invalid_parameter_value OR deadlock_detected THEN
         GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
-        v_failures := v_failures + 1;
+        v_failures := coalesce(v_failures, 0) + 1;
         IF v_failures = 10 OR NOT rolecall_internal.is_passing(SQLSTATE, v_seen) THEN
           IF v_detail <> '' AND v_hint <> '' THEN
             RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
@@ -12887,9 +12975,6 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $with_excess$
 BEGIN
-  IF NOT with_excess.document ? 'declared' THEN
-    RETURN with_excess.document -> 'memberships';
-  END IF;
   RETURN (
     WITH exact AS MATERIALIZED (
       SELECT d.role, to_regrole(quote_ident(d.role))::oid AS oid
@@ -12932,9 +13017,6 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $with_made$
 BEGIN
-  IF NOT with_made.document ? 'declared' THEN
-    RETURN with_made.document;
-  END IF;
   RETURN jsonb_set(with_made.document, '{declared}', (
     SELECT coalesce(jsonb_agg(CASE WHEN d.resource ->> 'role' IN (
       SELECT c.target FROM unnest(with_made.steps) AS c

@@ -374,13 +374,26 @@ export const isPrecondition = (recorded: Sql, resource: Sql): Sql => sql`(
 
 /** The names of roles in a document: in fields that can name a predefined role too, or in the others. */
 export function namesIn(document: Sql, predefinedToo: boolean): Sql {
-  const paths = entries.flatMap(([name, { names, predefined = [] }]) =>
-    names
-      .filter((field) => predefined.includes(field) === predefinedToo)
-      .map((field) => `$.${name}[*].${bare(field)}${isOptional(field) ? ' ? (@ != null)' : ''}`),
-  );
+  const having = new Map<string, string[]>();
+  for (const [name, { names, predefined = [] }] of entries)
+    for (const field of names.filter((one) => predefined.includes(one) === predefinedToo))
+      having.set(field, [...(having.get(field) ?? []), name]);
+  // One path for all sections with a field: each look is an operation for the server to analyse.
+  const paths = [...having].map(([field, found]) => {
+    const lists =
+      found.length === 1
+        ? `$.${found.join()}`
+        : `$.keyvalue() ? (${found.map((name) => `@.key == "${name}"`).join(' || ')}).value`;
+    return `${lists}[*].${bare(field)}${isOptional(field) ? ' ? (@ != null)' : ''}`;
+  });
   return join(
-    paths.map((path) => sql`jsonb_path_query_array(${document}, ${text(path)})`),
+    paths.map(
+      (path) => sql`
+        jsonb_path_query_array(
+          ${document}, ${raw(wrapped(path, 80))}
+        )
+      `,
+    ),
     '\n|| ',
   );
 }

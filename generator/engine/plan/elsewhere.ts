@@ -96,6 +96,10 @@ export function said_elsewhere(names: Jsonb): Returns<Jsonb> {
   `;
 }
 
+/** Whether other databases can have a say in a document: it is a policy. Of other calls nothing is divided. */
+export const isShared = (document: Jsonb) => sql`(${document} ? 'declared'
+  OR ${document} @? '$.roles[*] ? (@.state == "absent" && @.protected == true)')`;
+
 /**
  * The document of a policy without what those of other databases say otherwise, with what they say of its roles, and with what
  * is disputed, as a document; any other one, or where they say nothing of its roles, as it is
@@ -106,10 +110,7 @@ export function divided(document: Jsonb): Returns<Jsonb> {
     DECLARE
       v_theirs jsonb;
     BEGIN
-      IF NOT (
-        ${document} ? 'declared'
-        OR ${document} @? '$.roles[*] ? (@.state == "absent" && @.protected == true)'
-      ) OR NOT EXISTS (SELECT FROM ${marksElsewhere}) THEN
+      IF NOT EXISTS (SELECT FROM ${marksElsewhere}) THEN
         RETURN ${document};
       END IF;
       v_theirs := rolecall_internal.said_elsewhere((

@@ -19,30 +19,30 @@ export function plan_memberships(document: Jsonb): Returns<Changes> {
   return sql`
     DECLARE
       v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
-      v_list jsonb := rolecall_internal.with_excess(${document});
-      -- Most calls revoke nothing, and what a role merely has is not looked at for that.
-      v_ending jsonb := jsonb_path_query_array(
-        v_list, '$[*] ? (@.state == "absent" || @.admin == false || @.inherit == false || @.set == false)');
+      v_list jsonb := CASE WHEN ${document} ? 'declared'
+        THEN rolecall_internal.with_excess(${document}) ELSE ${document} -> 'memberships' END;
       v_wanted jsonb;
       v_role text;
       v_member text;
       v_role_oid oid;
       v_member_oid oid;
       v_edges jsonb[];
+      v_first text := ${document} #>> '{roles,0,name}'; -- mostly the one that is created
       v_made jsonb;
       v_absent text;
       v_granted jsonb := '{}';
       v_is_circular boolean;
     BEGIN
-      IF ${serverVersion} < 16
-        AND jsonb_path_exists(v_list, '$[*] ? (@.inherit != null || @.set != null)')
-      THEN
-        RAISE EXCEPTION USING
-          ERRCODE = 'feature_not_supported',
-          MESSAGE = 'the INHERIT and SET options of a membership require PostgreSQL 16 or newer';
-      END IF;
-      IF v_ending <> '[]' THEN
-        v_changes := rolecall_internal.plan_revokes(v_ending);
+      -- Most calls revoke nothing, and ask for no options; what a role merely has is not looked at for that.
+      IF v_list @? '$[*] ? (@.state == "absent" || @.admin == false || @.inherit != null || @.set != null)' THEN
+        IF ${serverVersion} < 16
+          AND v_list @? '$[*] ? (@.inherit != null || @.set != null)' THEN
+          RAISE EXCEPTION USING
+            ERRCODE = 'feature_not_supported',
+            MESSAGE = 'the INHERIT and SET options of a membership require PostgreSQL 16 or newer';
+        END IF;
+        v_changes := rolecall_internal.plan_revokes(jsonb_path_query_array(
+          v_list, '$[*] ? (@.state == "absent" || @.admin == false || @.inherit == false || @.set == false)'));
       END IF;
       FOR v_position IN 0 .. jsonb_array_length(v_list) - 1 LOOP
         v_wanted := v_list -> v_position;
@@ -57,29 +57,29 @@ export function plan_memberships(document: Jsonb): Returns<Changes> {
         END IF;
         v_role_oid := to_regrole(quote_ident(v_role))::oid;
         v_member_oid := to_regrole(quote_ident(v_member))::oid;
-        v_edges := '{}'::jsonb[];
-        v_absent := NULL;
         IF v_role_oid IS NULL OR v_member_oid IS NULL THEN
-          v_made := coalesce(v_made, (
-            SELECT jsonb_object_agg(n.name, true)
-            FROM jsonb_to_recordset(${document} -> 'roles') AS n(name text)
-          ), '{}');
-          v_absent := CASE WHEN v_role_oid IS NULL AND NOT v_made ? v_role THEN v_role
-                           WHEN v_member_oid IS NULL AND NOT v_made ? v_member THEN v_member END;
+          v_absent := CASE WHEN v_role_oid IS NULL AND v_role IS DISTINCT FROM v_first THEN v_role
+                           WHEN v_member_oid IS NULL AND v_member IS DISTINCT FROM v_first THEN v_member END;
+          IF v_absent IS NOT NULL THEN
+            v_made := coalesce(v_made, (
+              SELECT jsonb_object_agg(n.name, true)
+              FROM jsonb_to_recordset(${document} -> 'roles') AS n(name text)
+            ), '{}');
+            v_absent := CASE WHEN v_role_oid IS NULL AND NOT v_made ? v_role THEN v_role
+                             WHEN v_member_oid IS NULL AND NOT v_made ? v_member THEN v_member END;
+          END IF;
         ELSE
+          v_absent := NULL;
           v_edges := ARRAY(
             SELECT to_jsonb(e) FROM pg_auth_members AS e WHERE e.member = v_member_oid AND e.roleid = v_role_oid
           );
-        END IF;
-        IF cardinality(v_edges) > 0 THEN
-          CONTINUE WHEN rolecall_internal.missing_options(v_wanted, to_jsonb(v_edges), v_member_oid) IS NULL;
-        END IF;
-        IF v_role_oid IS NOT NULL AND v_member_oid IS NOT NULL THEN
+          CONTINUE WHEN cardinality(v_edges) > 0
+            AND rolecall_internal.missing_options(v_wanted, to_jsonb(v_edges), v_member_oid) IS NULL;
           v_wanted := rolecall_internal.with_recorded_options(v_wanted);
-        END IF;
-        IF cardinality(v_edges) > 0 THEN
-          v_wanted := rolecall_internal.missing_options(v_wanted, to_jsonb(v_edges), v_member_oid);
-          CONTINUE WHEN v_wanted IS NULL;
+          IF cardinality(v_edges) > 0 THEN
+            v_wanted := rolecall_internal.missing_options(v_wanted, to_jsonb(v_edges), v_member_oid);
+            CONTINUE WHEN v_wanted IS NULL;
+          END IF;
         END IF;
         v_is_circular := false;
         IF v_list -> v_position ? ${text(recordedMark)} THEN -- where a call asks for it, the server refuses
@@ -362,9 +362,6 @@ export function plan_lost_grants(memberships: Jsonb): Returns<Changes> {
 export function with_excess(document: Jsonb): Returns<Jsonb> {
   return sql`
     BEGIN
-      IF NOT ${document} ? 'declared' THEN
-        RETURN ${document} -> 'memberships';
-      END IF;
       RETURN (
         WITH exact AS MATERIALIZED (
           SELECT d.role, to_regrole(quote_ident(d.role))::oid AS oid

@@ -5,6 +5,7 @@ import { planning, recordedMark } from '../../model/sections.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
 import type { Changes, Jsonb, Returns, Text } from '../../model/types.ts';
 import { sql, text } from '../../sql/template.ts';
+import { isShared } from './elsewhere.ts';
 
 /**
  * The differences between the desired state and the catalogs, in the order in which they have to be made
@@ -19,9 +20,15 @@ import { sql, text } from '../../sql/template.ts';
 export function plan(document: Jsonb, passwords: Jsonb): Returns<Changes> {
   return sql`
     DECLARE
-      v_document jsonb := rolecall_internal.divided(${document});
-      v_changes rolecall_internal.change[] := rolecall_internal.plan_own(v_document, ${passwords});
+      v_document jsonb;
+      v_changes rolecall_internal.change[];
     BEGIN
+      IF NOT (${document} ? ${text(recordedMark)} OR ${isShared(document)}) THEN
+        RETURN rolecall_internal.plan_own(${document}, ${passwords});
+      END IF;
+      v_document := CASE WHEN ${isShared(document)}
+        THEN rolecall_internal.divided(${document}) ELSE ${document} END;
+      v_changes := rolecall_internal.plan_own(v_document, ${passwords});
       IF v_document ? 'declared' THEN
         v_changes := v_changes || ARRAY(SELECT p FROM rolecall_internal.plan_marks(v_document) AS p);
       END IF;

@@ -42,11 +42,9 @@ export function plan_roles(document: Jsonb): Returns<Changes> {
         v_name := v_resource ->> 'name';
         v_role := to_regrole(quote_ident(v_name))::oid;
         v_note := CASE WHEN (v_resource -> 'protected')::boolean
-                         AND ${isProtected(sql`v_name`, sql`v_role`)}
                     THEN rolecall_internal.protection_note(v_resource, ${document} -> 'declared') END;
         CONTINUE WHEN v_resource ->> 'state' = 'absent';
         v_wanted := coalesce(v_resource -> 'attributes', '{}');
-        v_refusals := '{}'::rolecall_internal.change[];
         IF v_role IS NOT NULL AND v_wanted <> '{}' THEN
           v_present := (
             SELECT jsonb_build_object(
@@ -71,30 +69,36 @@ export function plan_roles(document: Jsonb): Returns<Changes> {
         ELSE
           CONTINUE WHEN v_wanted = '{}' OR v_present IS NULL OR v_present @> v_wanted;
         END IF;
-        FOREACH v_power IN ARRAY '{bypassrls,createdb,createrole,replication}'::text[] LOOP
-          CONTINUE WHEN v_note IS NOT NULL OR v_wanted -> v_power IS DISTINCT FROM 'true' OR v_present -> v_power = 'true';
-          v_refused := rolecall_internal.power_refusal(v_name, v_role, v_power);
-          CONTINUE WHEN v_refused.sqlstate IS NULL;
-          v_wanted := v_wanted - v_power;
-          v_refusals := v_refusals || v_refused;
-        END LOOP;
+        IF v_note IS NULL AND v_wanted ?| ${powers} THEN
+          v_refusals := '{}'::rolecall_internal.change[];
+          FOREACH v_power IN ARRAY ${powers}::text[] LOOP
+            CONTINUE WHEN v_wanted -> v_power IS DISTINCT FROM 'true' OR v_present -> v_power = 'true';
+            v_refused := rolecall_internal.power_refusal(v_name, v_role, v_power);
+            CONTINUE WHEN v_refused.sqlstate IS NULL;
+            v_wanted := v_wanted - v_power;
+            v_refusals := v_refusals || v_refused;
+          END LOOP;
+        END IF;
         v_statement := format('%s ROLE %I', CASE WHEN v_role IS NULL THEN 'CREATE' ELSE 'ALTER' END, v_name)
           || rolecall_internal.attribute_clauses(v_present, v_wanted, v_resource);
-        IF v_role IS NOT NULL AND NOT v_present @> v_wanted THEN
-          v_changes := v_changes || ROW(
-            'alter_role', v_name, v_statement, NULL, ARRAY[v_name], CASE WHEN v_note IS NOT NULL THEN '22023' END, v_note
-          )::rolecall_internal.change;
-        ELSIF v_role IS NULL THEN
+        IF v_role IS NULL THEN
           v_changes := v_changes || ROW(
             'create_role', v_name,
             v_statement || CASE WHEN v_resource ->> 'password' IS NULL THEN ''
                                 ELSE format(' PASSWORD %L', ${mask}) END,
             v_resource ->> 'password', ARRAY[v_name], NULL, v_resource ->> 'note'
           )::rolecall_internal.change;
+        ELSIF NOT v_present @> v_wanted THEN
+          v_changes := v_changes || ROW(
+            'alter_role', v_name, v_statement, NULL, ARRAY[v_name], CASE WHEN v_note IS NOT NULL THEN '22023' END, v_note
+          )::rolecall_internal.change;
         END IF;
-        FOREACH v_refused IN ARRAY v_refusals LOOP -- A list that is joined to another is copied as a whole.
-          v_changes := v_changes || v_refused;
-        END LOOP;
+        IF v_refusals IS NOT NULL THEN
+          FOREACH v_refused IN ARRAY v_refusals LOOP -- A list that is joined to another is copied as a whole.
+            v_changes := v_changes || v_refused;
+          END LOOP;
+          v_refusals := NULL;
+        END IF;
       END LOOP;
       RETURN v_changes;
     END
@@ -102,12 +106,19 @@ export function plan_roles(document: Jsonb): Returns<Changes> {
 }
 
 /**
- * Why a role that is a superuser, or the caller, is left as it is: who calls drift() can be a role of a policy; else it is refused
+ * Why a role that is a superuser, or the caller, is left as it is: who calls drift() can be a role of a policy; else it is
+ * refused; null for any other role
  * @volatility stable
  */
 export function protection_note(resource: Jsonb, declared: Jsonb): Returns<Text> {
   return sql`
     BEGIN
+      IF NOT ${isProtected(
+        sql`(${resource} ->> 'name')`,
+        sql`to_regrole(quote_ident(${resource} ->> 'name'))::oid`,
+      )} THEN
+        RETURN NULL;
+      END IF;
       IF NOT ${resource} ? ${text(recordedMark)} OR NOT coalesce(
         ${declared} @> jsonb_build_array(jsonb_build_object('role', ${resource} -> 'name')), false
       ) THEN
@@ -139,15 +150,15 @@ export function attribute_clauses(present: Jsonb, wanted: Jsonb, resource: Jsonb
         v_clauses := v_clauses || CASE WHEN (${wanted} -> v_word)::boolean THEN ' ' ELSE ' NO' END
           || upper(v_word COLLATE "C");
       END LOOP;
-      IF v_wanted ? 'connection_limit'
-        AND v_wanted -> 'connection_limit'
-            <> coalesce(${present} -> 'connection_limit', '-1')
+      IF NOT v_wanted ?| '{connection_limit,valid_until}' THEN
+        RETURN v_clauses;
+      END IF;
+      IF v_wanted -> 'connection_limit'
+        <> coalesce(${present} -> 'connection_limit', '-1')
       THEN
         v_clauses := v_clauses || format(' CONNECTION LIMIT %s', (v_wanted -> 'connection_limit')::integer);
       END IF;
-      IF v_wanted ? 'valid_until'
-        AND v_wanted ->> 'valid_until' <> coalesce(${present} ->> 'valid_until', 'infinity')
-      THEN
+      IF v_wanted ->> 'valid_until' <> coalesce(${present} ->> 'valid_until', 'infinity') THEN
         v_clauses := v_clauses || format(' VALID UNTIL %L', v_wanted ->> 'valid_until');
       END IF;
       RETURN v_clauses;
@@ -200,6 +211,9 @@ export function power_refusal(role_name: Text, role_oid: Oid, attribute: Text): 
     END
   `;
 }
+
+/** The attributes that are powers. */
+const powers = text('{bypassrls,createdb,createrole,replication}');
 
 /** The columns of the attributes, by the words that CREATE ROLE and ALTER ROLE have for them. */
 const attributes = {

@@ -107,24 +107,20 @@ export function misshape(section: Text, key: Jsonb, resource: Jsonb): Returns<Te
   return sql`
     DECLARE
       v_name text;
-      v_given jsonb;
+      v_wrong text := CASE
+        WHEN ${resource} IS NULL THEN NULL
+        WHEN NOT rolecall_internal.has_recorded_shape(${section}, ${resource}) THEN 'no call records such a row'
+        WHEN rolecall_internal.record_key(${section}, ${resource}) IS DISTINCT FROM ${key}
+          THEN 'its key is that of another row'
+        WHEN ${section} = 'memberships' AND ${key} -> 0 = ${key} -> 1 THEN 'no role is a member of itself'
+        WHEN (${given(resource)}) - ${denied}
+             - ${attributes}::text[] <> '{}'
+          THEN 'no role has such an attribute'
+        WHEN ${resource} @? '$.*.superuser ? (@ == true)' THEN 'no record gives SUPERUSER'
+      END;
     BEGIN
-      IF ${resource} IS NULL THEN
-        RETURN NULL;
-      ELSIF NOT rolecall_internal.has_recorded_shape(${section}, ${resource}) THEN
-        RETURN 'no call records such a row';
-      ELSIF rolecall_internal.record_key(${section}, ${resource}) IS DISTINCT FROM ${key} THEN
-        RETURN 'its key is that of another row';
-      ELSIF ${section} = 'memberships' AND ${key} -> 0 = ${key} -> 1 THEN
-        RETURN 'no role is a member of itself';
-      END IF;
-      v_given := ${given(resource)};
-      IF v_given - ${denied}
-        - ${attributes}::text[] <> '{}'
-      THEN
-        RETURN 'no role has such an attribute';
-      ELSIF ${resource} @? '$.*.superuser ? (@ == true)' THEN
-        RETURN 'no record gives SUPERUSER';
+      IF v_wrong IS NOT NULL OR ${resource} IS NULL THEN
+        RETURN v_wrong;
       END IF;
       FOREACH v_name IN ARRAY rolecall_internal.record_names(${section}, ${resource}) LOOP
         IF v_name IS NOT NULL AND ${isImpossible(sql`v_name`)} AND NOT (

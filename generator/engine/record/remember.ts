@@ -18,14 +18,13 @@ import { verifierPrefix } from '../secrets/reporting.ts';
 export function remember(document: Jsonb, steps: Steps): Nothing {
   return sql`
     DECLARE
-      v_document jsonb := rolecall_internal.with_made(${document}, ${steps});
+      v_document jsonb := CASE WHEN ${document} ? 'declared'
+        THEN rolecall_internal.with_made(${document}, ${steps}) ELSE ${document} END;
       v_new record;
       -- What an older snapshot shows as recorded may not be the newest any more: who has changed something records it anew.
-      v_always boolean := current_setting('transaction_isolation') <> 'read committed';
+      v_always boolean := current_setting('transaction_isolation') <> 'read committed'
+                            AND to_jsonb(${steps}) @? '$[*] ? (@.status == "applied")';
     BEGIN
-      IF v_always THEN
-        v_always := EXISTS (SELECT FROM unnest(${steps}) AS s WHERE s.status = 'applied');
-      END IF;
       IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
         v_document := rolecall_internal.joined(v_document, rolecall_internal.records_of_removed(v_document -> 'roles'));
       END IF;
@@ -68,7 +67,9 @@ export function remember(document: Jsonb, steps: Steps): Nothing {
       IF v_new.rows IS NULL THEN
         RETURN;
       END IF;
-      PERFORM rolecall_internal.check_writable('What the call asks for would be recorded.');
+      IF current_setting('transaction_read_only')::boolean THEN
+        PERFORM rolecall_internal.check_writable('What the call asks for would be recorded.');
+      END IF;
       INSERT INTO rolecall_internal.resource SELECT n.* FROM unnest(v_new.rows) AS n;
       PERFORM rolecall_internal.forget_earlier(n.key -> 0)
       FROM unnest(v_new.rows) AS n WHERE n.section = 'roles' AND n.resource IS NOT NULL;
@@ -108,9 +109,6 @@ const madeHere = (section: Sql, madeIn: Sql, resource: Sql, record: Sql) => sql`
 export function with_made(document: Jsonb, steps: Steps): Returns<Jsonb> {
   return sql`
     BEGIN
-      IF NOT ${document} ? 'declared' THEN
-        RETURN ${document};
-      END IF;
       RETURN jsonb_set(${document}, '{declared}', (
         SELECT coalesce(jsonb_agg(CASE WHEN ${isMade(sql`d.resource`, steps)} THEN d.resource || '{"made": true}'
                                        ELSE d.resource END ORDER BY d.position), '[]')

@@ -3,11 +3,18 @@
  */
 import type { Jsonb, Nothing, Returns, Steps, Texts } from '../../model/types.ts';
 import { recordedMark } from '../../model/sections.ts';
-import { sql, text } from '../../sql/template.ts';
+import { type Sql, sql, text } from '../../sql/template.ts';
 import { takers } from '../catalogs/edges.ts';
 
 /** The sections by which a role gains something. */
 export const gaining = text('{roles,memberships,schemas,privileges}');
+
+/** Whether a call may adopt a role: not where all that it asks for is about the one role that it has created. */
+export const mayAdopt = (document: Jsonb, steps: Sql) => sql`(
+  ${steps}[1].operation = 'create_role' AND ${steps}[1].status = 'applied'
+  AND NOT ${document} @? '$ ? (exists(@.roles[1]) || exists(@.schemas) || exists(@.privileges)
+    || exists(@.memberships[*] ? (@.member != $.roles[0].name)))'
+) IS NOT TRUE`;
 
 /**
  * The roles that a call adopts

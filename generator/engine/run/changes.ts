@@ -4,8 +4,8 @@
 import { madeByAnother, privileges } from '../../model/operations.ts';
 import { mask } from '../../model/resources.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
-import type { Bool, Changes, Integer, Jsonb, Nothing, Returns, Step, Steps, Texts } from '../../model/types.ts';
-import { join, sql, text } from '../../sql/template.ts';
+import type { Bool, Changes, Integer, Jsonb, Nothing, Returns, Steps, Texts } from '../../model/types.ts';
+import { join, type Sql, sql, text } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
 import { acting } from '../plan/handover.ts';
 import { isWaiting } from '../plan/powers.ts';
@@ -311,6 +311,12 @@ export function in_plan_order(steps: Steps, changes: Changes): Returns<Steps> {
 /** Each round makes progress or waits for a transaction that did; a bound turns a mistake into an error. */
 export const rounds = 1000;
 
+/** Whether check_changes() has anything to do: mostly it has not, and a look takes less than the call. */
+export const isToCheck = (changes: Sql, repeated: Sql, round: Sql) => sql`
+  current_setting('transaction_read_only')::boolean OR ${repeated} > 1 OR ${round} = ${rounds}
+    OR ${changes}[1].operation = 'terminate_sessions'
+`;
+
 /**
  * Refuses to make changes in a transaction that cannot, in the last round, or where sessions would end in vain; and waits a moment before one that repeats
  * another
@@ -348,24 +354,35 @@ export function check_changes(changes: Changes, repeated: Integer, round: Intege
 }
 
 /**
- * Whether a step ended with an error that says it was not needed, which the next plan will confirm or not
+ * The statements of the steps of a round, but those that ended with an error which says that they were not needed: the
+ * next plan will confirm that or not
  *
  * Under an older snapshot a plan shows neither what another transaction has granted nor what it has made, and an event
  * trigger that another one has dropped; of roles it shows what is there now.
  * @volatility stable
  */
-export function is_doubtful(step: Step): Returns<Bool> {
+export function done_by(steps: Steps): Returns<Texts> {
   return sql`
+    DECLARE
+      v_step rolecall.step;
+      v_done text[] := '{}'::text[];
     BEGIN
-      RETURN ${step}.status IN ('again', 'failed')
-        OR ${step}.status = 'ignored' AND (
-          current_setting('transaction_isolation') = 'read committed'
-          OR ${step}.operation = 'create_role'
-          OR ${step}.sqlstate = ${text(sqlstates.undefined_object)} AND ${step}.operation <> 'drop_event_trigger'
-        );
+      FOREACH v_step IN ARRAY ${steps} LOOP
+        CONTINUE WHEN v_step.status IN ('again', 'failed')
+          OR v_step.status = 'ignored' AND (
+            current_setting('transaction_isolation') = 'read committed'
+            OR v_step.operation = 'create_role'
+            OR v_step.sqlstate = ${text(sqlstates.undefined_object)} AND v_step.operation <> 'drop_event_trigger'
+          );
+        v_done := v_done || v_step.statement;
+      END LOOP;
+      RETURN v_done;
     END
   `;
 }
+
+/** The steps among those of a round that are not reported as they are, or that may be doubtful; a jsonpath. */
+export const remarkable = '$[*] ? (@.status != "applied" || @.operation == "leave_mark")';
 
 /**
  * The steps of a round as the caller gets them; without those that have to be planned again, or were reported before

@@ -4,6 +4,9 @@
 import type { Nothing, Steps } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
 
+/** Whether every role can connect to this database. */
+export const mayConnect = sql`has_database_privilege('public', current_database(), 'CONNECT')`;
+
 /**
  * Says which of the users that a call has created, changed or put into roles have no CONNECT on this database, neither
  * their own nor by membership nor through PUBLIC
@@ -17,9 +20,6 @@ export function note_no_connect(steps: Steps): Nothing {
       v_name text;
       v_grant text;
     BEGIN
-      IF cardinality(${steps}) = 0 OR has_database_privilege('public', current_database(), 'CONNECT') THEN
-        RETURN;
-      END IF;
       FOR v_name, v_grant IN
         SELECT DISTINCT r.rolname::text, g.statement
         FROM unnest(${steps}) AS s

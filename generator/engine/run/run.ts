@@ -5,9 +5,11 @@ import type { Bool, Jsonb, Returns, Steps, Texts } from '../../model/types.ts';
 import { recordedMark } from '../../model/sections.ts';
 import { conditions } from '../../sql/conditions.ts';
 import { raiseAgain } from '../../sql/raise.ts';
-import { sql, text } from '../../sql/template.ts';
-import { gaining } from './adopting.ts';
-import { rounds } from './changes.ts';
+import { raw, sql, text } from '../../sql/template.ts';
+import { isShared } from '../plan/elsewhere.ts';
+import { gaining, mayAdopt } from './adopting.ts';
+import { isToCheck, remarkable, rounds } from './changes.ts';
+import { mayConnect } from './connecting.ts';
 
 /** A call that another transaction makes fail is started over this often; mostly once is enough. */
 const starts = 10;
@@ -28,9 +30,9 @@ export function run(document: Jsonb, dry_run: Bool, passwords: Jsonb | null = nu
       v_document jsonb := CASE WHEN ${passwords} IS NULL
                                  THEN rolecall_internal.masked(${document}) ELSE ${document} END;
       v_passwords jsonb;
-      v_known text[] := '{}'::text[];
+      v_known text[];
       v_steps rolecall.step[];
-      v_failures integer := 0;
+      v_failures integer;
       v_seen text;
       v_detail text;
       v_hint text;
@@ -47,7 +49,9 @@ export function run(document: Jsonb, dry_run: Bool, passwords: Jsonb | null = nu
             );
           END IF;
           v_steps := rolecall_internal.attempt(v_document, v_passwords, v_known);
-          PERFORM rolecall_internal.note_no_connect(v_steps);
+          IF NOT ${mayConnect} AND cardinality(v_steps) > 0 THEN
+            PERFORM rolecall_internal.note_no_connect(v_steps);
+          END IF;
           RETURN v_steps;
         EXCEPTION
           WHEN SQLSTATE 'RC002' THEN
@@ -65,7 +69,7 @@ export function run(document: Jsonb, dry_run: Bool, passwords: Jsonb | null = nu
             PERFORM rolecall_internal.refresh_caches();
           WHEN ${conditions('undefined_object', 'invalid_parameter_value', 'deadlock_detected')} THEN
             GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
-            v_failures := v_failures + 1;
+            v_failures := coalesce(v_failures, 0) + 1;
             IF v_failures = ${starts} OR NOT rolecall_internal.is_passing(SQLSTATE, v_seen) THEN
               ${raiseAgain}
             END IF;
@@ -89,79 +93,74 @@ export function attempt(document: Jsonb, passwords: Jsonb, known: Texts): Return
       v_document jsonb := ${document};
       v_changes rolecall_internal.change[];
       v_missing rolecall_internal.change[];
-      v_step rolecall.step;
       v_steps rolecall.step[] := '{}'::rolecall.step[];
       v_new rolecall.step[];
-      v_done text[] := '{}'::text[];
-      v_last text := '';
+      v_done text[]; -- Null, as the next three, in the first round.
+      v_last text;
+      v_locked text[];
+      v_is_whole boolean;
       v_locks text[];
-      v_locked text[] := '{}'::text[];
       v_again boolean;
-      v_is_ignored boolean := false;
-      v_is_whole boolean := false;
+      v_is_ignored boolean;
       v_repeated integer := 0;
-      v_seen text;
+      v_seen text := pg_current_snapshot()::text;
       v_left text;
     BEGIN
       FOR v_round IN 1 .. ${rounds} LOOP
-        v_seen := pg_current_snapshot()::text;
-        v_repeated := CASE WHEN v_is_ignored AND v_seen = v_left THEN v_repeated + 1 ELSE 0 END;
         v_changes := rolecall_internal.plan(v_document, ${passwords});
-        v_changes := rolecall_internal.with_waiting(rolecall_internal.left_to_do(v_changes, v_done, v_steps));
+        v_changes := rolecall_internal.with_waiting(CASE WHEN v_done IS NULL THEN v_changes
+                                                         ELSE rolecall_internal.left_to_do(v_changes, v_done, v_steps) END);
         EXIT WHEN cardinality(v_changes) = 0;
-        PERFORM rolecall_internal.check_changes(v_changes, v_repeated, v_round);
-
+        IF ${isToCheck(raw('v_changes'), raw('v_repeated'), raw('v_round'))} THEN
+          PERFORM rolecall_internal.check_changes(v_changes, v_repeated, v_round);
+        END IF;
         v_missing := rolecall_internal.missing_roles(v_changes);
         -- In a later round a role can be missing that was there before.
-        IF cardinality(v_missing) > 0 AND (cardinality(v_locked) > 0 OR v_missing[1].target COLLATE "C" < v_last) THEN
+        IF v_missing[1].target COLLATE "C" < v_last OR cardinality(v_locked) > 0 AND cardinality(v_missing) > 0 THEN
           -- All was done, and then another transaction has dropped a role, as it could after the call. Who waits for what
           -- would be undone keeps it from being done again.
           EXIT WHEN v_is_whole;
           PERFORM rolecall_internal.start_over(${known} || v_locked);
         END IF;
-        v_last := coalesce(v_missing[cardinality(v_missing)].target, v_last);
         v_new := rolecall_internal.create_missing(v_missing, v_changes, ${passwords}, v_repeated > ${repeats});
         -- A role that is somebody else's work has to be locked, and compared, before anything is done to it.
         v_again := to_jsonb(v_new) @? '$[*] ? (@.status == "ignored")';
         IF v_again AND rolecall_internal.is_established(${document}) THEN
           RETURN v_steps || rolecall_internal.reported(v_new, v_steps); -- Another call for the same came first.
         END IF;
-
-        v_locks := '{}'::text[];
+        v_locks := CASE WHEN v_again THEN '{}'
+                        ELSE rolecall_internal.locks_of(v_changes, ${known}, v_locked, v_steps) END;
+        v_again := CASE WHEN cardinality(v_locks) = 0 THEN v_again
+                        ELSE rolecall_internal.lock_roles(v_locks, v_locked) END;
         IF NOT v_again THEN
-          v_locks := rolecall_internal.locks_of(v_changes, ${known}, v_locked, v_steps);
+          v_new := v_new || rolecall_internal.change_present(v_changes, ${passwords}, v_document, v_repeated > ${repeats});
         END IF;
-        IF cardinality(v_locks) > 0 THEN
-          v_again := rolecall_internal.lock_roles(v_locks, v_locked);
-          v_locked := v_locked || v_locks;
+        IF to_jsonb(v_new) @? ${text(remarkable)} THEN
+          v_steps := v_steps || rolecall_internal.reported(v_new, v_steps);
+          v_is_ignored := cardinality(rolecall_internal.done_by(v_new)) < cardinality(v_new);
+          v_document := v_document || CASE WHEN to_jsonb(v_new) @? '$[*] ? (@.status == "failed")'
+                                        THEN '{"singly": true}' ELSE '{}' END::jsonb;
+        ELSE
+          v_steps := v_steps || v_new;
         END IF;
-        IF NOT v_again THEN
-          v_new := v_new || rolecall_internal.change_present(
-            v_changes, ${passwords}, v_document, v_repeated > ${repeats}
-          );
-        END IF;
-
-        v_steps := v_steps || rolecall_internal.reported(v_new, v_steps);
-        v_is_ignored := false;
-        FOREACH v_step IN ARRAY v_new LOOP
-          IF rolecall_internal.is_doubtful(v_step) THEN
-            v_is_ignored := true;
-            IF v_step.status = 'failed' THEN
-              v_document := v_document || '{"singly": true}';
-            END IF;
-            CONTINUE;
-          END IF;
-          v_done := v_done || v_step.statement;
-        END LOOP;
+        v_is_whole := (v_again OR v_is_ignored) IS NOT TRUE;
         v_left := pg_current_snapshot()::text;
-        v_is_whole := NOT (v_again OR v_is_ignored);
-        -- Nothing can be left where nobody else has committed anything since the plan.
+        -- Nothing can be left where nobody else has committed anything since the plan. The rest is for the next round.
         EXIT WHEN v_is_whole AND v_left = v_seen AND current_setting('transaction_isolation') = 'read committed';
+        v_last := coalesce(v_missing[cardinality(v_missing)].target, v_last);
+        v_locked := v_locked || v_locks;
+        v_done := coalesce(v_done, '{}') || rolecall_internal.done_by(v_new);
+        v_seen := pg_current_snapshot()::text;
+        v_repeated := CASE WHEN v_is_ignored AND v_seen = v_left THEN v_repeated + 1 ELSE 0 END;
+        v_is_ignored := NULL;
       END LOOP;
-      IF ${document} ?| ${gaining} THEN
+      IF ${document} ?| ${gaining} AND ${mayAdopt(document, raw('v_steps'))} THEN
         PERFORM rolecall_internal.warn_about_adopted(${document}, v_steps);
       END IF;
-      PERFORM rolecall_internal.remember(rolecall_internal.undisputed(${document}), v_steps);
+      PERFORM rolecall_internal.remember(
+        CASE WHEN ${isShared(document)}
+          THEN rolecall_internal.undisputed(${document}) ELSE ${document} END, v_steps
+      );
       RETURN v_steps;
     END
   `;

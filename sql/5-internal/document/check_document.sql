@@ -5,23 +5,36 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_document$
 DECLARE
-  v_names jsonb := jsonb_path_query_array(check_document.document, '$.renames[*].role')
-  || jsonb_path_query_array(check_document.document, '$.renames[*].new_name')
-  || jsonb_path_query_array(check_document.document, '$.sessions[*].role')
-  || jsonb_path_query_array(check_document.document, '$.base_roles[*].name ? (@ != null)')
-  || jsonb_path_query_array(check_document.document, '$.roles[*].name')
-  || jsonb_path_query_array(check_document.document, '$.roles[*].reassign_to ? (@ != null)')
-  || jsonb_path_query_array(check_document.document, '$.comments[*].role')
-  || jsonb_path_query_array(check_document.document, '$.passwords[*].role')
-  || jsonb_path_query_array(check_document.document, '$.memberships[*].member')
-  || jsonb_path_query_array(check_document.document, '$.settings[*].role')
-  || jsonb_path_query_array(check_document.document, '$.declared[*].role')
-  || jsonb_path_query_array(check_document.document, '$.marks[*].role')
-  || jsonb_path_query_array(check_document.document, '$.schemas[*].owner ? (@ != null)')
-  || jsonb_path_query_array(check_document.document, '$.privileges[*].role ? (@ != null)')
-  || jsonb_path_query_array(check_document.document, '$.read_access[*].role')
-  || jsonb_path_query_array(check_document.document, '$.operators[*].role');
-  v_grantable jsonb := jsonb_path_query_array(check_document.document, '$.memberships[*].role');
+  v_names jsonb := jsonb_path_query_array(
+    check_document.document, '$.keyvalue() ? (@.key == "renames" || @.key == "sessions" || @.key == '
+    '"comments" || @.key == "passwords" || @.key == "settings" || @.key == '
+    '"declared" || @.key == "marks" || @.key == "read_access" || @.key == '
+    '"operators").value[*].role'
+  )
+  || jsonb_path_query_array(
+    check_document.document, '$.renames[*].new_name'
+  )
+  || jsonb_path_query_array(
+    check_document.document, '$.base_roles[*].name ? (@ != null)'
+  )
+  || jsonb_path_query_array(
+    check_document.document, '$.roles[*].name'
+  )
+  || jsonb_path_query_array(
+    check_document.document, '$.roles[*].reassign_to ? (@ != null)'
+  )
+  || jsonb_path_query_array(
+    check_document.document, '$.memberships[*].member'
+  )
+  || jsonb_path_query_array(
+    check_document.document, '$.schemas[*].owner ? (@ != null)'
+  )
+  || jsonb_path_query_array(
+    check_document.document, '$.privileges[*].role ? (@ != null)'
+  );
+  v_grantable jsonb := jsonb_path_query_array(
+    check_document.document, '$.memberships[*].role'
+  );
 BEGIN
   PERFORM rolecall_internal.check_role_name(n.name)
   FROM jsonb_array_elements_text(v_names || v_grantable) WITH ORDINALITY AS n(name, position)

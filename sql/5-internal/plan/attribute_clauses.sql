@@ -18,15 +18,15 @@ BEGIN
     v_clauses := v_clauses || CASE WHEN (attribute_clauses.wanted -> v_word)::boolean THEN ' ' ELSE ' NO' END
       || upper(v_word COLLATE "C");
   END LOOP;
-  IF v_wanted ? 'connection_limit'
-    AND v_wanted -> 'connection_limit'
-        <> coalesce(attribute_clauses.present -> 'connection_limit', '-1')
+  IF NOT v_wanted ?| '{connection_limit,valid_until}' THEN
+    RETURN v_clauses;
+  END IF;
+  IF v_wanted -> 'connection_limit'
+    <> coalesce(attribute_clauses.present -> 'connection_limit', '-1')
   THEN
     v_clauses := v_clauses || format(' CONNECTION LIMIT %s', (v_wanted -> 'connection_limit')::integer);
   END IF;
-  IF v_wanted ? 'valid_until'
-    AND v_wanted ->> 'valid_until' <> coalesce(attribute_clauses.present ->> 'valid_until', 'infinity')
-  THEN
+  IF v_wanted ->> 'valid_until' <> coalesce(attribute_clauses.present ->> 'valid_until', 'infinity') THEN
     v_clauses := v_clauses || format(' VALID UNTIL %L', v_wanted ->> 'valid_until');
   END IF;
   RETURN v_clauses;

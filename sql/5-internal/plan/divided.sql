@@ -7,10 +7,7 @@ AS $divided$
 DECLARE
   v_theirs jsonb;
 BEGIN
-  IF NOT (
-    divided.document ? 'declared'
-    OR divided.document @? '$.roles[*] ? (@.state == "absent" && @.protected == true)'
-  ) OR NOT EXISTS (SELECT FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
+  IF NOT EXISTS (SELECT FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
   WHERE k.setdatabase NOT IN (0, (
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   )) AND starts_with(e.setting, 'rolecall.policy=')) THEN

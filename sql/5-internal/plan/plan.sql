@@ -11,9 +11,17 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan$
 DECLARE
-  v_document jsonb := rolecall_internal.divided(plan.document);
-  v_changes rolecall_internal.change[] := rolecall_internal.plan_own(v_document, plan.passwords);
+  v_document jsonb;
+  v_changes rolecall_internal.change[];
 BEGIN
+  IF NOT (plan.document ? 'recorded' OR (plan.document ? 'declared'
+    OR plan.document @? '$.roles[*] ? (@.state == "absent" && @.protected == true)')) THEN
+    RETURN rolecall_internal.plan_own(plan.document, plan.passwords);
+  END IF;
+  v_document := CASE WHEN (plan.document ? 'declared'
+    OR plan.document @? '$.roles[*] ? (@.state == "absent" && @.protected == true)')
+    THEN rolecall_internal.divided(plan.document) ELSE plan.document END;
+  v_changes := rolecall_internal.plan_own(v_document, plan.passwords);
   IF v_document ? 'declared' THEN
     v_changes := v_changes || ARRAY(SELECT p FROM rolecall_internal.plan_marks(v_document) AS p);
   END IF;

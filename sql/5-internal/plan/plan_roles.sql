@@ -23,13 +23,9 @@ BEGIN
     v_name := v_resource ->> 'name';
     v_role := to_regrole(quote_ident(v_name))::oid;
     v_note := CASE WHEN (v_resource -> 'protected')::boolean
-                     AND (v_name IN (current_user, session_user) OR has_table_privilege(
-                       v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
-                     ))
                 THEN rolecall_internal.protection_note(v_resource, plan_roles.document -> 'declared') END;
     CONTINUE WHEN v_resource ->> 'state' = 'absent';
     v_wanted := coalesce(v_resource -> 'attributes', '{}');
-    v_refusals := '{}'::rolecall_internal.change[];
     IF v_role IS NOT NULL AND v_wanted <> '{}' THEN
       v_present := (
         SELECT jsonb_build_object(
@@ -59,30 +55,36 @@ BEGIN
     ELSE
       CONTINUE WHEN v_wanted = '{}' OR v_present IS NULL OR v_present @> v_wanted;
     END IF;
-    FOREACH v_power IN ARRAY '{bypassrls,createdb,createrole,replication}'::text[] LOOP
-      CONTINUE WHEN v_note IS NOT NULL OR v_wanted -> v_power IS DISTINCT FROM 'true' OR v_present -> v_power = 'true';
-      v_refused := rolecall_internal.power_refusal(v_name, v_role, v_power);
-      CONTINUE WHEN v_refused.sqlstate IS NULL;
-      v_wanted := v_wanted - v_power;
-      v_refusals := v_refusals || v_refused;
-    END LOOP;
+    IF v_note IS NULL AND v_wanted ?| '{bypassrls,createdb,createrole,replication}' THEN
+      v_refusals := '{}'::rolecall_internal.change[];
+      FOREACH v_power IN ARRAY '{bypassrls,createdb,createrole,replication}'::text[] LOOP
+        CONTINUE WHEN v_wanted -> v_power IS DISTINCT FROM 'true' OR v_present -> v_power = 'true';
+        v_refused := rolecall_internal.power_refusal(v_name, v_role, v_power);
+        CONTINUE WHEN v_refused.sqlstate IS NULL;
+        v_wanted := v_wanted - v_power;
+        v_refusals := v_refusals || v_refused;
+      END LOOP;
+    END IF;
     v_statement := format('%s ROLE %I', CASE WHEN v_role IS NULL THEN 'CREATE' ELSE 'ALTER' END, v_name)
       || rolecall_internal.attribute_clauses(v_present, v_wanted, v_resource);
-    IF v_role IS NOT NULL AND NOT v_present @> v_wanted THEN
-      v_changes := v_changes || ROW(
-        'alter_role', v_name, v_statement, NULL, ARRAY[v_name], CASE WHEN v_note IS NOT NULL THEN '22023' END, v_note
-      )::rolecall_internal.change;
-    ELSIF v_role IS NULL THEN
+    IF v_role IS NULL THEN
       v_changes := v_changes || ROW(
         'create_role', v_name,
         v_statement || CASE WHEN v_resource ->> 'password' IS NULL THEN ''
                             ELSE format(' PASSWORD %L', '********') END,
         v_resource ->> 'password', ARRAY[v_name], NULL, v_resource ->> 'note'
       )::rolecall_internal.change;
+    ELSIF NOT v_present @> v_wanted THEN
+      v_changes := v_changes || ROW(
+        'alter_role', v_name, v_statement, NULL, ARRAY[v_name], CASE WHEN v_note IS NOT NULL THEN '22023' END, v_note
+      )::rolecall_internal.change;
     END IF;
-    FOREACH v_refused IN ARRAY v_refusals LOOP -- A list that is joined to another is copied as a whole.
-      v_changes := v_changes || v_refused;
-    END LOOP;
+    IF v_refusals IS NOT NULL THEN
+      FOREACH v_refused IN ARRAY v_refusals LOOP -- A list that is joined to another is copied as a whole.
+        v_changes := v_changes || v_refused;
+      END LOOP;
+      v_refusals := NULL;
+    END IF;
   END LOOP;
   RETURN v_changes;
 END

@@ -5,6 +5,11 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $protection_note$
 BEGIN
+  IF NOT ((protection_note.resource ->> 'name') IN (current_user, session_user) OR has_table_privilege(
+    to_regrole(quote_ident(protection_note.resource ->> 'name'))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+  )) THEN
+    RETURN NULL;
+  END IF;
   IF NOT protection_note.resource ? 'recorded' OR NOT coalesce(
     protection_note.declared @> jsonb_build_array(jsonb_build_object('role', protection_note.resource -> 'name')), false
   ) THEN
@@ -16,5 +21,5 @@ $protection_note$;
 
 COMMENT ON FUNCTION rolecall_internal.protection_note(jsonb, jsonb)
   IS 'Why a role that is a superuser, or the caller, is left as it is: who calls drift() can be a role of a policy; '
-     'else it is refused';
+     'else it is refused; null for any other role';
 REVOKE ALL ON FUNCTION rolecall_internal.protection_note(jsonb, jsonb) FROM PUBLIC;

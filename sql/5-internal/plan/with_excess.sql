@@ -5,9 +5,6 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $with_excess$
 BEGIN
-  IF NOT with_excess.document ? 'declared' THEN
-    RETURN with_excess.document -> 'memberships';
-  END IF;
   RETURN (
     WITH exact AS MATERIALIZED (
       SELECT d.role, to_regrole(quote_ident(d.role))::oid AS oid

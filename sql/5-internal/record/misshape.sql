@@ -6,25 +6,21 @@ SET search_path = pg_catalog, pg_temp
 AS $misshape$
 DECLARE
   v_name text;
-  v_given jsonb;
+  v_wrong text := CASE
+    WHEN misshape.resource IS NULL THEN NULL
+    WHEN NOT rolecall_internal.has_recorded_shape(misshape.section, misshape.resource) THEN 'no call records such a row'
+    WHEN rolecall_internal.record_key(misshape.section, misshape.resource) IS DISTINCT FROM misshape.key
+      THEN 'its key is that of another row'
+    WHEN misshape.section = 'memberships' AND misshape.key -> 0 = misshape.key -> 1 THEN 'no role is a member of itself'
+    WHEN (coalesce(misshape.resource -> 'initial', '{}')
+    || coalesce(misshape.resource -> 'attributes', '{}')) - 'superuser'
+         - '{createdb,createrole,inherit,login,replication,bypassrls,connection_limit,valid_until}'::text[] <> '{}'
+      THEN 'no role has such an attribute'
+    WHEN misshape.resource @? '$.*.superuser ? (@ == true)' THEN 'no record gives SUPERUSER'
+  END;
 BEGIN
-  IF misshape.resource IS NULL THEN
-    RETURN NULL;
-  ELSIF NOT rolecall_internal.has_recorded_shape(misshape.section, misshape.resource) THEN
-    RETURN 'no call records such a row';
-  ELSIF rolecall_internal.record_key(misshape.section, misshape.resource) IS DISTINCT FROM misshape.key THEN
-    RETURN 'its key is that of another row';
-  ELSIF misshape.section = 'memberships' AND misshape.key -> 0 = misshape.key -> 1 THEN
-    RETURN 'no role is a member of itself';
-  END IF;
-  v_given := coalesce(misshape.resource -> 'initial', '{}')
-  || coalesce(misshape.resource -> 'attributes', '{}');
-  IF v_given - 'superuser'
-    - '{createdb,createrole,inherit,login,replication,bypassrls,connection_limit,valid_until}'::text[] <> '{}'
-  THEN
-    RETURN 'no role has such an attribute';
-  ELSIF misshape.resource @? '$.*.superuser ? (@ == true)' THEN
-    RETURN 'no record gives SUPERUSER';
+  IF v_wrong IS NOT NULL OR misshape.resource IS NULL THEN
+    RETURN v_wrong;
   END IF;
   FOREACH v_name IN ARRAY rolecall_internal.record_names(misshape.section, misshape.resource) LOOP
     IF v_name IS NOT NULL AND (

@@ -5,9 +5,6 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $with_made$
 BEGIN
-  IF NOT with_made.document ? 'declared' THEN
-    RETURN with_made.document;
-  END IF;
   RETURN jsonb_set(with_made.document, '{declared}', (
     SELECT coalesce(jsonb_agg(CASE WHEN d.resource ->> 'role' IN (
       SELECT c.target FROM unnest(with_made.steps) AS c

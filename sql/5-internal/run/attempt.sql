@@ -11,79 +11,80 @@ DECLARE
   v_document jsonb := attempt.document;
   v_changes rolecall_internal.change[];
   v_missing rolecall_internal.change[];
-  v_step rolecall.step;
   v_steps rolecall.step[] := '{}'::rolecall.step[];
   v_new rolecall.step[];
-  v_done text[] := '{}'::text[];
-  v_last text := '';
+  v_done text[]; -- Null, as the next three, in the first round.
+  v_last text;
+  v_locked text[];
+  v_is_whole boolean;
   v_locks text[];
-  v_locked text[] := '{}'::text[];
   v_again boolean;
-  v_is_ignored boolean := false;
-  v_is_whole boolean := false;
+  v_is_ignored boolean;
   v_repeated integer := 0;
-  v_seen text;
+  v_seen text := pg_current_snapshot()::text;
   v_left text;
 BEGIN
   FOR v_round IN 1 .. 1000 LOOP
-    v_seen := pg_current_snapshot()::text;
-    v_repeated := CASE WHEN v_is_ignored AND v_seen = v_left THEN v_repeated + 1 ELSE 0 END;
     v_changes := rolecall_internal.plan(v_document, attempt.passwords);
-    v_changes := rolecall_internal.with_waiting(rolecall_internal.left_to_do(v_changes, v_done, v_steps));
+    v_changes := rolecall_internal.with_waiting(CASE WHEN v_done IS NULL THEN v_changes
+                                                     ELSE rolecall_internal.left_to_do(v_changes, v_done, v_steps) END);
     EXIT WHEN cardinality(v_changes) = 0;
-    PERFORM rolecall_internal.check_changes(v_changes, v_repeated, v_round);
-
+    IF current_setting('transaction_read_only')::boolean OR v_repeated > 1 OR v_round = 1000
+      OR v_changes[1].operation = 'terminate_sessions' THEN
+      PERFORM rolecall_internal.check_changes(v_changes, v_repeated, v_round);
+    END IF;
     v_missing := rolecall_internal.missing_roles(v_changes);
     -- In a later round a role can be missing that was there before.
-    IF cardinality(v_missing) > 0 AND (cardinality(v_locked) > 0 OR v_missing[1].target COLLATE "C" < v_last) THEN
+    IF v_missing[1].target COLLATE "C" < v_last OR cardinality(v_locked) > 0 AND cardinality(v_missing) > 0 THEN
       -- All was done, and then another transaction has dropped a role, as it could after the call. Who waits for what
       -- would be undone keeps it from being done again.
       EXIT WHEN v_is_whole;
       PERFORM rolecall_internal.start_over(attempt.known || v_locked);
     END IF;
-    v_last := coalesce(v_missing[cardinality(v_missing)].target, v_last);
     v_new := rolecall_internal.create_missing(v_missing, v_changes, attempt.passwords, v_repeated > 20);
     -- A role that is somebody else's work has to be locked, and compared, before anything is done to it.
     v_again := to_jsonb(v_new) @? '$[*] ? (@.status == "ignored")';
     IF v_again AND rolecall_internal.is_established(attempt.document) THEN
       RETURN v_steps || rolecall_internal.reported(v_new, v_steps); -- Another call for the same came first.
     END IF;
-
-    v_locks := '{}'::text[];
+    v_locks := CASE WHEN v_again THEN '{}'
+                    ELSE rolecall_internal.locks_of(v_changes, attempt.known, v_locked, v_steps) END;
+    v_again := CASE WHEN cardinality(v_locks) = 0 THEN v_again
+                    ELSE rolecall_internal.lock_roles(v_locks, v_locked) END;
     IF NOT v_again THEN
-      v_locks := rolecall_internal.locks_of(v_changes, attempt.known, v_locked, v_steps);
+      v_new := v_new || rolecall_internal.change_present(v_changes, attempt.passwords, v_document, v_repeated > 20);
     END IF;
-    IF cardinality(v_locks) > 0 THEN
-      v_again := rolecall_internal.lock_roles(v_locks, v_locked);
-      v_locked := v_locked || v_locks;
+    IF to_jsonb(v_new) @? '$[*] ? (@.status != "applied" || @.operation == "leave_mark")' THEN
+      v_steps := v_steps || rolecall_internal.reported(v_new, v_steps);
+      v_is_ignored := cardinality(rolecall_internal.done_by(v_new)) < cardinality(v_new);
+      v_document := v_document || CASE WHEN to_jsonb(v_new) @? '$[*] ? (@.status == "failed")'
+                                    THEN '{"singly": true}' ELSE '{}' END::jsonb;
+    ELSE
+      v_steps := v_steps || v_new;
     END IF;
-    IF NOT v_again THEN
-      v_new := v_new || rolecall_internal.change_present(
-        v_changes, attempt.passwords, v_document, v_repeated > 20
-      );
-    END IF;
-
-    v_steps := v_steps || rolecall_internal.reported(v_new, v_steps);
-    v_is_ignored := false;
-    FOREACH v_step IN ARRAY v_new LOOP
-      IF rolecall_internal.is_doubtful(v_step) THEN
-        v_is_ignored := true;
-        IF v_step.status = 'failed' THEN
-          v_document := v_document || '{"singly": true}';
-        END IF;
-        CONTINUE;
-      END IF;
-      v_done := v_done || v_step.statement;
-    END LOOP;
+    v_is_whole := (v_again OR v_is_ignored) IS NOT TRUE;
     v_left := pg_current_snapshot()::text;
-    v_is_whole := NOT (v_again OR v_is_ignored);
-    -- Nothing can be left where nobody else has committed anything since the plan.
+    -- Nothing can be left where nobody else has committed anything since the plan. The rest is for the next round.
     EXIT WHEN v_is_whole AND v_left = v_seen AND current_setting('transaction_isolation') = 'read committed';
+    v_last := coalesce(v_missing[cardinality(v_missing)].target, v_last);
+    v_locked := v_locked || v_locks;
+    v_done := coalesce(v_done, '{}') || rolecall_internal.done_by(v_new);
+    v_seen := pg_current_snapshot()::text;
+    v_repeated := CASE WHEN v_is_ignored AND v_seen = v_left THEN v_repeated + 1 ELSE 0 END;
+    v_is_ignored := NULL;
   END LOOP;
-  IF attempt.document ?| '{roles,memberships,schemas,privileges}' THEN
+  IF attempt.document ?| '{roles,memberships,schemas,privileges}' AND (
+    v_steps[1].operation = 'create_role' AND v_steps[1].status = 'applied'
+    AND NOT attempt.document @? '$ ? (exists(@.roles[1]) || exists(@.schemas) || exists(@.privileges)
+      || exists(@.memberships[*] ? (@.member != $.roles[0].name)))'
+  ) IS NOT TRUE THEN
     PERFORM rolecall_internal.warn_about_adopted(attempt.document, v_steps);
   END IF;
-  PERFORM rolecall_internal.remember(rolecall_internal.undisputed(attempt.document), v_steps);
+  PERFORM rolecall_internal.remember(
+    CASE WHEN (attempt.document ? 'declared'
+      OR attempt.document @? '$.roles[*] ? (@.state == "absent" && @.protected == true)')
+      THEN rolecall_internal.undisputed(attempt.document) ELSE attempt.document END, v_steps
+  );
   RETURN v_steps;
 END
 $attempt$;

@@ -9,9 +9,6 @@ DECLARE
   v_name text;
   v_grant text;
 BEGIN
-  IF cardinality(note_no_connect.steps) = 0 OR has_database_privilege('public', current_database(), 'CONNECT') THEN
-    RETURN;
-  END IF;
   FOR v_name, v_grant IN
     SELECT DISTINCT r.rolname::text, g.statement
     FROM unnest(note_no_connect.steps) AS s

@@ -13,9 +13,9 @@ DECLARE
   v_document jsonb := CASE WHEN run.passwords IS NULL
                              THEN rolecall_internal.masked(run.document) ELSE run.document END;
   v_passwords jsonb;
-  v_known text[] := '{}'::text[];
+  v_known text[];
   v_steps rolecall.step[];
-  v_failures integer := 0;
+  v_failures integer;
   v_seen text;
   v_detail text;
   v_hint text;
@@ -32,7 +32,9 @@ BEGIN
         );
       END IF;
       v_steps := rolecall_internal.attempt(v_document, v_passwords, v_known);
-      PERFORM rolecall_internal.note_no_connect(v_steps);
+      IF NOT has_database_privilege('public', current_database(), 'CONNECT') AND cardinality(v_steps) > 0 THEN
+        PERFORM rolecall_internal.note_no_connect(v_steps);
+      END IF;
       RETURN v_steps;
     EXCEPTION
       WHEN SQLSTATE 'RC002' THEN
@@ -57,7 +59,7 @@ BEGIN
         PERFORM rolecall_internal.refresh_caches();
       WHEN undefined_object OR invalid_parameter_value OR deadlock_detected THEN
         GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
-        v_failures := v_failures + 1;
+        v_failures := coalesce(v_failures, 0) + 1;
         IF v_failures = 10 OR NOT rolecall_internal.is_passing(SQLSTATE, v_seen) THEN
           IF v_detail <> '' AND v_hint <> '' THEN
             RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
