@@ -92,9 +92,7 @@ export const isLostRace = isLostRaceOf(sql`SQLERRM`);
 /** An older snapshot does not tell what has to be planned again: in a new transaction the plan will be another. */
 const surfaceCall = sql`
   GET STACKED DIAGNOSTICS
-    v_message = MESSAGE_TEXT,
-    v_detail = PG_EXCEPTION_DETAIL,
-    v_hint = PG_EXCEPTION_HINT;
+    v_message = MESSAGE_TEXT, v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
   PERFORM rolecall_internal.surface(
     change,
     CASE WHEN v_verdict = 'again' AND current_setting('transaction_isolation') <> 'read committed'
@@ -266,46 +264,45 @@ function lines(values: readonly string[]): Sql {
 }
 
 function execute(): FunctionSpec {
-  const before = policies.flatMap(([name, { before: statement }]) =>
-    statement === undefined
-      ? []
-      : [
-          sql`WHEN ${text(name)} THEN
+  const prepared = policies.flatMap(([name, { before }]) => (before === undefined ? [] : [[name, before] as const]));
+  const before = prepared.map(
+    ([name, statement]) => sql`WHEN ${text(name)} THEN
   ${statement}`,
-        ],
   );
   return internal(
     'execute_change',
     'Makes one change, by the error policy of its operation: applied, skipped as planned, ignored because of an error, or to be planned again; strict: no error is ignored. A privilege that cannot be given or taken is an error or, where lenient, a step that has failed',
     sql`
       DECLARE
-        v_attempts integer := 0;
+        v_attempts integer;
         v_timeout text := current_setting('lock_timeout');
         v_verdict text;
         v_message text;
         v_detail text;
         v_hint text;
       BEGIN
-        IF change.operation = 'grant_role' AND change.sqlstate = ${text(sqlstates.undefined_object)} THEN
-          -- As where the role is dropped at that moment.
-          RAISE NOTICE '%', change.note;
-          RETURN rolecall_internal.step_of(change, 'skipped', change.sqlstate, change.note);
-        ELSIF change.sqlstate IS NOT NULL THEN
-          ${warnOfSkipped(
-            sql`change.sqlstate`,
-            sql`change.target`,
-            sql`change.note`,
-            sql`rolecall_internal.skipped_hint(change)`,
-          )}
+        IF change.sqlstate IS NOT NULL THEN
+          IF change.operation = 'grant_role' AND change.sqlstate = ${text(sqlstates.undefined_object)} THEN
+            -- As where the role is dropped at that moment.
+            RAISE NOTICE '%', change.note;
+          ELSE
+            ${warnOfSkipped(
+              sql`change.sqlstate`,
+              sql`change.target`,
+              sql`change.note`,
+              sql`rolecall_internal.skipped_hint(change)`,
+            )}
+          END IF;
           RETURN rolecall_internal.step_of(change, 'skipped', change.sqlstate, change.note);
         END IF;
         LOOP
           BEGIN
             v_message := set_config('lock_timeout', rolecall_internal.patience(change.operation), true);
-            CASE change.operation
-              ${before}
-              ELSE NULL;
-            END CASE;
+            IF change.operation IN (${join(prepared.map(([name]) => text(name)))}) THEN
+              CASE change.operation
+                ${before}
+              END CASE;
+            END IF;
             EXECUTE rolecall_internal.statement_of(change);
             v_message := set_config('lock_timeout', v_timeout, true);
             EXIT;
@@ -313,7 +310,7 @@ function execute(): FunctionSpec {
             -- Whole classes of errors. A cancellation, a deadlock or a serialization failure is the caller's.
             WHEN ${anyOf(Object.values(errorClasses))} THEN
               PERFORM rolecall_internal.refresh_caches();
-              v_attempts := v_attempts + 1;
+              v_attempts := coalesce(v_attempts, 0) + 1;
               v_verdict := rolecall_internal.verdict(change.operation, SQLSTATE, SQLERRM);
               IF v_attempts < ${looks} AND rolecall_internal.is_early_refusal(change, SQLSTATE) THEN
                 v_verdict := 'retry';

@@ -113,11 +113,11 @@ export function plan_roles(document: Jsonb): Returns<Changes> {
 export function protection_note(resource: Jsonb, declared: Jsonb): Returns<Text> {
   return sql`
     BEGIN
-      IF NOT ${isProtected(
+      IF ${isProtected(
         sql`(${resource} ->> 'name')`,
         sql`to_regrole(quote_ident(${resource} ->> 'name'))::oid`,
-      )} THEN
-        RETURN NULL;
+      )} IS NOT TRUE THEN
+        RETURN NULL; -- A role that is yet to be created too.
       END IF;
       IF NOT ${resource} ? ${text(recordedMark)} OR NOT coalesce(
         ${declared} @> jsonb_build_array(jsonb_build_object('role', ${resource} -> 'name')), false

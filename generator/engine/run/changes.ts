@@ -20,9 +20,6 @@ import { isWaiting } from '../plan/powers.ts';
 export function left_to_do(changes: Changes, done: Texts, steps: Steps): Returns<Changes> {
   return sql`
     BEGIN
-      IF cardinality(${changes}) = 0 OR cardinality(${done}) = 0 THEN
-        RETURN ${changes};
-      END IF;
       RETURN ARRAY(
         SELECT ROW(
                  c.operation, c.target, c.statement, c.password, c.locks, c.sqlstate, c.note
@@ -108,12 +105,10 @@ export function create_missing(missing: Changes, changes: Changes, passwords: Js
   return sql`
     DECLARE
       v_change rolecall_internal.change;
-      v_shown text;
       v_step rolecall.step;
       v_steps rolecall.step[] := '{}'::rolecall.step[];
     BEGIN
       FOREACH v_change IN ARRAY ${missing} LOOP
-        v_shown := v_change.statement;
         IF rolecall_internal.wait_in_queue(v_change.target) THEN
           PERFORM rolecall_internal.refresh_caches();
         END IF;
@@ -121,24 +116,29 @@ export function create_missing(missing: Changes, changes: Changes, passwords: Js
           v_step := rolecall_internal.step_of(
             v_change, 'ignored', ${text(sqlstates.duplicate_object)}, ${text(madeByAnother)}
           );
-        ELSIF v_change.password IS NULL THEN
-          v_step := rolecall_internal.execute_change(v_change, false, ${strict});
         ELSE
-          v_change.statement := left(v_shown, -length(' PASSWORD ' || quote_literal(${mask})));
-          v_change.password := NULL;
-          v_step := rolecall_internal.execute_change(v_change, false, ${strict});
-          IF v_step.status = 'applied' THEN
-            v_change.operation := 'set_password';
-            v_change.statement := format('ALTER ROLE %I PASSWORD %L', v_change.target, ${mask});
-            v_change.password := rolecall_internal.verifier(${passwords} ->> v_change.target);
-            -- An assignment: auto_explain would show the verifier in a query. The note is the same.
-            v_step.note := (rolecall_internal.execute_change(v_change, false, ${strict})).note;
+          v_step := rolecall_internal.execute_change(ROW(
+            v_change.operation, v_change.target,
+            CASE WHEN v_change.password IS NULL THEN v_change.statement
+                 ELSE left(v_change.statement, -length(' PASSWORD ' || quote_literal(${mask}))) END,
+            NULL, v_change.locks, v_change.sqlstate, v_change.note
+          )::rolecall_internal.change, false, ${strict});
+          IF v_change.password IS NOT NULL THEN
+            IF v_step.status = 'applied' THEN
+              -- An assignment: auto_explain would show the verifier in a query. The note is the same.
+              v_step.note := (rolecall_internal.execute_change(ROW(
+                'set_password', v_change.target, format('ALTER ROLE %I PASSWORD %L', v_change.target, ${mask}),
+                rolecall_internal.verifier(${passwords} ->> v_change.target),
+                v_change.locks, v_change.sqlstate, v_change.note
+              )::rolecall_internal.change, false, ${strict})).note;
+            END IF;
+            v_step.statement := v_change.statement;
           END IF;
-          v_step.statement := v_shown;
         END IF;
         v_steps := v_steps || v_step;
       END LOOP;
-      RETURN rolecall_internal.in_plan_order(v_steps, ${changes});
+      RETURN CASE WHEN cardinality(v_steps) < 2 THEN v_steps
+                  ELSE rolecall_internal.in_plan_order(v_steps, ${changes}) END;
     END
   `;
 }
@@ -153,10 +153,10 @@ export function change_present(changes: Changes, passwords: Jsonb, document: Jso
   return sql`
     DECLARE
       v_change rolecall_internal.change;
-      v_together rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+      v_together rolecall_internal.change[];
       v_step rolecall.step;
       v_steps rolecall.step[] := '{}'::rolecall.step[];
-      v_waiting rolecall.step[] := '{}'::rolecall.step[];
+      v_waiting rolecall.step[];
       v_acting text[];
     BEGIN
       -- What is null comes after the last.
@@ -181,16 +181,16 @@ export function change_present(changes: Changes, passwords: Jsonb, document: Jso
         IF v_change.password IS NOT NULL THEN
           -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
           v_change.password := rolecall_internal.verifier(${passwords} ->> v_change.target);
-        END IF;
-        IF v_change.operation = 'reassign_owned' THEN
+        ELSIF v_change.operation = 'reassign_owned' THEN
           v_acting := rolecall_internal.acting_as_heir(v_change.locks);
         END IF;
         v_step := rolecall_internal.execute_change(v_change, false, ${strict});
-        IF v_change.operation = 'reassign_owned' AND v_acting IS NOT NULL THEN
+        IF v_acting IS NOT NULL THEN
           -- A session of the role may have made something since the plan, and it would act as the new owner.
           PERFORM rolecall_internal.refuse_handover(v_change.locks[1], v_change.locks[2], ARRAY(
             SELECT unnest(rolecall_internal.acting_as_heir(v_change.locks)) EXCEPT SELECT unnest(v_acting)
           ));
+          v_acting := NULL;
         END IF;
         v_steps := v_steps || v_step;
         EXIT WHEN v_step.status = 'again';
@@ -291,9 +291,6 @@ export function locks_of(changes: Changes, known: Texts, held: Texts, steps: Ste
 export function in_plan_order(steps: Steps, changes: Changes): Returns<Steps> {
   return sql`
     BEGIN
-      IF cardinality(${steps}) < 2 THEN
-        RETURN ${steps};
-      END IF;
       RETURN ARRAY(
         SELECT s FROM unnest(${steps}) AS s
         JOIN (

@@ -82,7 +82,6 @@ export function comment_lock(role_name: Text, role_oid: Oid): Returns<Bool> {
       v_present refcursor;
       v_comment text;
       v_replaced_by xid;
-      v_changed boolean;
       v_deleted bigint := pg_stat_get_xact_tuples_deleted('pg_catalog.pg_shdescription'::regclass);
       v_propagates text := current_setting(${citus}, true);
       v_timeout text := current_setting('lock_timeout');
@@ -105,18 +104,17 @@ export function comment_lock(role_name: Text, role_oid: Oid): Returns<Bool> {
       CLOSE v_present;
       -- A comment that was new has no version that the snapshot shows: it has been deleted.
       IF v_comment IS NULL THEN
-        v_changed := pg_stat_get_xact_tuples_deleted('pg_catalog.pg_shdescription'::regclass) > v_deleted;
-      ELSE
-        v_changed := NOT EXISTS (
-          SELECT FROM pg_shdescription AS d
-          WHERE d.objoid = ${role_oid} AND d.classoid = 'pg_catalog.pg_authid'::regclass
-            AND d.xmin = v_replaced_by
-        );
+        IF pg_stat_get_xact_tuples_deleted('pg_catalog.pg_shdescription'::regclass) = v_deleted THEN
+          RETURN true;
+        END IF;
+      ELSIF EXISTS (
+        SELECT FROM pg_shdescription AS d
+        WHERE d.objoid = ${role_oid} AND d.classoid = 'pg_catalog.pg_authid'::regclass
+          AND d.xmin = v_replaced_by
+      ) THEN
+        RETURN true;
       END IF;
-      IF v_changed THEN
-        RAISE EXCEPTION USING ERRCODE = 'RC001', MESSAGE = 'the comment has changed';
-      END IF;
-      RETURN true;
+      RAISE EXCEPTION USING ERRCODE = 'RC001', MESSAGE = 'the comment has changed';
     EXCEPTION
       WHEN SQLSTATE 'RC001' THEN
         RETURN false; -- rolled back to the start of this block, and the lock with it

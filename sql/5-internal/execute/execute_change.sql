@@ -6,36 +6,38 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $execute_change$
 DECLARE
-  v_attempts integer := 0;
+  v_attempts integer;
   v_timeout text := current_setting('lock_timeout');
   v_verdict text;
   v_message text;
   v_detail text;
   v_hint text;
 BEGIN
-  IF change.operation = 'grant_role' AND change.sqlstate = '42704' THEN
-    -- As where the role is dropped at that moment.
-    RAISE NOTICE '%', change.note;
-    RETURN rolecall_internal.step_of(change, 'skipped', change.sqlstate, change.note);
-  ELSIF change.sqlstate IS NOT NULL THEN
-    RAISE WARNING USING
-      ERRCODE = change.sqlstate, MESSAGE = format('skipped for "%s": %s', change.target, change.note),
-      HINT = rolecall_internal.skipped_hint(change);
+  IF change.sqlstate IS NOT NULL THEN
+    IF change.operation = 'grant_role' AND change.sqlstate = '42704' THEN
+      -- As where the role is dropped at that moment.
+      RAISE NOTICE '%', change.note;
+    ELSE
+      RAISE WARNING USING
+        ERRCODE = change.sqlstate, MESSAGE = format('skipped for "%s": %s', change.target, change.note),
+        HINT = rolecall_internal.skipped_hint(change);
+    END IF;
     RETURN rolecall_internal.step_of(change, 'skipped', change.sqlstate, change.note);
   END IF;
   LOOP
     BEGIN
       v_message := set_config('lock_timeout', rolecall_internal.patience(change.operation), true);
-      CASE change.operation
-        WHEN 'grant_role' THEN
-          PERFORM pg_get_object_address('role', ARRAY[r.name], '{}')
-          FROM unnest(change.locks) AS r(name) WHERE to_regrole(quote_ident(r.name)) IS NOT NULL;
-        WHEN 'terminate_sessions' THEN
-          PERFORM pg_stat_clear_snapshot();
-        WHEN 'drop_role' THEN
-          PERFORM rolecall_internal.note_holders(change.target);
-        ELSE NULL;
-      END CASE;
+      IF change.operation IN ('grant_role', 'terminate_sessions', 'drop_role') THEN
+        CASE change.operation
+          WHEN 'grant_role' THEN
+            PERFORM pg_get_object_address('role', ARRAY[r.name], '{}')
+            FROM unnest(change.locks) AS r(name) WHERE to_regrole(quote_ident(r.name)) IS NOT NULL;
+          WHEN 'terminate_sessions' THEN
+            PERFORM pg_stat_clear_snapshot();
+          WHEN 'drop_role' THEN
+            PERFORM rolecall_internal.note_holders(change.target);
+        END CASE;
+      END IF;
       EXECUTE rolecall_internal.statement_of(change);
       v_message := set_config('lock_timeout', v_timeout, true);
       EXIT;
@@ -46,7 +48,7 @@ BEGIN
         OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
         OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' THEN
         PERFORM rolecall_internal.refresh_caches();
-        v_attempts := v_attempts + 1;
+        v_attempts := coalesce(v_attempts, 0) + 1;
         v_verdict := rolecall_internal.verdict(change.operation, SQLSTATE, SQLERRM);
         IF v_attempts < 20 AND rolecall_internal.is_early_refusal(change, SQLSTATE) THEN
           v_verdict := 'retry';
@@ -58,9 +60,7 @@ BEGIN
           RETURN rolecall_internal.step_of(change, 'failed', SQLSTATE, SQLERRM);
         ELSIF v_verdict IS NULL OR strict AND v_verdict <> 'retry' OR v_attempts >= 1000 THEN
           GET STACKED DIAGNOSTICS
-            v_message = MESSAGE_TEXT,
-            v_detail = PG_EXCEPTION_DETAIL,
-            v_hint = PG_EXCEPTION_HINT;
+            v_message = MESSAGE_TEXT, v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
           PERFORM rolecall_internal.surface(
             change,
             CASE WHEN v_verdict = 'again' AND current_setting('transaction_isolation') <> 'read committed'

@@ -5,10 +5,10 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $protection_note$
 BEGIN
-  IF NOT ((protection_note.resource ->> 'name') IN (current_user, session_user) OR has_table_privilege(
+  IF ((protection_note.resource ->> 'name') IN (current_user, session_user) OR has_table_privilege(
     to_regrole(quote_ident(protection_note.resource ->> 'name'))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
-  )) THEN
-    RETURN NULL;
+  )) IS NOT TRUE THEN
+    RETURN NULL; -- A role that is yet to be created too.
   END IF;
   IF NOT protection_note.resource ? 'recorded' OR NOT coalesce(
     protection_note.declared @> jsonb_build_array(jsonb_build_object('role', protection_note.resource -> 'name')), false

@@ -15,10 +15,10 @@ SET search_path = pg_catalog, pg_temp
 AS $change_present$
 DECLARE
   v_change rolecall_internal.change;
-  v_together rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+  v_together rolecall_internal.change[];
   v_step rolecall.step;
   v_steps rolecall.step[] := '{}'::rolecall.step[];
-  v_waiting rolecall.step[] := '{}'::rolecall.step[];
+  v_waiting rolecall.step[];
   v_acting text[];
 BEGIN
   -- What is null comes after the last.
@@ -43,16 +43,16 @@ BEGIN
     IF v_change.password IS NOT NULL THEN
       -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
       v_change.password := rolecall_internal.verifier(change_present.passwords ->> v_change.target);
-    END IF;
-    IF v_change.operation = 'reassign_owned' THEN
+    ELSIF v_change.operation = 'reassign_owned' THEN
       v_acting := rolecall_internal.acting_as_heir(v_change.locks);
     END IF;
     v_step := rolecall_internal.execute_change(v_change, false, change_present.strict);
-    IF v_change.operation = 'reassign_owned' AND v_acting IS NOT NULL THEN
+    IF v_acting IS NOT NULL THEN
       -- A session of the role may have made something since the plan, and it would act as the new owner.
       PERFORM rolecall_internal.refuse_handover(v_change.locks[1], v_change.locks[2], ARRAY(
         SELECT unnest(rolecall_internal.acting_as_heir(v_change.locks)) EXCEPT SELECT unnest(v_acting)
       ));
+      v_acting := NULL;
     END IF;
     v_steps := v_steps || v_step;
     EXIT WHEN v_step.status = 'again';

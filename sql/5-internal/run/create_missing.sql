@@ -15,12 +15,10 @@ SET search_path = pg_catalog, pg_temp
 AS $create_missing$
 DECLARE
   v_change rolecall_internal.change;
-  v_shown text;
   v_step rolecall.step;
   v_steps rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
   FOREACH v_change IN ARRAY create_missing.missing LOOP
-    v_shown := v_change.statement;
     IF rolecall_internal.wait_in_queue(v_change.target) THEN
       PERFORM rolecall_internal.refresh_caches();
     END IF;
@@ -28,24 +26,29 @@ BEGIN
       v_step := rolecall_internal.step_of(
         v_change, 'ignored', '42710', 'another transaction created it at the same moment'
       );
-    ELSIF v_change.password IS NULL THEN
-      v_step := rolecall_internal.execute_change(v_change, false, create_missing.strict);
     ELSE
-      v_change.statement := left(v_shown, -length(' PASSWORD ' || quote_literal('********')));
-      v_change.password := NULL;
-      v_step := rolecall_internal.execute_change(v_change, false, create_missing.strict);
-      IF v_step.status = 'applied' THEN
-        v_change.operation := 'set_password';
-        v_change.statement := format('ALTER ROLE %I PASSWORD %L', v_change.target, '********');
-        v_change.password := rolecall_internal.verifier(create_missing.passwords ->> v_change.target);
-        -- An assignment: auto_explain would show the verifier in a query. The note is the same.
-        v_step.note := (rolecall_internal.execute_change(v_change, false, create_missing.strict)).note;
+      v_step := rolecall_internal.execute_change(ROW(
+        v_change.operation, v_change.target,
+        CASE WHEN v_change.password IS NULL THEN v_change.statement
+             ELSE left(v_change.statement, -length(' PASSWORD ' || quote_literal('********'))) END,
+        NULL, v_change.locks, v_change.sqlstate, v_change.note
+      )::rolecall_internal.change, false, create_missing.strict);
+      IF v_change.password IS NOT NULL THEN
+        IF v_step.status = 'applied' THEN
+          -- An assignment: auto_explain would show the verifier in a query. The note is the same.
+          v_step.note := (rolecall_internal.execute_change(ROW(
+            'set_password', v_change.target, format('ALTER ROLE %I PASSWORD %L', v_change.target, '********'),
+            rolecall_internal.verifier(create_missing.passwords ->> v_change.target),
+            v_change.locks, v_change.sqlstate, v_change.note
+          )::rolecall_internal.change, false, create_missing.strict)).note;
+        END IF;
+        v_step.statement := v_change.statement;
       END IF;
-      v_step.statement := v_shown;
     END IF;
     v_steps := v_steps || v_step;
   END LOOP;
-  RETURN rolecall_internal.in_plan_order(v_steps, create_missing.changes);
+  RETURN CASE WHEN cardinality(v_steps) < 2 THEN v_steps
+              ELSE rolecall_internal.in_plan_order(v_steps, create_missing.changes) END;
 END
 $create_missing$;
 

@@ -6,9 +6,6 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $in_plan_order$
 BEGIN
-  IF cardinality(in_plan_order.steps) < 2 THEN
-    RETURN in_plan_order.steps;
-  END IF;
   RETURN ARRAY(
     SELECT s FROM unnest(in_plan_order.steps) AS s
     JOIN (

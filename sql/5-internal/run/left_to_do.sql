@@ -8,9 +8,6 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $left_to_do$
 BEGIN
-  IF cardinality(left_to_do.changes) = 0 OR cardinality(left_to_do.done) = 0 THEN
-    RETURN left_to_do.changes;
-  END IF;
   RETURN ARRAY(
     SELECT ROW(
              c.operation, c.target, c.statement, c.password, c.locks, c.sqlstate, c.note
