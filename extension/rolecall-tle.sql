@@ -3062,10 +3062,10 @@ SET search_path = pg_catalog, pg_temp
 AS $change_present$
 DECLARE
   v_change rolecall_internal.change;
-  v_together rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+  v_together rolecall_internal.change[];
   v_step rolecall.step;
   v_steps rolecall.step[] := '{}'::rolecall.step[];
-  v_waiting rolecall.step[] := '{}'::rolecall.step[];
+  v_waiting rolecall.step[];
   v_acting text[];
 BEGIN
   -- What is null comes after the last.
@@ -3090,16 +3090,16 @@ BEGIN
     IF v_change.password IS NOT NULL THEN
       -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
       v_change.password := rolecall_internal.verifier(change_present.passwords ->> v_change.target);
-    END IF;
-    IF v_change.operation = 'reassign_owned' THEN
+    ELSIF v_change.operation = 'reassign_owned' THEN
       v_acting := rolecall_internal.acting_as_heir(v_change.locks);
     END IF;
     v_step := rolecall_internal.execute_change(v_change, false, change_present.strict);
-    IF v_change.operation = 'reassign_owned' AND v_acting IS NOT NULL THEN
+    IF v_acting IS NOT NULL THEN
       -- A session of the role may have made something since the plan, and it would act as the new owner.
       PERFORM rolecall_internal.refuse_handover(v_change.locks[1], v_change.locks[2], ARRAY(
         SELECT unnest(rolecall_internal.acting_as_heir(v_change.locks)) EXCEPT SELECT unnest(v_acting)
       ));
+      v_acting := NULL;
     END IF;
     v_steps := v_steps || v_step;
     EXIT WHEN v_step.status = 'again';
@@ -3750,7 +3750,6 @@ DECLARE
   v_present refcursor;
   v_comment text;
   v_replaced_by xid;
-  v_changed boolean;
   v_deleted bigint := pg_stat_get_xact_tuples_deleted('pg_catalog.pg_shdescription'::regclass);
   v_propagates text := current_setting('citus.enable_ddl_propagation', true);
   v_timeout text := current_setting('lock_timeout');
@@ -3773,18 +3772,17 @@ BEGIN
   CLOSE v_present;
   -- A comment that was new has no version that the snapshot shows: it has been deleted.
   IF v_comment IS NULL THEN
-    v_changed := pg_stat_get_xact_tuples_deleted('pg_catalog.pg_shdescription'::regclass) > v_deleted;
-  ELSE
-    v_changed := NOT EXISTS (
-      SELECT FROM pg_shdescription AS d
-      WHERE d.objoid = comment_lock.role_oid AND d.classoid = 'pg_catalog.pg_authid'::regclass
-        AND d.xmin = v_replaced_by
-    );
+    IF pg_stat_get_xact_tuples_deleted('pg_catalog.pg_shdescription'::regclass) = v_deleted THEN
+      RETURN true;
+    END IF;
+  ELSIF EXISTS (
+    SELECT FROM pg_shdescription AS d
+    WHERE d.objoid = comment_lock.role_oid AND d.classoid = 'pg_catalog.pg_authid'::regclass
+      AND d.xmin = v_replaced_by
+  ) THEN
+    RETURN true;
   END IF;
-  IF v_changed THEN
-    RAISE EXCEPTION USING ERRCODE = 'RC001', MESSAGE = 'the comment has changed';
-  END IF;
-  RETURN true;
+  RAISE EXCEPTION USING ERRCODE = 'RC001', MESSAGE = 'the comment has changed';
 EXCEPTION
   WHEN SQLSTATE 'RC001' THEN
     RETURN false; -- rolled back to the start of this block, and the lock with it
@@ -3821,12 +3819,10 @@ SET search_path = pg_catalog, pg_temp
 AS $create_missing$
 DECLARE
   v_change rolecall_internal.change;
-  v_shown text;
   v_step rolecall.step;
   v_steps rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
   FOREACH v_change IN ARRAY create_missing.missing LOOP
-    v_shown := v_change.statement;
     IF rolecall_internal.wait_in_queue(v_change.target) THEN
       PERFORM rolecall_internal.refresh_caches();
     END IF;
@@ -3834,24 +3830,29 @@ BEGIN
       v_step := rolecall_internal.step_of(
         v_change, 'ignored', '42710', 'another transaction created it at the same moment'
       );
-    ELSIF v_change.password IS NULL THEN
-      v_step := rolecall_internal.execute_change(v_change, false, create_missing.strict);
     ELSE
-      v_change.statement := left(v_shown, -length(' PASSWORD ' || quote_literal('********')));
-      v_change.password := NULL;
-      v_step := rolecall_internal.execute_change(v_change, false, create_missing.strict);
-      IF v_step.status = 'applied' THEN
-        v_change.operation := 'set_password';
-        v_change.statement := format('ALTER ROLE %I PASSWORD %L', v_change.target, '********');
-        v_change.password := rolecall_internal.verifier(create_missing.passwords ->> v_change.target);
-        -- An assignment: auto_explain would show the verifier in a query. The note is the same.
-        v_step.note := (rolecall_internal.execute_change(v_change, false, create_missing.strict)).note;
+      v_step := rolecall_internal.execute_change(ROW(
+        v_change.operation, v_change.target,
+        CASE WHEN v_change.password IS NULL THEN v_change.statement
+             ELSE left(v_change.statement, -length(' PASSWORD ' || quote_literal('********'))) END,
+        NULL, v_change.locks, v_change.sqlstate, v_change.note
+      )::rolecall_internal.change, false, create_missing.strict);
+      IF v_change.password IS NOT NULL THEN
+        IF v_step.status = 'applied' THEN
+          -- An assignment: auto_explain would show the verifier in a query. The note is the same.
+          v_step.note := (rolecall_internal.execute_change(ROW(
+            'set_password', v_change.target, format('ALTER ROLE %I PASSWORD %L', v_change.target, '********'),
+            rolecall_internal.verifier(create_missing.passwords ->> v_change.target),
+            v_change.locks, v_change.sqlstate, v_change.note
+          )::rolecall_internal.change, false, create_missing.strict)).note;
+        END IF;
+        v_step.statement := v_change.statement;
       END IF;
-      v_step.statement := v_shown;
     END IF;
     v_steps := v_steps || v_step;
   END LOOP;
-  RETURN rolecall_internal.in_plan_order(v_steps, create_missing.changes);
+  RETURN CASE WHEN cardinality(v_steps) < 2 THEN v_steps
+              ELSE rolecall_internal.in_plan_order(v_steps, create_missing.changes) END;
 END
 $create_missing$;
 
@@ -4545,36 +4546,38 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $execute_change$
 DECLARE
-  v_attempts integer := 0;
+  v_attempts integer;
   v_timeout text := current_setting('lock_timeout');
   v_verdict text;
   v_message text;
   v_detail text;
   v_hint text;
 BEGIN
-  IF change.operation = 'grant_role' AND change.sqlstate = '42704' THEN
-    -- As where the role is dropped at that moment.
-    RAISE NOTICE '%', change.note;
-    RETURN rolecall_internal.step_of(change, 'skipped', change.sqlstate, change.note);
-  ELSIF change.sqlstate IS NOT NULL THEN
-    RAISE WARNING USING
-      ERRCODE = change.sqlstate, MESSAGE = format('skipped for "%s": %s', change.target, change.note),
-      HINT = rolecall_internal.skipped_hint(change);
+  IF change.sqlstate IS NOT NULL THEN
+    IF change.operation = 'grant_role' AND change.sqlstate = '42704' THEN
+      -- As where the role is dropped at that moment.
+      RAISE NOTICE '%', change.note;
+    ELSE
+      RAISE WARNING USING
+        ERRCODE = change.sqlstate, MESSAGE = format('skipped for "%s": %s', change.target, change.note),
+        HINT = rolecall_internal.skipped_hint(change);
+    END IF;
     RETURN rolecall_internal.step_of(change, 'skipped', change.sqlstate, change.note);
   END IF;
   LOOP
     BEGIN
       v_message := set_config('lock_timeout', rolecall_internal.patience(change.operation), true);
-      CASE change.operation
-        WHEN 'grant_role' THEN
-          PERFORM pg_get_object_address('role', ARRAY[r.name], '{}')
-          FROM unnest(change.locks) AS r(name) WHERE to_regrole(quote_ident(r.name)) IS NOT NULL;
-        WHEN 'terminate_sessions' THEN
-          PERFORM pg_stat_clear_snapshot();
-        WHEN 'drop_role' THEN
-          PERFORM rolecall_internal.note_holders(change.target);
-        ELSE NULL;
-      END CASE;
+      IF change.operation IN ('grant_role', 'terminate_sessions', 'drop_role') THEN
+        CASE change.operation
+          WHEN 'grant_role' THEN
+            PERFORM pg_get_object_address('role', ARRAY[r.name], '{}')
+            FROM unnest(change.locks) AS r(name) WHERE to_regrole(quote_ident(r.name)) IS NOT NULL;
+          WHEN 'terminate_sessions' THEN
+            PERFORM pg_stat_clear_snapshot();
+          WHEN 'drop_role' THEN
+            PERFORM rolecall_internal.note_holders(change.target);
+        END CASE;
+      END IF;
       EXECUTE rolecall_internal.statement_of(change);
       v_message := set_config('lock_timeout', v_timeout, true);
       EXIT;
@@ -4585,7 +4588,7 @@ BEGIN
         OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
         OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' THEN
         PERFORM rolecall_internal.refresh_caches();
-        v_attempts := v_attempts + 1;
+        v_attempts := coalesce(v_attempts, 0) + 1;
         v_verdict := rolecall_internal.verdict(change.operation, SQLSTATE, SQLERRM);
         IF v_attempts < 20 AND rolecall_internal.is_early_refusal(change, SQLSTATE) THEN
           v_verdict := 'retry';
@@ -4597,9 +4600,7 @@ BEGIN
           RETURN rolecall_internal.step_of(change, 'failed', SQLSTATE, SQLERRM);
         ELSIF v_verdict IS NULL OR strict AND v_verdict <> 'retry' OR v_attempts >= 1000 THEN
           GET STACKED DIAGNOSTICS
-            v_message = MESSAGE_TEXT,
-            v_detail = PG_EXCEPTION_DETAIL,
-            v_hint = PG_EXCEPTION_HINT;
+            v_message = MESSAGE_TEXT, v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
           PERFORM rolecall_internal.surface(
             change,
             CASE WHEN v_verdict = 'again' AND current_setting('transaction_isolation') <> 'read committed'
@@ -6180,9 +6181,6 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $in_plan_order$
 BEGIN
-  IF cardinality(in_plan_order.steps) < 2 THEN
-    RETURN in_plan_order.steps;
-  END IF;
   RETURN ARRAY(
     SELECT s FROM unnest(in_plan_order.steps) AS s
     JOIN (
@@ -7450,9 +7448,6 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $left_to_do$
 BEGIN
-  IF cardinality(left_to_do.changes) = 0 OR cardinality(left_to_do.done) = 0 THEN
-    RETURN left_to_do.changes;
-  END IF;
   RETURN ARRAY(
     SELECT ROW(
              c.operation, c.target, c.statement, c.password, c.locks, c.sqlstate, c.note
@@ -13354,10 +13349,10 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $protection_note$
 BEGIN
-  IF NOT ((protection_note.resource ->> 'name') IN (current_user, session_user) OR has_table_privilege(
+  IF ((protection_note.resource ->> 'name') IN (current_user, session_user) OR has_table_privilege(
     to_regrole(quote_ident(protection_note.resource ->> 'name'))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
-  )) THEN
-    RETURN NULL;
+  )) IS NOT TRUE THEN
+    RETURN NULL; -- A role that is yet to be created too.
   END IF;
   IF NOT protection_note.resource ? 'recorded' OR NOT coalesce(
     protection_note.declared @> jsonb_build_array(jsonb_build_object('role', protection_note.resource -> 'name')), false
@@ -22295,10 +22290,10 @@ SET search_path = pg_catalog, pg_temp
 AS $change_present$
 DECLARE
   v_change rolecall_internal.change;
-  v_together rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+  v_together rolecall_internal.change[];
   v_step rolecall.step;
   v_steps rolecall.step[] := '{}'::rolecall.step[];
-  v_waiting rolecall.step[] := '{}'::rolecall.step[];
+  v_waiting rolecall.step[];
   v_acting text[];
 BEGIN
   -- What is null comes after the last.
@@ -22323,16 +22318,16 @@ BEGIN
     IF v_change.password IS NOT NULL THEN
       -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
       v_change.password := rolecall_internal.verifier(change_present.passwords ->> v_change.target);
-    END IF;
-    IF v_change.operation = 'reassign_owned' THEN
+    ELSIF v_change.operation = 'reassign_owned' THEN
       v_acting := rolecall_internal.acting_as_heir(v_change.locks);
     END IF;
     v_step := rolecall_internal.execute_change(v_change, false, change_present.strict);
-    IF v_change.operation = 'reassign_owned' AND v_acting IS NOT NULL THEN
+    IF v_acting IS NOT NULL THEN
       -- A session of the role may have made something since the plan, and it would act as the new owner.
       PERFORM rolecall_internal.refuse_handover(v_change.locks[1], v_change.locks[2], ARRAY(
         SELECT unnest(rolecall_internal.acting_as_heir(v_change.locks)) EXCEPT SELECT unnest(v_acting)
       ));
+      v_acting := NULL;
     END IF;
     v_steps := v_steps || v_step;
     EXIT WHEN v_step.status = 'again';
@@ -22627,7 +22622,6 @@ DECLARE
   v_present refcursor;
   v_comment text;
   v_replaced_by xid;
-  v_changed boolean;
   v_deleted bigint := pg_stat_get_xact_tuples_deleted('pg_catalog.pg_shdescription'::regclass);
   v_propagates text := current_setting('citus.enable_ddl_propagation', true);
   v_timeout text := current_setting('lock_timeout');
@@ -22650,18 +22644,17 @@ BEGIN
   CLOSE v_present;
   -- A comment that was new has no version that the snapshot shows: it has been deleted.
   IF v_comment IS NULL THEN
-    v_changed := pg_stat_get_xact_tuples_deleted('pg_catalog.pg_shdescription'::regclass) > v_deleted;
-  ELSE
-    v_changed := NOT EXISTS (
-      SELECT FROM pg_shdescription AS d
-      WHERE d.objoid = comment_lock.role_oid AND d.classoid = 'pg_catalog.pg_authid'::regclass
-        AND d.xmin = v_replaced_by
-    );
+    IF pg_stat_get_xact_tuples_deleted('pg_catalog.pg_shdescription'::regclass) = v_deleted THEN
+      RETURN true;
+    END IF;
+  ELSIF EXISTS (
+    SELECT FROM pg_shdescription AS d
+    WHERE d.objoid = comment_lock.role_oid AND d.classoid = 'pg_catalog.pg_authid'::regclass
+      AND d.xmin = v_replaced_by
+  ) THEN
+    RETURN true;
   END IF;
-  IF v_changed THEN
-    RAISE EXCEPTION USING ERRCODE = 'RC001', MESSAGE = 'the comment has changed';
-  END IF;
-  RETURN true;
+  RAISE EXCEPTION USING ERRCODE = 'RC001', MESSAGE = 'the comment has changed';
 EXCEPTION
   WHEN SQLSTATE 'RC001' THEN
     RETURN false; -- rolled back to the start of this block, and the lock with it
@@ -22680,6 +22673,64 @@ $comment_lock$;
 
 COMMENT ON FUNCTION rolecall_internal.comment_lock(text, oid)
   IS 'Locks a role by commenting on it with its present comment; false where that had changed, and nothing is locked';
+
+-- The calls of one database queue for the name, so that those who find the role there hash nothing, and the server,
+-- which hashes with each verifier too, does not either. A statement that can wait contains no verifier: the log shows
+-- a statement that is cancelled or waits for long.
+CREATE OR REPLACE FUNCTION rolecall_internal.create_missing(
+  missing rolecall_internal.change[],
+  changes rolecall_internal.change[],
+  passwords jsonb,
+  strict boolean
+)
+RETURNS rolecall.step[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $create_missing$
+DECLARE
+  v_change rolecall_internal.change;
+  v_step rolecall.step;
+  v_steps rolecall.step[] := '{}'::rolecall.step[];
+BEGIN
+  FOREACH v_change IN ARRAY create_missing.missing LOOP
+    IF rolecall_internal.wait_in_queue(v_change.target) THEN
+      PERFORM rolecall_internal.refresh_caches();
+    END IF;
+    IF to_regrole(quote_ident(v_change.target)) IS NOT NULL THEN
+      v_step := rolecall_internal.step_of(
+        v_change, 'ignored', '42710', 'another transaction created it at the same moment'
+      );
+    ELSE
+      v_step := rolecall_internal.execute_change(ROW(
+        v_change.operation, v_change.target,
+        CASE WHEN v_change.password IS NULL THEN v_change.statement
+             ELSE left(v_change.statement, -length(' PASSWORD ' || quote_literal('********'))) END,
+        NULL, v_change.locks, v_change.sqlstate, v_change.note
+      )::rolecall_internal.change, false, create_missing.strict);
+      IF v_change.password IS NOT NULL THEN
+        IF v_step.status = 'applied' THEN
+          -- An assignment: auto_explain would show the verifier in a query. The note is the same.
+          v_step.note := (rolecall_internal.execute_change(ROW(
+            'set_password', v_change.target, format('ALTER ROLE %I PASSWORD %L', v_change.target, '********'),
+            rolecall_internal.verifier(create_missing.passwords ->> v_change.target),
+            v_change.locks, v_change.sqlstate, v_change.note
+          )::rolecall_internal.change, false, create_missing.strict)).note;
+        END IF;
+        v_step.statement := v_change.statement;
+      END IF;
+    END IF;
+    v_steps := v_steps || v_step;
+  END LOOP;
+  RETURN CASE WHEN cardinality(v_steps) < 2 THEN v_steps
+              ELSE rolecall_internal.in_plan_order(v_steps, create_missing.changes) END;
+END
+$create_missing$;
+
+COMMENT ON FUNCTION rolecall_internal.create_missing(
+  rolecall_internal.change[], rolecall_internal.change[], jsonb, boolean
+)
+  IS 'Creates the roles that are missing, in name order, each with its password; the steps are in the order of the '
+     'plan';
 
 CREATE FUNCTION rolecall_internal.default_acls(owners oid[])
 RETURNS TABLE (owner_oid oid, schema_oid oid, letter "char", acl aclitem[])
@@ -23248,36 +23299,38 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $execute_change$
 DECLARE
-  v_attempts integer := 0;
+  v_attempts integer;
   v_timeout text := current_setting('lock_timeout');
   v_verdict text;
   v_message text;
   v_detail text;
   v_hint text;
 BEGIN
-  IF change.operation = 'grant_role' AND change.sqlstate = '42704' THEN
-    -- As where the role is dropped at that moment.
-    RAISE NOTICE '%', change.note;
-    RETURN rolecall_internal.step_of(change, 'skipped', change.sqlstate, change.note);
-  ELSIF change.sqlstate IS NOT NULL THEN
-    RAISE WARNING USING
-      ERRCODE = change.sqlstate, MESSAGE = format('skipped for "%s": %s', change.target, change.note),
-      HINT = rolecall_internal.skipped_hint(change);
+  IF change.sqlstate IS NOT NULL THEN
+    IF change.operation = 'grant_role' AND change.sqlstate = '42704' THEN
+      -- As where the role is dropped at that moment.
+      RAISE NOTICE '%', change.note;
+    ELSE
+      RAISE WARNING USING
+        ERRCODE = change.sqlstate, MESSAGE = format('skipped for "%s": %s', change.target, change.note),
+        HINT = rolecall_internal.skipped_hint(change);
+    END IF;
     RETURN rolecall_internal.step_of(change, 'skipped', change.sqlstate, change.note);
   END IF;
   LOOP
     BEGIN
       v_message := set_config('lock_timeout', rolecall_internal.patience(change.operation), true);
-      CASE change.operation
-        WHEN 'grant_role' THEN
-          PERFORM pg_get_object_address('role', ARRAY[r.name], '{}')
-          FROM unnest(change.locks) AS r(name) WHERE to_regrole(quote_ident(r.name)) IS NOT NULL;
-        WHEN 'terminate_sessions' THEN
-          PERFORM pg_stat_clear_snapshot();
-        WHEN 'drop_role' THEN
-          PERFORM rolecall_internal.note_holders(change.target);
-        ELSE NULL;
-      END CASE;
+      IF change.operation IN ('grant_role', 'terminate_sessions', 'drop_role') THEN
+        CASE change.operation
+          WHEN 'grant_role' THEN
+            PERFORM pg_get_object_address('role', ARRAY[r.name], '{}')
+            FROM unnest(change.locks) AS r(name) WHERE to_regrole(quote_ident(r.name)) IS NOT NULL;
+          WHEN 'terminate_sessions' THEN
+            PERFORM pg_stat_clear_snapshot();
+          WHEN 'drop_role' THEN
+            PERFORM rolecall_internal.note_holders(change.target);
+        END CASE;
+      END IF;
       EXECUTE rolecall_internal.statement_of(change);
       v_message := set_config('lock_timeout', v_timeout, true);
       EXIT;
@@ -23288,7 +23341,7 @@ BEGIN
         OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
         OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' THEN
         PERFORM rolecall_internal.refresh_caches();
-        v_attempts := v_attempts + 1;
+        v_attempts := coalesce(v_attempts, 0) + 1;
         v_verdict := rolecall_internal.verdict(change.operation, SQLSTATE, SQLERRM);
         IF v_attempts < 20 AND rolecall_internal.is_early_refusal(change, SQLSTATE) THEN
           v_verdict := 'retry';
@@ -23300,9 +23353,7 @@ BEGIN
           RETURN rolecall_internal.step_of(change, 'failed', SQLSTATE, SQLERRM);
         ELSIF v_verdict IS NULL OR strict AND v_verdict <> 'retry' OR v_attempts >= 1000 THEN
           GET STACKED DIAGNOSTICS
-            v_message = MESSAGE_TEXT,
-            v_detail = PG_EXCEPTION_DETAIL,
-            v_hint = PG_EXCEPTION_HINT;
+            v_message = MESSAGE_TEXT, v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
           PERFORM rolecall_internal.surface(
             change,
             CASE WHEN v_verdict = 'again' AND current_setting('transaction_isolation') <> 'read committed'
@@ -24538,6 +24589,28 @@ $hint_of$;
 COMMENT ON FUNCTION rolecall_internal.hint_of(text, text)
   IS 'The hint for a failed change on this version of the server, as a format of the role and the caller; null: none';
 
+CREATE OR REPLACE FUNCTION rolecall_internal.in_plan_order(steps rolecall.step[], changes rolecall_internal.change[])
+RETURNS rolecall.step[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $in_plan_order$
+BEGIN
+  RETURN ARRAY(
+    SELECT s FROM unnest(in_plan_order.steps) AS s
+    JOIN (
+      SELECT c.target, min(c.position) AS position
+      FROM unnest(in_plan_order.changes) WITH ORDINALITY
+        AS c(operation, target, statement, password, locks, sqlstate, note, position)
+      WHERE c.operation = 'create_role' GROUP BY c.target
+    ) AS p ON p.target = s.target
+    ORDER BY p.position
+  );
+END
+$in_plan_order$;
+
+COMMENT ON FUNCTION rolecall_internal.in_plan_order(rolecall.step[], rolecall_internal.change[])
+  IS 'Steps in the order of the changes that they are about';
+
 CREATE FUNCTION rolecall_internal.inspected_memberships(roles oid[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -25304,6 +25377,34 @@ $left_out_of$;
 COMMENT ON FUNCTION rolecall_internal.left_out_of(rolecall_internal.change[], jsonb)
   IS 'The changes, those skipped for which a role has to be locked that others keep locked';
 REVOKE ALL ON FUNCTION rolecall_internal.left_out_of(rolecall_internal.change[], jsonb) FROM PUBLIC;
+
+-- What was skipped is still missing; an older snapshot does not show what was done; and who may not see passwords does
+-- not see that the roles created here have theirs.
+CREATE OR REPLACE FUNCTION rolecall_internal.left_to_do(changes rolecall_internal.change[], done text[], steps rolecall.step[])
+RETURNS rolecall_internal.change[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $left_to_do$
+BEGIN
+  RETURN ARRAY(
+    SELECT ROW(
+             c.operation, c.target, c.statement, c.password, c.locks, c.sqlstate, c.note
+           )::rolecall_internal.change
+    FROM unnest(left_to_do.changes) WITH ORDINALITY
+      AS c(operation, target, statement, password, locks, sqlstate, note, position)
+    WHERE (c.statement <> ALL (left_to_do.done)
+           -- What the role was given since.
+           OR c.operation IN ('reassign_owned', 'drop_owned')
+              AND current_setting('transaction_isolation') = 'read committed')
+      AND NOT (c.operation = 'set_password' AND c.target IN (SELECT s.target FROM unnest(left_to_do.steps) AS s
+      WHERE s.operation = 'create_role' AND s.status = 'applied'))
+    ORDER BY c.position
+  );
+END
+$left_to_do$;
+
+COMMENT ON FUNCTION rolecall_internal.left_to_do(rolecall_internal.change[], text[], rolecall.step[])
+  IS 'The changes of a later plan that are not behind this call already';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.may_revoke(role_oid oid, grantor oid) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -29860,10 +29961,10 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $protection_note$
 BEGIN
-  IF NOT ((protection_note.resource ->> 'name') IN (current_user, session_user) OR has_table_privilege(
+  IF ((protection_note.resource ->> 'name') IN (current_user, session_user) OR has_table_privilege(
     to_regrole(quote_ident(protection_note.resource ->> 'name'))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
-  )) THEN
-    RETURN NULL;
+  )) IS NOT TRUE THEN
+    RETURN NULL; -- A role that is yet to be created too.
   END IF;
   IF NOT protection_note.resource ? 'recorded' OR NOT coalesce(
     protection_note.declared @> jsonb_build_array(jsonb_build_object('role', protection_note.resource -> 'name')), false
