@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 511c56dccadef788003c809bae88516ee29caf404142b44faba063080e040fd7'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 0d3ad7170b672c74693511d1730f8ab5a56fa18deebefae91ade711b76e743c2'
     AND 421 <= (
       SELECT count(*)
       FROM (
@@ -4075,12 +4075,21 @@ DECLARE
   v_step rolecall.step;
   v_steps rolecall.step[] := '{}'::rolecall.step[];
   v_waiting rolecall.step[];
+  v_is_waiting boolean := false;
   v_acting text[];
 BEGIN
+  FOREACH v_change IN ARRAY change_present.changes LOOP
+    IF v_change.sqlstate IS NULL AND v_change.note = 'once those who could take it are no members any more' THEN
+      v_is_waiting := true;
+    END IF;
+  END LOOP;
   -- What is null comes after the last.
   FOREACH v_change IN ARRAY change_present.changes || NULL::rolecall_internal.change LOOP
     CONTINUE WHEN v_change.operation = 'create_role';
-    IF v_change.sqlstate IS NULL AND v_change.note = 'once those who could take it are no members any more' THEN
+    -- New members wait with what waits: nobody has recorded yet that they are asked for.
+    IF v_change.sqlstate IS NULL AND v_change.note = 'once those who could take it are no members any more'
+      OR v_is_waiting AND v_change.operation = 'grant_role' AND v_change.sqlstate IS NULL
+    THEN
       v_waiting := v_waiting || rolecall_internal.step_of(v_change, 'again');
       CONTINUE;
     ELSIF v_change.sqlstate IS NULL
@@ -20386,7 +20395,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 511c56dccadef788003c809bae88516ee29caf404142b44faba063080e040fd7';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 0d3ad7170b672c74693511d1730f8ab5a56fa18deebefae91ade711b76e743c2';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

@@ -203,12 +203,17 @@ class Policy {
   }
 
   /**
-   * None by hand where a role is to have a power: that its members could take it is said first, and the next call gives it.
+   * Where a role is to have a power, none of what the policy asks for by hand: that its members could take it, as nobody is
+   * known to have asked for them, is said first, and the next call gives it.
    */
   get edgesByHand(): { before: Membership[]; later: Membership[] } {
-    const { attributes, edgesBefore, edgesLater } = this.drawn;
-    const powerful = attributes.some(({ createdb, predefined }) => createdb || predefined !== null);
-    return powerful ? { before: [], later: [] } : { before: edgesBefore, later: edgesLater };
+    const { attributes, edges, edgesBefore, edgesLater } = this.drawn;
+    const powerful =
+      attributes.some(({ createdb, predefined }) => createdb || predefined !== null) ||
+      this.entries.some(({ on }) => on.kind === 'parameter');
+    const isOther = ({ member, role }: Membership) =>
+      !powerful || !edges.some((edge) => edge.member === member && edge.role === role);
+    return { before: edgesBefore.filter(isOther), later: edgesLater.filter(isOther) };
   }
 
   /** The entries, with those that the profiles come to. */

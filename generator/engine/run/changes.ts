@@ -146,8 +146,9 @@ export function create_missing(missing: Changes, changes: Changes, passwords: Js
 /**
  * Makes the changes of roles that are there, up to the first that has to be planned again
  *
- * What waits for memberships to end is to be planned again. Privileges that follow each other are changed together. One object of several may be to blame where one for a reporting role
- * cannot be given or taken: the step has failed, and is to be planned for each object alone. Then the one that fails is skipped.
+ * What waits for memberships to end is to be planned again. Privileges that follow each other are changed together. One object
+ * of several may be to blame where one for a reporting role cannot be given or taken: the step has failed, and is to be planned
+ * for each object alone. Then the one that fails is skipped.
  */
 export function change_present(changes: Changes, passwords: Jsonb, document: Jsonb, strict: Bool): Returns<Steps> {
   return sql`
@@ -157,12 +158,21 @@ export function change_present(changes: Changes, passwords: Jsonb, document: Jso
       v_step rolecall.step;
       v_steps rolecall.step[] := '{}'::rolecall.step[];
       v_waiting rolecall.step[];
+      v_is_waiting boolean := false;
       v_acting text[];
     BEGIN
+      FOREACH v_change IN ARRAY ${changes} LOOP
+        IF ${isWaiting(sql`v_change`)} THEN
+          v_is_waiting := true;
+        END IF;
+      END LOOP;
       -- What is null comes after the last.
       FOREACH v_change IN ARRAY ${changes} || NULL::rolecall_internal.change LOOP
         CONTINUE WHEN v_change.operation = 'create_role';
-        IF ${isWaiting(sql`v_change`)} THEN
+        -- New members wait with what waits: nobody has recorded yet that they are asked for.
+        IF ${isWaiting(sql`v_change`)}
+          OR v_is_waiting AND v_change.operation = 'grant_role' AND v_change.sqlstate IS NULL
+        THEN
           v_waiting := v_waiting || rolecall_internal.step_of(v_change, 'again');
           CONTINUE;
         ELSIF v_change.sqlstate IS NULL

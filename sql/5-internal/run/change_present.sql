@@ -19,12 +19,21 @@ DECLARE
   v_step rolecall.step;
   v_steps rolecall.step[] := '{}'::rolecall.step[];
   v_waiting rolecall.step[];
+  v_is_waiting boolean := false;
   v_acting text[];
 BEGIN
+  FOREACH v_change IN ARRAY change_present.changes LOOP
+    IF v_change.sqlstate IS NULL AND v_change.note = 'once those who could take it are no members any more' THEN
+      v_is_waiting := true;
+    END IF;
+  END LOOP;
   -- What is null comes after the last.
   FOREACH v_change IN ARRAY change_present.changes || NULL::rolecall_internal.change LOOP
     CONTINUE WHEN v_change.operation = 'create_role';
-    IF v_change.sqlstate IS NULL AND v_change.note = 'once those who could take it are no members any more' THEN
+    -- New members wait with what waits: nobody has recorded yet that they are asked for.
+    IF v_change.sqlstate IS NULL AND v_change.note = 'once those who could take it are no members any more'
+      OR v_is_waiting AND v_change.operation = 'grant_role' AND v_change.sqlstate IS NULL
+    THEN
       v_waiting := v_waiting || rolecall_internal.step_of(v_change, 'again');
       CONTINUE;
     ELSIF v_change.sqlstate IS NULL
