@@ -7115,7 +7115,7 @@ AS $keep_verifiers$
 DECLARE
   v_passwords jsonb := keep_verifiers.passwords;
   v_password jsonb;
-  v_position bigint;
+  v_position integer;
   v_here oid := (
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
@@ -7123,12 +7123,13 @@ DECLARE
   v_role oid;
   v_kept_role oid;
 BEGIN
-  -- Sorted, so that no two calls wait for each other's.
-  FOR v_password, v_position IN
-    SELECT p.password, p.position
+  -- Sorted, so that no two calls wait for each other's; not by a cursor, whose parameters auto_explain can log.
+  FOREACH v_position IN ARRAY ARRAY(
+    SELECT p.position::integer - 1
     FROM jsonb_array_elements(keep_verifiers.passwords) WITH ORDINALITY AS p(password, position)
     ORDER BY (p.password ->> 'role') COLLATE "C"
-  LOOP
+  ) LOOP
+    v_password := keep_verifiers.passwords -> v_position;
     SELECT convert_from(s.value, 'UTF8'), s.role INTO v_kept, v_kept_role
     FROM rolecall_internal.secret AS s
     WHERE s.key = 'rolecall.verifier.' || (v_password ->> 'role') AND s.made_in = v_here;
@@ -7142,7 +7143,7 @@ BEGIN
                 v_here, v_role)
         ON CONFLICT (key) DO UPDATE
           SET value = excluded.value, made_at = excluded.made_at, made_in = excluded.made_in, role = excluded.role;
-        v_passwords := jsonb_set(v_passwords, ARRAY[(v_position - 1)::text, 'first'], to_jsonb(v_kept IS NULL));
+        v_passwords := jsonb_set(v_passwords, ARRAY[v_position::text, 'first'], to_jsonb(v_kept IS NULL));
       EXCEPTION
         WHEN serialization_failure THEN
           NULL; -- another transaction has kept the same one since this one's snapshot
@@ -25208,7 +25209,7 @@ AS $keep_verifiers$
 DECLARE
   v_passwords jsonb := keep_verifiers.passwords;
   v_password jsonb;
-  v_position bigint;
+  v_position integer;
   v_here oid := (
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
@@ -25216,12 +25217,13 @@ DECLARE
   v_role oid;
   v_kept_role oid;
 BEGIN
-  -- Sorted, so that no two calls wait for each other's.
-  FOR v_password, v_position IN
-    SELECT p.password, p.position
+  -- Sorted, so that no two calls wait for each other's; not by a cursor, whose parameters auto_explain can log.
+  FOREACH v_position IN ARRAY ARRAY(
+    SELECT p.position::integer - 1
     FROM jsonb_array_elements(keep_verifiers.passwords) WITH ORDINALITY AS p(password, position)
     ORDER BY (p.password ->> 'role') COLLATE "C"
-  LOOP
+  ) LOOP
+    v_password := keep_verifiers.passwords -> v_position;
     SELECT convert_from(s.value, 'UTF8'), s.role INTO v_kept, v_kept_role
     FROM rolecall_internal.secret AS s
     WHERE s.key = 'rolecall.verifier.' || (v_password ->> 'role') AND s.made_in = v_here;
@@ -25235,7 +25237,7 @@ BEGIN
                 v_here, v_role)
         ON CONFLICT (key) DO UPDATE
           SET value = excluded.value, made_at = excluded.made_at, made_in = excluded.made_in, role = excluded.role;
-        v_passwords := jsonb_set(v_passwords, ARRAY[(v_position - 1)::text, 'first'], to_jsonb(v_kept IS NULL));
+        v_passwords := jsonb_set(v_passwords, ARRAY[v_position::text, 'first'], to_jsonb(v_kept IS NULL));
       EXCEPTION
         WHEN serialization_failure THEN
           NULL; -- another transaction has kept the same one since this one's snapshot

@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 0d3ad7170b672c74693511d1730f8ab5a56fa18deebefae91ade711b76e743c2'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script a3ab5a256cd08956c683669f9326f6b058c0c5f2281ba7bb482115a539d3d6e7'
     AND 421 <= (
       SELECT count(*)
       FROM (
@@ -8023,7 +8023,7 @@ AS $keep_verifiers$
 DECLARE
   v_passwords jsonb := keep_verifiers.passwords;
   v_password jsonb;
-  v_position bigint;
+  v_position integer;
   v_here oid := (
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
@@ -8031,12 +8031,13 @@ DECLARE
   v_role oid;
   v_kept_role oid;
 BEGIN
-  -- Sorted, so that no two calls wait for each other's.
-  FOR v_password, v_position IN
-    SELECT p.password, p.position
+  -- Sorted, so that no two calls wait for each other's; not by a cursor, whose parameters auto_explain can log.
+  FOREACH v_position IN ARRAY ARRAY(
+    SELECT p.position::integer - 1
     FROM jsonb_array_elements(keep_verifiers.passwords) WITH ORDINALITY AS p(password, position)
     ORDER BY (p.password ->> 'role') COLLATE "C"
-  LOOP
+  ) LOOP
+    v_password := keep_verifiers.passwords -> v_position;
     SELECT convert_from(s.value, 'UTF8'), s.role INTO v_kept, v_kept_role
     FROM rolecall_internal.secret AS s
     WHERE s.key = 'rolecall.verifier.' || (v_password ->> 'role') AND s.made_in = v_here;
@@ -8050,7 +8051,7 @@ BEGIN
                 v_here, v_role)
         ON CONFLICT (key) DO UPDATE
           SET value = excluded.value, made_at = excluded.made_at, made_in = excluded.made_in, role = excluded.role;
-        v_passwords := jsonb_set(v_passwords, ARRAY[(v_position - 1)::text, 'first'], to_jsonb(v_kept IS NULL));
+        v_passwords := jsonb_set(v_passwords, ARRAY[v_position::text, 'first'], to_jsonb(v_kept IS NULL));
       EXCEPTION
         WHEN serialization_failure THEN
           NULL; -- another transaction has kept the same one since this one's snapshot
@@ -20395,7 +20396,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 0d3ad7170b672c74693511d1730f8ab5a56fa18deebefae91ade711b76e743c2';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script a3ab5a256cd08956c683669f9326f6b058c0c5f2281ba7bb482115a539d3d6e7';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

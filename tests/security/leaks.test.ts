@@ -295,6 +295,7 @@ for (const database of ['careful', 'careless']) {
     const other = await connect(database, powerless);
     const reader = await quiet(database);
     const used: string[] = [];
+    const verifiers: string[] = [];
     const names = [`${database}_reporting`, `${database}_raw`];
     const key = newSecret();
     const look = async () => {
@@ -304,6 +305,11 @@ for (const database of ['careful', 'careless']) {
         [names],
       );
       used.push(...rows.map(({ secret }) => secret));
+      const stored = await reader.query<{ verifier: string }>(
+        'SELECT rolpassword AS verifier FROM pg_authid WHERE rolname = ANY ($1)',
+        [names],
+      );
+      verifiers.push(...stored.rows.map(({ verifier }) => verifier));
     };
     const run = (text: string, ...values: Value[]) => send(caller, true, text, values);
     const all = async () => {
@@ -345,7 +351,10 @@ for (const database of ['careful', 'careless']) {
         `none of the calls ended in ${expected}`,
       );
     }
-    await areClean(database, [caller, other], logged(since), used);
+    const log = logged(since);
+    await areClean(database, [caller, other], log, used);
+    assert.equal(new Set(verifiers).size, 10);
+    assert.deepEqual(log.filter(finder(verifiers)), []);
     await Promise.all([caller.client, other.client, reader].map((client) => client.end()));
   });
 }

@@ -175,18 +175,19 @@ export function keep_verifiers(passwords: Jsonb, role_oids: Jsonb): Returns<Json
     DECLARE
       v_passwords jsonb := ${passwords};
       v_password jsonb;
-      v_position bigint;
+      v_position integer;
       v_here oid := ${thisDatabase};
       v_kept text;
       v_role oid;
       v_kept_role oid;
     BEGIN
-      -- Sorted, so that no two calls wait for each other's.
-      FOR v_password, v_position IN
-        SELECT p.password, p.position
+      -- Sorted, so that no two calls wait for each other's; not by a cursor, whose parameters auto_explain can log.
+      FOREACH v_position IN ARRAY ARRAY(
+        SELECT p.position::integer - 1
         FROM jsonb_array_elements(${passwords}) WITH ORDINALITY AS p(password, position)
         ORDER BY (p.password ->> 'role') COLLATE "C"
-      LOOP
+      ) LOOP
+        v_password := ${passwords} -> v_position;
         SELECT convert_from(s.value, 'UTF8'), s.role INTO v_kept, v_kept_role
         FROM rolecall_internal.secret AS s
         WHERE s.key = ${verifierPrefix} || (v_password ->> 'role') AND s.made_in = v_here;
@@ -200,7 +201,7 @@ export function keep_verifiers(passwords: Jsonb, role_oids: Jsonb): Returns<Json
                     v_here, v_role)
             ON CONFLICT (key) DO UPDATE
               SET value = excluded.value, made_at = excluded.made_at, made_in = excluded.made_in, role = excluded.role;
-            v_passwords := jsonb_set(v_passwords, ARRAY[(v_position - 1)::text, 'first'], to_jsonb(v_kept IS NULL));
+            v_passwords := jsonb_set(v_passwords, ARRAY[v_position::text, 'first'], to_jsonb(v_kept IS NULL));
           EXCEPTION
             WHEN ${conditions('serialization_failure')} THEN
               NULL; -- another transaction has kept the same one since this one's snapshot
