@@ -14933,7 +14933,7 @@ BEGIN
     UNION ALL
     SELECT a.path || '.' || to_json(k.key), '22023',
            format(CASE WHEN a.definition ? 'state' THEN 'a role that is to be absent cannot have "%s"'
-                       ELSE '"%s" needs "state": "absent"' END, k.key), NULL
+                       ELSE '"%s" requires "state": "absent"' END, k.key), NULL
     FROM about AS a
     CROSS JOIN LATERAL jsonb_object_keys(a.definition) AS k(key)
     WHERE k.key <> 'state'
@@ -14956,15 +14956,18 @@ BEGIN
     FROM about AS a
     WHERE a.definition ? 'password' AND NOT rolecall_internal.is_scram_verifier(a.definition ->> 'password')
     UNION ALL
-    SELECT a.path || '.' || p.key || '.' || to_json(s.name), '22023', 'a list of names, such as ["a", "b"]', NULL
+    SELECT a.path || '.' || p.key || '.' || to_json(s.name), '22023',
+           CASE WHEN lower(s.name) = 'rolecall.policy' THEN 'apply() itself sets it, as a mark for other databases'
+                ELSE 'a list of names, such as ["a", "b"]' END, NULL
     FROM about AS a
     CROSS JOIN (VALUES ('settings'), ('database_settings')) AS p(key)
     CROSS JOIN LATERAL jsonb_each(jsonb_path_query_first(
       a.definition -> p.key, 'strict $ ? (@.type() == "object")'
     )) AS s(name, value)
-    WHERE jsonb_typeof(s.value) = 'string' AND s.value #>> '{}' ~ '[,"]' AND lower(s.name) IN (
-      'search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries'
-    )
+    WHERE lower(s.name) = 'rolecall.policy'
+      OR jsonb_typeof(s.value) = 'string' AND s.value #>> '{}' ~ '[,"]' AND lower(s.name) IN (
+        'search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries'
+      )
     UNION ALL
     SELECT a.path || '.connection_limit', '22023', 'must be -1 or more', NULL
     FROM about AS a WHERE jsonb_typeof(a.definition -> 'connection_limit') = 'number'
@@ -31252,7 +31255,7 @@ BEGIN
     UNION ALL
     SELECT a.path || '.' || to_json(k.key), '22023',
            format(CASE WHEN a.definition ? 'state' THEN 'a role that is to be absent cannot have "%s"'
-                       ELSE '"%s" needs "state": "absent"' END, k.key), NULL
+                       ELSE '"%s" requires "state": "absent"' END, k.key), NULL
     FROM about AS a
     CROSS JOIN LATERAL jsonb_object_keys(a.definition) AS k(key)
     WHERE k.key <> 'state'
@@ -31275,15 +31278,18 @@ BEGIN
     FROM about AS a
     WHERE a.definition ? 'password' AND NOT rolecall_internal.is_scram_verifier(a.definition ->> 'password')
     UNION ALL
-    SELECT a.path || '.' || p.key || '.' || to_json(s.name), '22023', 'a list of names, such as ["a", "b"]', NULL
+    SELECT a.path || '.' || p.key || '.' || to_json(s.name), '22023',
+           CASE WHEN lower(s.name) = 'rolecall.policy' THEN 'apply() itself sets it, as a mark for other databases'
+                ELSE 'a list of names, such as ["a", "b"]' END, NULL
     FROM about AS a
     CROSS JOIN (VALUES ('settings'), ('database_settings')) AS p(key)
     CROSS JOIN LATERAL jsonb_each(jsonb_path_query_first(
       a.definition -> p.key, 'strict $ ? (@.type() == "object")'
     )) AS s(name, value)
-    WHERE jsonb_typeof(s.value) = 'string' AND s.value #>> '{}' ~ '[,"]' AND lower(s.name) IN (
-      'search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries'
-    )
+    WHERE lower(s.name) = 'rolecall.policy'
+      OR jsonb_typeof(s.value) = 'string' AND s.value #>> '{}' ~ '[,"]' AND lower(s.name) IN (
+        'search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries'
+      )
     UNION ALL
     SELECT a.path || '.connection_limit', '22023', 'must be -1 or more', NULL
     FROM about AS a WHERE jsonb_typeof(a.definition -> 'connection_limit') = 'number'

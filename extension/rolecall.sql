@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script a3ab5a256cd08956c683669f9326f6b058c0c5f2281ba7bb482115a539d3d6e7'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script ed46168f0902621f8b339725565e103b06e9fcea52d950f321c6878557d588f0'
     AND 421 <= (
       SELECT count(*)
       FROM (
@@ -15679,7 +15679,7 @@ BEGIN
     UNION ALL
     SELECT a.path || '.' || to_json(k.key), '22023',
            format(CASE WHEN a.definition ? 'state' THEN 'a role that is to be absent cannot have "%s"'
-                       ELSE '"%s" needs "state": "absent"' END, k.key), NULL
+                       ELSE '"%s" requires "state": "absent"' END, k.key), NULL
     FROM about AS a
     CROSS JOIN LATERAL jsonb_object_keys(a.definition) AS k(key)
     WHERE k.key <> 'state'
@@ -15702,15 +15702,18 @@ BEGIN
     FROM about AS a
     WHERE a.definition ? 'password' AND NOT rolecall_internal.is_scram_verifier(a.definition ->> 'password')
     UNION ALL
-    SELECT a.path || '.' || p.key || '.' || to_json(s.name), '22023', 'a list of names, such as ["a", "b"]', NULL
+    SELECT a.path || '.' || p.key || '.' || to_json(s.name), '22023',
+           CASE WHEN lower(s.name) = 'rolecall.policy' THEN 'apply() itself sets it, as a mark for other databases'
+                ELSE 'a list of names, such as ["a", "b"]' END, NULL
     FROM about AS a
     CROSS JOIN (VALUES ('settings'), ('database_settings')) AS p(key)
     CROSS JOIN LATERAL jsonb_each(jsonb_path_query_first(
       a.definition -> p.key, 'strict $ ? (@.type() == "object")'
     )) AS s(name, value)
-    WHERE jsonb_typeof(s.value) = 'string' AND s.value #>> '{}' ~ '[,"]' AND lower(s.name) IN (
-      'search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries'
-    )
+    WHERE lower(s.name) = 'rolecall.policy'
+      OR jsonb_typeof(s.value) = 'string' AND s.value #>> '{}' ~ '[,"]' AND lower(s.name) IN (
+        'search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries'
+      )
     UNION ALL
     SELECT a.path || '.connection_limit', '22023', 'must be -1 or more', NULL
     FROM about AS a WHERE jsonb_typeof(a.definition -> 'connection_limit') = 'number'
@@ -20396,7 +20399,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script a3ab5a256cd08956c683669f9326f6b058c0c5f2281ba7bb482115a539d3d6e7';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script ed46168f0902621f8b339725565e103b06e9fcea52d950f321c6878557d588f0';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

@@ -1,6 +1,6 @@
 -- check_policy: everything that is wrong with a document, with its place.
 BEGIN;
-SELECT plan(42);
+SELECT plan(43);
 
 CREATE ROLE t_super SUPERUSER;
 SELECT is_empty($$SELECT * FROM rolecall.check_policy('{}')$$, 'an empty policy is one');
@@ -50,7 +50,8 @@ SELECT is(pg_temp.problems(policy::jsonb), problems, policy) FROM (VALUES
   ('{"roles": {"a": {}}, "reporting": {"a": {"schemas": ["s"]}}}', '$.reporting.a role "a" is named twice (22023)'),
   ('{"reporting": {"a": {}}}', '$.reporting.a the key "schemas" is missing (22023)'),
   ('{"roles": {"a": {"state": "gone"}}}', '$.roles.a.state "gone" is not one of absent (22023)'),
-  ('{"roles": {"a": {"state": "absent", "login": true}, "b": {"drop_owned": true}}}', '$.roles.a.login a role that is to be absent cannot have "login" (22023); $.roles.b.drop_owned "drop_owned" needs "state": "absent" (22023)'),
+  ('{"roles": {"a": {"state": "absent", "login": true}, "b": {"drop_owned": true}}}', '$.roles.a.login a role that is to be absent cannot have "login" (22023); $.roles.b.drop_owned "drop_owned" requires "state": "absent" (22023)'),
+  ('{"roles": {"a": {"database_settings": {"Rolecall.Policy": "x"}}}}', '$.roles.a.database_settings."Rolecall.Policy" apply() itself sets it, as a mark for other databases (22023)'),
   ('{"roles": {"a": {"state": "absent"}, "b": {"member_of": ["a"]}}, "schemas": {"s": {"profiles": {"p": "a"}}}, "profiles": {"p": {}}, "privileges": [{"to": "a", "on": {"schema": "s"}, "grant": ["USAGE"]}]}', '$.privileges[0] role "a" is to be absent (22023); $.roles.b.member_of[0] role "a" is to be absent (22023); $.schemas.s.profiles.p role "a" is to be absent (22023)'),
   ('{"roles": {"a": {"valid_until": "tomorrow"}, "b": {"valid_until": "2027-01-01"}}}', '$.roles.a.valid_until not a time, such as 2027-01-01T00:00:00Z, or infinity (22023); $.roles.b.valid_until not a time, such as 2027-01-01T00:00:00Z, or infinity (22023)'),
   ('{"roles": {"a": {"password": "secret"}}}', '$.roles.a.password a password in a policy must be a SCRAM-SHA-256 verifier; plain passwords are for the argument passwords (22023)'),

@@ -6,7 +6,7 @@ import { sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, Jsonb, Nothing, Returns, Table, Text } from '../../model/types.ts';
 import { counted } from '../../sql/raise.ts';
 import { sql, text } from '../../sql/template.ts';
-import { serverVersion } from '../catalogs/server.ts';
+import { mark, serverVersion } from '../catalogs/server.ts';
 import { listSettings } from '../document/lists.ts';
 import { isName, isProtected, isRoutine } from '../document/names.ts';
 import { targetData } from './entries.ts';
@@ -129,7 +129,7 @@ export function role_problems(policy: Jsonb): Table<{ path: Text; code: Text; pr
         UNION ALL
         SELECT a.path || ${step(sql`k.key`)}, ${invalid},
                format(CASE WHEN a.definition ? 'state' THEN 'a role that is to be absent cannot have "%s"'
-                           ELSE '"%s" needs "state": "absent"' END, k.key), NULL
+                           ELSE '"%s" requires "state": "absent"' END, k.key), NULL
         FROM about AS a
         CROSS JOIN LATERAL jsonb_object_keys(a.definition) AS k(key)
         WHERE k.key <> 'state'
@@ -152,13 +152,16 @@ export function role_problems(policy: Jsonb): Table<{ path: Text; code: Text; pr
         FROM about AS a
         WHERE a.definition ? 'password' AND NOT rolecall_internal.is_scram_verifier(a.definition ->> 'password')
         UNION ALL
-        SELECT a.path || '.' || p.key || ${step(sql`s.name`)}, ${invalid}, 'a list of names, such as ["a", "b"]', NULL
+        SELECT a.path || '.' || p.key || ${step(sql`s.name`)}, ${invalid},
+               CASE WHEN lower(s.name) = ${text(mark)} THEN 'apply() itself sets it, as a mark for other databases'
+                    ELSE 'a list of names, such as ["a", "b"]' END, NULL
         FROM about AS a
         CROSS JOIN (VALUES ('settings'), ('database_settings')) AS p(key)
         CROSS JOIN LATERAL jsonb_each(${object(sql`a.definition -> p.key`)}) AS s(name, value)
-        WHERE jsonb_typeof(s.value) = 'string' AND s.value #>> '{}' ~ '[,"]' AND lower(s.name) IN (
-          ${listSettings}
-        )
+        WHERE lower(s.name) = ${text(mark)}
+          OR jsonb_typeof(s.value) = 'string' AND s.value #>> '{}' ~ '[,"]' AND lower(s.name) IN (
+            ${listSettings}
+          )
         UNION ALL
         SELECT a.path || '.connection_limit', ${invalid}, 'must be -1 or more', NULL
         FROM about AS a WHERE jsonb_typeof(a.definition -> 'connection_limit') = 'number'
