@@ -3039,9 +3039,10 @@ COMMENT ON FUNCTION rolecall_internal.canonical_name(text, text, text)
 REVOKE ALL ON FUNCTION rolecall_internal.canonical_name(text, text, text) FROM PUBLIC;
 
 -- sql/5-internal/run/change_present.sql
--- What waits for memberships to end is to be planned again. Privileges that follow each other are changed together.
--- One object of several may be to blame where one for a reporting role cannot be given or taken: the step has failed,
--- and is to be planned for each object alone. Then the one that fails is skipped.
+-- What waits for memberships to end is to be planned again. Privileges that follow each other are tried together
+-- first: each subtransaction makes what comes after it in the transaction slower, for everybody. One object of several
+-- may be to blame where one for a reporting role cannot be given or taken: the step has failed, and is to be planned
+-- for each object alone. Then the one that fails is skipped.
 CREATE FUNCTION rolecall_internal.change_present(
   changes rolecall_internal.change[],
   passwords jsonb,
@@ -3053,8 +3054,11 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $change_present$
 DECLARE
+  v_position integer := 0;
+  v_last integer;
   v_change rolecall_internal.change;
-  v_together rolecall_internal.change[];
+  v_next rolecall_internal.change;
+  v_together rolecall.step[] := '{}'::rolecall.step[];
   v_step rolecall.step;
   v_steps rolecall.step[] := '{}'::rolecall.step[];
   v_waiting rolecall.step[];
@@ -3066,8 +3070,9 @@ BEGIN
       v_is_waiting := true;
     END IF;
   END LOOP;
-  -- What is null comes after the last.
-  FOREACH v_change IN ARRAY change_present.changes || NULL::rolecall_internal.change LOOP
+  WHILE v_position < cardinality(change_present.changes) LOOP
+    v_position := v_position + 1;
+    v_change := change_present.changes[v_position];
     CONTINUE WHEN v_change.operation = 'create_role';
     -- New members wait with what waits: nobody has recorded yet that they are asked for.
     IF v_change.sqlstate IS NULL AND v_change.note = 'once those who could take it are no members any more'
@@ -3075,35 +3080,49 @@ BEGIN
     THEN
       v_waiting := v_waiting || rolecall_internal.step_of(v_change, 'again');
       CONTINUE;
-    ELSIF v_change.sqlstate IS NULL
-      AND v_change.operation IN ('grant_privilege', 'revoke_privilege', 'default_privilege')
-    THEN
-      v_together := v_together || v_change;
-      CONTINUE;
-    ELSIF cardinality(v_together) > 0 THEN
-      v_steps := v_steps || rolecall_internal.change_privileges(
-        v_together, change_present.document, change_present.strict
-      );
-      v_together := '{}'::rolecall_internal.change[];
-      EXIT WHEN v_steps[cardinality(v_steps)].status IN ('again', 'failed');
+    ELSIF v_together IS NOT NULL AND (
+      v_change.sqlstate IS NULL AND v_change.operation IN ('grant_privilege', 'revoke_privilege', 'default_privilege')
+      AND v_change.note IS DISTINCT FROM 'once those who could take it are no members any more'
+    ) THEN
+      v_last := v_position;
+      LOOP
+        v_next := change_present.changes[v_last + 1];
+        EXIT WHEN (
+          v_next.sqlstate IS NULL AND v_next.operation IN ('grant_privilege', 'revoke_privilege', 'default_privilege')
+          AND v_next.note IS DISTINCT FROM 'once those who could take it are no members any more'
+        ) IS NOT TRUE;
+        v_last := v_last + 1;
+      END LOOP;
+      v_together := CASE WHEN v_last = v_position THEN v_together
+                      ELSE rolecall_internal.execute_together(change_present.changes[v_position:v_last]) END;
+      IF v_last > v_position AND v_together IS NOT NULL THEN
+        v_steps := v_steps || v_together;
+        v_position := v_last;
+        CONTINUE;
+      END IF;
     END IF;
-    EXIT WHEN v_change.operation IS NULL;
     IF v_change.password IS NOT NULL THEN
       -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
       v_change.password := rolecall_internal.verifier(change_present.passwords ->> v_change.target);
     ELSIF v_change.operation = 'reassign_owned' THEN
       v_acting := rolecall_internal.acting_as_heir(v_change.locks);
     END IF;
-    v_step := rolecall_internal.execute_change(v_change, false, change_present.strict);
+    v_step := rolecall_internal.execute_change(
+      v_change, change_present.document ? 'read_access', change_present.strict
+    );
     IF v_acting IS NOT NULL THEN
       -- A session of the role may have made something since the plan, and it would act as the new owner.
       PERFORM rolecall_internal.refuse_handover(v_change.locks[1], v_change.locks[2], ARRAY(
         SELECT unnest(rolecall_internal.acting_as_heir(v_change.locks)) EXCEPT SELECT unnest(v_acting)
       ));
       v_acting := NULL;
+    ELSIF v_step.status = 'failed' AND change_present.document ? 'singly' THEN
+      v_change.sqlstate := v_step.sqlstate;
+      v_change.note := v_step.note;
+      v_step := rolecall_internal.execute_change(v_change, false, change_present.strict);
     END IF;
     v_steps := v_steps || v_step;
-    EXIT WHEN v_step.status = 'again';
+    EXIT WHEN v_step.status IN ('again', 'failed');
   END LOOP;
   RETURN v_steps || v_waiting;
 END
@@ -3112,45 +3131,6 @@ $change_present$;
 COMMENT ON FUNCTION rolecall_internal.change_present(rolecall_internal.change[], jsonb, jsonb, boolean)
   IS 'Makes the changes of roles that are there, up to the first that has to be planned again';
 REVOKE ALL ON FUNCTION rolecall_internal.change_present(rolecall_internal.change[], jsonb, jsonb, boolean) FROM PUBLIC;
-
--- sql/5-internal/run/change_privileges.sql
--- Many are tried together first: each subtransaction makes what comes after it in the transaction slower, for
--- everybody.
-CREATE FUNCTION rolecall_internal.change_privileges(changes rolecall_internal.change[], document jsonb, strict boolean)
-RETURNS rolecall.step[]
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $change_privileges$
-DECLARE
-  v_change rolecall_internal.change;
-  v_step rolecall.step;
-  v_steps rolecall.step[] := '{}'::rolecall.step[];
-BEGIN
-  IF cardinality(change_privileges.changes) > 1 THEN
-    v_steps := rolecall_internal.execute_together(change_privileges.changes);
-    IF cardinality(v_steps) > 0 THEN
-      RETURN v_steps;
-    END IF;
-  END IF;
-  FOREACH v_change IN ARRAY change_privileges.changes LOOP
-    v_step := rolecall_internal.execute_change(
-      v_change, change_privileges.document ? 'read_access', change_privileges.strict
-    );
-    IF v_step.status = 'failed' AND change_privileges.document ? 'singly' THEN
-      v_change.sqlstate := v_step.sqlstate;
-      v_change.note := v_step.note;
-      v_step := rolecall_internal.execute_change(v_change, false, change_privileges.strict);
-    END IF;
-    v_steps := v_steps || v_step;
-    EXIT WHEN v_step.status IN ('again', 'failed');
-  END LOOP;
-  RETURN v_steps;
-END
-$change_privileges$;
-
-COMMENT ON FUNCTION rolecall_internal.change_privileges(rolecall_internal.change[], jsonb, boolean)
-  IS 'Grants and revokes privileges, up to the first change that has to be planned again';
-REVOKE ALL ON FUNCTION rolecall_internal.change_privileges(rolecall_internal.change[], jsonb, boolean) FROM PUBLIC;
 
 -- sql/5-internal/run/check_changes.sql
 CREATE FUNCTION rolecall_internal.check_changes(changes rolecall_internal.change[], repeated integer, round integer)
@@ -4659,13 +4639,13 @@ EXCEPTION
     OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
     OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' THEN
     PERFORM rolecall_internal.refresh_caches();
-    RETURN '{}'::rolecall.step[];
+    RETURN NULL;
 END
 $execute_together$;
 
 COMMENT ON FUNCTION rolecall_internal.execute_together(rolecall_internal.change[])
-  IS 'Makes changes of privileges in one subtransaction; no steps where one of them fails, and then none is made: '
-     'which of them, and what becomes of it, execute_change() finds out';
+  IS 'Makes changes of privileges in one subtransaction; null where one of them fails, and then none is made: which of '
+     'them, and what becomes of it, execute_change() finds out';
 REVOKE ALL ON FUNCTION rolecall_internal.execute_together(rolecall_internal.change[]) FROM PUBLIC;
 
 -- sql/5-internal/plan/expired_users.sql

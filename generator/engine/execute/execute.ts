@@ -352,10 +352,10 @@ function execute(): FunctionSpec {
 }
 
 /**
- * Makes changes of privileges in one subtransaction; no steps where one of them fails, and then none is made: which of them, and
+ * Makes changes of privileges in one subtransaction; null where one of them fails, and then none is made: which of them, and
  * what becomes of it, execute_change() finds out
  */
-export function execute_together(changes: Changes): Returns<Steps> {
+export function execute_together(changes: Changes): Returns<Steps | null> {
   return sql`
     DECLARE
       v_change rolecall_internal.change;
@@ -374,7 +374,7 @@ export function execute_together(changes: Changes): Returns<Steps> {
     EXCEPTION
       WHEN ${anyOf(Object.values(errorClasses))} THEN
         PERFORM rolecall_internal.refresh_caches();
-        RETURN '{}'::rolecall.step[];
+        RETURN NULL;
     END
   `;
 }

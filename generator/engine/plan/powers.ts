@@ -143,7 +143,7 @@ const lacks = sql`(
 )`;
 
 /** The note of a change that waits for others. */
-const afterRevokes = text('once those who could take it are no members any more');
+export const afterRevokes = text('once those who could take it are no members any more');
 
 /** Whether a change waits for others of the same plan: it is planned again when they are made. */
 export const isWaiting = (change: Sql) => sql`${change}.sqlstate IS NULL AND ${change}.note = ${afterRevokes}`;

@@ -8,7 +8,7 @@ import type { Bool, Changes, Integer, Jsonb, Nothing, Returns, Steps, Texts } fr
 import { join, type Sql, sql, text } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
 import { acting } from '../plan/handover.ts';
-import { isWaiting } from '../plan/powers.ts';
+import { afterRevokes, isWaiting } from '../plan/powers.ts';
 
 /**
  * The changes of a later plan that are not behind this call already
@@ -143,18 +143,28 @@ export function create_missing(missing: Changes, changes: Changes, passwords: Js
   `;
 }
 
+/** Whether a change is one of privileges, which can be made together with others. */
+const isTogether = (change: Sql) => sql`(
+  ${change}.sqlstate IS NULL AND ${change}.operation IN (${join(privileges.map(text))})
+  AND ${change}.note IS DISTINCT FROM ${afterRevokes}
+)`;
+
 /**
  * Makes the changes of roles that are there, up to the first that has to be planned again
  *
- * What waits for memberships to end is to be planned again. Privileges that follow each other are changed together. One object
- * of several may be to blame where one for a reporting role cannot be given or taken: the step has failed, and is to be planned
- * for each object alone. Then the one that fails is skipped.
+ * What waits for memberships to end is to be planned again. Privileges that follow each other are tried together first: each
+ * subtransaction makes what comes after it in the transaction slower, for everybody. One object of several may be to blame where
+ * one for a reporting role cannot be given or taken: the step has failed, and is to be planned for each object alone. Then the one
+ * that fails is skipped.
  */
 export function change_present(changes: Changes, passwords: Jsonb, document: Jsonb, strict: Bool): Returns<Steps> {
   return sql`
     DECLARE
+      v_position integer := 0;
+      v_last integer;
       v_change rolecall_internal.change;
-      v_together rolecall_internal.change[];
+      v_next rolecall_internal.change;
+      v_together rolecall.step[] := '{}'::rolecall.step[];
       v_step rolecall.step;
       v_steps rolecall.step[] := '{}'::rolecall.step[];
       v_waiting rolecall.step[];
@@ -166,8 +176,9 @@ export function change_present(changes: Changes, passwords: Jsonb, document: Jso
           v_is_waiting := true;
         END IF;
       END LOOP;
-      -- What is null comes after the last.
-      FOREACH v_change IN ARRAY ${changes} || NULL::rolecall_internal.change LOOP
+      WHILE v_position < cardinality(${changes}) LOOP
+        v_position := v_position + 1;
+        v_change := ${changes}[v_position];
         CONTINUE WHEN v_change.operation = 'create_role';
         -- New members wait with what waits: nobody has recorded yet that they are asked for.
         IF ${isWaiting(sql`v_change`)}
@@ -175,64 +186,37 @@ export function change_present(changes: Changes, passwords: Jsonb, document: Jso
         THEN
           v_waiting := v_waiting || rolecall_internal.step_of(v_change, 'again');
           CONTINUE;
-        ELSIF v_change.sqlstate IS NULL
-          AND v_change.operation IN (${join(privileges.map(text))})
-        THEN
-          v_together := v_together || v_change;
-          CONTINUE;
-        ELSIF cardinality(v_together) > 0 THEN
-          v_steps := v_steps || rolecall_internal.change_privileges(
-            v_together, ${document}, ${strict}
-          );
-          v_together := '{}'::rolecall_internal.change[];
-          EXIT WHEN v_steps[cardinality(v_steps)].status IN ('again', 'failed');
+        ELSIF v_together IS NOT NULL AND ${isTogether(sql`v_change`)} THEN
+          v_last := v_position;
+          LOOP
+            v_next := ${changes}[v_last + 1];
+            EXIT WHEN ${isTogether(sql`v_next`)} IS NOT TRUE;
+            v_last := v_last + 1;
+          END LOOP;
+          v_together := CASE WHEN v_last = v_position THEN v_together
+                          ELSE rolecall_internal.execute_together(${changes}[v_position:v_last]) END;
+          IF v_last > v_position AND v_together IS NOT NULL THEN
+            v_steps := v_steps || v_together;
+            v_position := v_last;
+            CONTINUE;
+          END IF;
         END IF;
-        EXIT WHEN v_change.operation IS NULL;
         IF v_change.password IS NOT NULL THEN
           -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
           v_change.password := rolecall_internal.verifier(${passwords} ->> v_change.target);
         ELSIF v_change.operation = 'reassign_owned' THEN
           v_acting := rolecall_internal.acting_as_heir(v_change.locks);
         END IF;
-        v_step := rolecall_internal.execute_change(v_change, false, ${strict});
+        v_step := rolecall_internal.execute_change(
+          v_change, ${document} ? 'read_access', ${strict}
+        );
         IF v_acting IS NOT NULL THEN
           -- A session of the role may have made something since the plan, and it would act as the new owner.
           PERFORM rolecall_internal.refuse_handover(v_change.locks[1], v_change.locks[2], ARRAY(
             SELECT unnest(rolecall_internal.acting_as_heir(v_change.locks)) EXCEPT SELECT unnest(v_acting)
           ));
           v_acting := NULL;
-        END IF;
-        v_steps := v_steps || v_step;
-        EXIT WHEN v_step.status = 'again';
-      END LOOP;
-      RETURN v_steps || v_waiting;
-    END
-  `;
-}
-
-/**
- * Grants and revokes privileges, up to the first change that has to be planned again
- *
- * Many are tried together first: each subtransaction makes what comes after it in the transaction slower, for everybody.
- */
-export function change_privileges(changes: Changes, document: Jsonb, strict: Bool): Returns<Steps> {
-  return sql`
-    DECLARE
-      v_change rolecall_internal.change;
-      v_step rolecall.step;
-      v_steps rolecall.step[] := '{}'::rolecall.step[];
-    BEGIN
-      IF cardinality(${changes}) > 1 THEN
-        v_steps := rolecall_internal.execute_together(${changes});
-        IF cardinality(v_steps) > 0 THEN
-          RETURN v_steps;
-        END IF;
-      END IF;
-      FOREACH v_change IN ARRAY ${changes} LOOP
-        v_step := rolecall_internal.execute_change(
-          v_change, ${document} ? 'read_access', ${strict}
-        );
-        IF v_step.status = 'failed' AND ${document} ? 'singly' THEN
+        ELSIF v_step.status = 'failed' AND ${document} ? 'singly' THEN
           v_change.sqlstate := v_step.sqlstate;
           v_change.note := v_step.note;
           v_step := rolecall_internal.execute_change(v_change, false, ${strict});
@@ -240,7 +224,7 @@ export function change_privileges(changes: Changes, document: Jsonb, strict: Boo
         v_steps := v_steps || v_step;
         EXIT WHEN v_step.status IN ('again', 'failed');
       END LOOP;
-      RETURN v_steps;
+      RETURN v_steps || v_waiting;
     END
   `;
 }

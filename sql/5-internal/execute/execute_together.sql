@@ -24,11 +24,11 @@ EXCEPTION
     OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
     OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' THEN
     PERFORM rolecall_internal.refresh_caches();
-    RETURN '{}'::rolecall.step[];
+    RETURN NULL;
 END
 $execute_together$;
 
 COMMENT ON FUNCTION rolecall_internal.execute_together(rolecall_internal.change[])
-  IS 'Makes changes of privileges in one subtransaction; no steps where one of them fails, and then none is made: '
-     'which of them, and what becomes of it, execute_change() finds out';
+  IS 'Makes changes of privileges in one subtransaction; null where one of them fails, and then none is made: which of '
+     'them, and what becomes of it, execute_change() finds out';
 REVOKE ALL ON FUNCTION rolecall_internal.execute_together(rolecall_internal.change[]) FROM PUBLIC;
