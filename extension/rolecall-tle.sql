@@ -27673,6 +27673,77 @@ COMMENT ON FUNCTION rolecall_internal.plan_missing_tables(
 )
   IS 'SELECT that is missing on the tables of the groups that missing_groups() found';
 
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_operators(document jsonb) RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_operators$
+BEGIN
+  RETURN QUERY
+    WITH object AS MATERIALIZED (
+      SELECT DISTINCT o.kind, o.owner,
+             coalesce(o.acl, acldefault((ARRAY['n', 'f', 'r'])[o.kind]::"char", o.owner)) AS acl
+      FROM pg_namespace AS n
+      CROSS JOIN LATERAL (
+        SELECT 1, n.nspowner, n.nspacl
+        UNION ALL
+        SELECT 2, p.proowner, p.proacl FROM pg_proc AS p WHERE p.pronamespace = n.oid
+        UNION ALL
+        SELECT 3, c.relowner, c.relacl FROM pg_class AS c WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'v')
+      ) AS o(kind, owner, acl)
+      WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch')
+    ),
+    missing AS (
+      SELECT w.position, w.role, r.role_oid, k.kind, k.grant_format,
+             bool_and(m.may) AS may, min(pg_get_userbyid(o.owner)::text) AS owner
+      FROM ROWS FROM (jsonb_to_recordset(plan_operators.document -> 'operators') AS (role text, state text))
+           WITH ORDINALITY AS w(role, state, position)
+      CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(w.role))::oid) AS r(role_oid)
+      CROSS JOIN (
+        VALUES (1, '{USAGE}'::text[],
+         'GRANT USAGE ON SCHEMA rolecall, rolecall_internal, rolecall_watch TO %I',
+         'REVOKE ALL ON SCHEMA rolecall, rolecall_internal, rolecall_watch FROM %I'),
+        (2, '{EXECUTE}'::text[],
+         'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal TO %I',
+         'REVOKE ALL ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal FROM %I'),
+        (3, '{SELECT,INSERT,UPDATE,DELETE}'::text[],
+         'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA rolecall_internal, '
+         'rolecall_watch TO %I',
+         'REVOKE ALL ON ALL TABLES IN SCHEMA rolecall_internal, rolecall_watch FROM %I')
+      ) AS k(kind, privileges, grant_format)
+      JOIN object AS o ON o.kind = k.kind
+      CROSS JOIN unnest(k.privileges) AS p(privilege)
+      CROSS JOIN LATERAL (
+        SELECT coalesce(bool_or(a.grantee = r.role_oid), false),
+               pg_has_role(o.owner, 'USAGE') OR coalesce(bool_or(
+                 a.is_grantable AND CASE WHEN a.grantee <> 0 THEN pg_has_role(a.grantee, 'USAGE') END
+               ), false)
+        FROM aclexplode(o.acl) AS a WHERE a.privilege_type = p.privilege
+      ) AS m(present, may)
+      WHERE w.state IS NULL AND NOT m.present
+      GROUP BY w.position, w.role, r.role_oid, k.kind, k.grant_format
+    )
+    SELECT 'grant_privilege', m.role, concat_ws('; ', t.revokes, format(m.grant_format, m.role)), NULL::text,
+           ARRAY[m.role],
+           CASE WHEN a.absent THEN '42704' WHEN NOT m.may OR t.names IS NOT NULL THEN '42501' END,
+           CASE WHEN a.absent THEN 'the role does not exist'
+                WHEN t.names IS NOT NULL THEN format('the role could be taken by %s', t.names)
+                WHEN NOT m.may THEN format('the objects of the extension are owned by %I', m.owner) END
+    FROM missing AS m
+    CROSS JOIN LATERAL (
+      SELECT m.role_oid IS NULL AND NOT coalesce(
+        plan_operators.document -> 'roles'
+          @> jsonb_build_array(jsonb_build_object('name', m.role)), false
+      )
+    ) AS a(absent)
+    CROSS JOIN LATERAL rolecall_internal.operator_takers(m.role_oid) AS t
+    ORDER BY m.position, m.kind;
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_former_operators(plan_operators.document -> 'operators');
+END
+$plan_operators$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_operators(jsonb)
+  IS 'Privileges on the extension''s own objects that operators are missing, and those that are to be taken away again';
+
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_other_excess(places rolecall_internal.place[])
 RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER

@@ -55,7 +55,8 @@ const isPrefix = (before: readonly string[], after: readonly string[]) =>
 export function upgradeScript(from: string, released: string, files: readonly SqlFile[]): string {
   const old = unitsOf(released);
   const now = files.map(({ node, text }) => ({ node, unit: unit(text) }));
-  const changed = now.filter(({ unit: one }) => squeezed(old.get(one.name)?.text ?? '') !== squeezed(one.text));
+  // Also what differs in its white space alone, so that an upgraded database has the text of a new one.
+  const changed = now.filter(({ unit: one }) => (old.get(one.name)?.text ?? '').trim() !== one.text.trim());
   const present = new Map(now.map(({ unit: one }) => [one.name, one]));
 
   /** Whether an object has to be dropped before it is created. */
