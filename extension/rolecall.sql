@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script has been here, and all is there still.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 86aa3ba970d30de1938d74a1db839a48f3a58bad3ac5ef4bc819381d67fa2643'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 9cdd8a76c5790d1eed5a1a210e7e0ad084fe35eb455d2fb9f329d93dbf7c0ce2'
     AND 420 <= (
       SELECT count(*)
       FROM (
@@ -2614,7 +2614,7 @@ BEGIN
     PERFORM rolecall_internal.warn_about_adopted(attempt.document, v_steps);
   END IF;
   PERFORM rolecall_internal.remember(
-    CASE WHEN (attempt.document ? 'declared'
+    CASE WHEN (attempt.document ?| '{declared,privileges}'
       OR attempt.document @? '$.roles[*] ? (@.state == "absent" && @.protected == true)')
       THEN rolecall_internal.undisputed(attempt.document) ELSE attempt.document END, v_steps
   );
@@ -4240,8 +4240,7 @@ DECLARE
   v_names jsonb := jsonb_path_query_array(
     check_document.document, '$.keyvalue() ? (@.key == "renames" || @.key == "sessions" || @.key == '
     '"comments" || @.key == "passwords" || @.key == "settings" || @.key == '
-    '"declared" || @.key == "marks" || @.key == "read_access" || @.key == '
-    '"operators").value[*].role'
+    '"declared" || @.key == "read_access" || @.key == "operators").value[*].role'
   )
   || jsonb_path_query_array(
     check_document.document, '$.renames[*].new_name'
@@ -4259,10 +4258,11 @@ DECLARE
     check_document.document, '$.memberships[*].member'
   )
   || jsonb_path_query_array(
-    check_document.document, '$.schemas[*].owner ? (@ != null)'
+    check_document.document, '$.keyvalue() ? (@.key == "marks" || @.key == "privileges").value[*].role ? (@ '
+    '!= null)'
   )
   || jsonb_path_query_array(
-    check_document.document, '$.privileges[*].role ? (@ != null)'
+    check_document.document, '$.schemas[*].owner ? (@ != null)'
   );
   v_grantable jsonb := jsonb_path_query_array(
     check_document.document, '$.memberships[*].role'
@@ -5060,21 +5060,28 @@ SET search_path = pg_catalog, pg_temp
 AS $disputed_changes$
 DECLARE
   v_disputed jsonb := disputed_changes.document -> 'disputed';
-  v_theirs jsonb := disputed_changes.document -> 'theirs';
   v_roles jsonb := coalesce(v_disputed -> 'roles', '[]');
+  v_databases jsonb := (
+    SELECT jsonb_object_agg(coalesce(r ->> 'member', r ->> 'role', r ->> 'name', ''), r -> 'database')
+    FROM jsonb_path_query(v_disputed, '$.*[*]') AS r
+  );
 BEGIN
   RETURN ARRAY(
     SELECT ROW(
              c.operation, c.target, c.statement, NULL, c.locks, '22023',
-             format('the policy of database "%s" says otherwise', v_theirs -> c.target ->> 'database')
+             format('the policy of database "%s" says otherwise', v_databases ->> c.role)
            )::rolecall_internal.change
     FROM (
-      SELECT p.operation, p.target, p.statement, p.locks
+      SELECT p.operation, p.target, p.statement, p.locks, p.target AS role
       FROM unnest(rolecall_internal.plan_own(
-        v_disputed || jsonb_build_object('roles', jsonb_path_query_array(v_roles, '$[*] ? (!exists(@.state))')), '{}'
+        v_disputed - 'privileges'
+        || jsonb_build_object('roles', jsonb_path_query_array(v_roles, '$[*] ? (!exists(@.state))')), '{}'
       )) AS p
       UNION ALL
-      SELECT 'drop_role', r.name, format('DROP ROLE %I', r.name), ARRAY[r.name]
+      SELECT p.operation, p.target, p.statement, p.locks, coalesce(p.locks[1], '')
+      FROM rolecall_internal.plan_privileges(v_disputed) AS p WHERE v_disputed ? 'privileges'
+      UNION ALL
+      SELECT 'drop_role', r.name, format('DROP ROLE %I', r.name), ARRAY[r.name], r.name
       FROM jsonb_to_recordset(v_roles) AS r(name text, state text) WHERE r.state = 'absent'
     ) AS c
   );
@@ -5104,6 +5111,11 @@ BEGIN
       SELECT d ->> 'role' FROM jsonb_array_elements(divided.document -> 'declared') AS d
       UNION ALL
       SELECT r ->> 'name' FROM jsonb_array_elements(divided.document -> 'roles') AS r WHERE r ->> 'state' = 'absent'
+      UNION ALL
+      SELECT coalesce(p ->> 'role', '') FROM jsonb_path_query(
+        divided.document,
+        '$.privileges[*] ? (!exists(@.state) && @.target.kind like_regex "^(database|tablespace|parameter)$")'
+      ) AS p
     ) AS n(name)
   ));
   IF v_theirs IS NULL THEN
@@ -5115,11 +5127,11 @@ BEGIN
     FROM (
       SELECT s.section, coalesce(jsonb_agg(d.rest ORDER BY r.position) FILTER (WHERE d.rest IS NOT NULL), '[]'),
              coalesce(jsonb_agg(d.disputed ORDER BY r.position) FILTER (WHERE d.disputed IS NOT NULL), '[]')
-      FROM unnest('{roles,memberships,settings,comments}'::text[]) AS s(section)
+      FROM unnest('{roles,memberships,settings,comments,privileges}'::text[]) AS s(section)
       CROSS JOIN LATERAL jsonb_array_elements(divided.document -> s.section) WITH ORDINALITY AS r(resource, position)
       CROSS JOIN LATERAL (
         SELECT v_theirs -> coalesce(r.resource ->> 'member', r.resource ->> CASE s.section WHEN 'roles' THEN 'name'
-                                                                            ELSE 'role' END)
+                                                                            ELSE 'role' END, '')
       ) AS t(theirs)
       LEFT JOIN LATERAL rolecall_internal.divided_resource(s.section, r.resource, t.theirs) AS x
         ON t.theirs IS NOT NULL
@@ -5146,9 +5158,11 @@ SET search_path = pg_catalog, pg_temp
 AS $divided_resource$
 DECLARE
   v_resource jsonb := divided_resource.resource;
-  v_theirs jsonb := divided_resource.theirs -> replace(divided_resource.section, 'roles', 'attributes');
+  v_section text := replace(divided_resource.section, 'roles', 'attributes');
+  v_theirs jsonb := divided_resource.theirs -> v_section;
   v_usual jsonb := rolecall_internal.usual_attributes();
   v_others text[];
+  v_key text;
 BEGIN
   rest := v_resource;
   IF v_resource @> '{"state": "absent"}' AND divided_resource.section = 'roles' THEN
@@ -5170,9 +5184,11 @@ BEGIN
            ELSE v_usual -> a.key IS DISTINCT FROM a.value END
       HAVING count(*) > 0
     );
+    v_key := (SELECT min(a) FROM jsonb_object_keys(disputed -> 'attributes') AS a);
   ELSIF divided_resource.section = 'memberships' THEN
+    v_key := v_resource ->> 'role';
     v_others := ARRAY(
-      SELECT o.key FROM jsonb_each(v_theirs -> (v_resource ->> 'role')) AS o WHERE v_resource -> o.key <> o.value
+      SELECT o.key FROM jsonb_each(v_theirs -> v_key) AS o WHERE v_resource -> o.key <> o.value
     );
     rest := v_resource - v_others;
     disputed := (
@@ -5182,13 +5198,26 @@ BEGIN
       WHERE o.key = ANY (v_others) AND (o.key <> 'admin' OR o.value = 'true')
       HAVING count(*) > 0
     );
-  ELSIF NOT v_resource ?| '{state,here}' AND (
-    v_theirs -> coalesce(lower(v_resource ->> 'name'), 'comment')
-    <> coalesce(v_resource -> 'comment', v_resource -> 'value')
-  ) THEN
-    rest := NULL;
-    disputed := v_resource;
+  ELSIF divided_resource.section = 'privileges' AND NOT v_resource ? 'state' THEN
+    v_key := concat_ws(
+      ' ', v_resource ->> 'privilege', v_resource -> 'target' ->> 'kind',
+      CASE v_resource -> 'target' ->> 'kind' WHEN 'parameter' THEN lower(v_resource -> 'target' ->> 'object')
+        ELSE v_resource -> 'target' ->> 'object' END
+    );
+    IF (v_theirs ->> v_key = 'revoke') <> (v_resource @> '{"revoked": true}') THEN
+      rest := NULL;
+      disputed := v_resource;
+    END IF;
+  ELSIF NOT v_resource ?| '{state,here}' THEN
+    v_key := coalesce(lower(v_resource ->> 'name'), 'comment');
+    IF v_theirs -> v_key <> coalesce(v_resource -> 'comment', v_resource -> 'value') THEN
+      rest := NULL;
+      disputed := v_resource;
+    END IF;
   END IF;
+  disputed := disputed || jsonb_build_object('database', coalesce(
+    divided_resource.theirs -> 'databases' -> v_section -> v_key, divided_resource.theirs -> 'database'
+  ));
   RETURN NEXT;
 END
 $divided_resource$;
@@ -5818,7 +5847,7 @@ DECLARE
       ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
     ) AS p
     WHERE p.resource IS NOT NULL AND (
-      p.key ->> 0 = forget_role.role_name AND p.section IN (
+      coalesce(p.key ->> 0, 'public') = forget_role.role_name AND p.section IN (
         'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
       ) OR p.key ->> 1 = forget_role.role_name AND p.section IN ('memberships')
     )
@@ -5828,9 +5857,18 @@ BEGIN
   IF forget_role.dry_run IS NOT TRUE AND cardinality(v_steps) > 0 THEN
     -- What is recorded of a role that is absent is what there is to forget.
     PERFORM rolecall_internal.remember(
-      jsonb_build_object('roles', jsonb_build_array(jsonb_build_object(
+      CASE forget_role.role_name WHEN 'public' THEN (
+        SELECT jsonb_build_object('privileges', jsonb_agg(p.resource || '{"state": "absent"}'))
+        FROM (
+          SELECT DISTINCT ON (r.section, r.key) r.*
+          FROM rolecall_internal.resource AS r
+          WHERE r.section = 'privileges'
+          ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+        ) AS p
+        WHERE p.resource IS NOT NULL AND p.key ->> 0 IS NULL
+      ) ELSE jsonb_build_object('roles', jsonb_build_array(jsonb_build_object(
         'name', forget_role.role_name, 'state', 'absent'
-      ))), v_steps
+      ))) END, v_steps
     );
   END IF;
   RETURN v_steps;
@@ -5838,7 +5876,7 @@ END
 $forget_role$;
 
 COMMENT ON FUNCTION rolecall_internal.forget_role(text, boolean)
-  IS 'Forgets all that is recorded about a role; one step for each record';
+  IS 'Forgets all that is recorded about a role, or about everybody, who is called public; one step for each record';
 REVOKE ALL ON FUNCTION rolecall_internal.forget_role(text, boolean) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.forgotten_resources(state jsonb) RETURNS jsonb
@@ -10104,15 +10142,15 @@ DECLARE
   v_document jsonb;
   v_changes rolecall_internal.change[];
 BEGIN
-  IF NOT (plan.document ? 'recorded' OR (plan.document ? 'declared'
+  IF NOT (plan.document ? 'recorded' OR (plan.document ?| '{declared,privileges}'
     OR plan.document @? '$.roles[*] ? (@.state == "absent" && @.protected == true)')) THEN
     RETURN rolecall_internal.plan_own(plan.document, plan.passwords);
   END IF;
-  v_document := CASE WHEN (plan.document ? 'declared'
+  v_document := CASE WHEN (plan.document ?| '{declared,privileges}'
     OR plan.document @? '$.roles[*] ? (@.state == "absent" && @.protected == true)')
     THEN rolecall_internal.divided(plan.document) ELSE plan.document END;
   v_changes := rolecall_internal.plan_own(v_document, plan.passwords);
-  IF v_document ? 'declared' THEN
+  IF v_document ?| '{declared,privileges}' THEN
     v_changes := v_changes || ARRAY(SELECT p FROM rolecall_internal.plan_marks(v_document) AS p);
   END IF;
   IF v_document ? 'disputed' THEN
@@ -11149,11 +11187,16 @@ SET search_path = pg_catalog, pg_temp
 AS $plan_mark_ends$
 BEGIN
   RETURN QUERY
-    SELECT 'leave_mark', r.role,
-           format('ALTER ROLE %I IN DATABASE %I RESET rolecall.policy', r.role, current_database()),
-           NULL::text, ARRAY[r.role], NULL::text, NULL::text
+    SELECT 'leave_mark', coalesce(r.role, current_database()), format('ALTER %s RESET rolecall.policy', m.whose),
+           NULL::text, m.locks, NULL::text, NULL::text
     FROM jsonb_to_recordset(plan_mark_ends.resources) AS r(role text)
-    JOIN pg_db_role_setting AS k ON k.setrole = to_regrole(quote_ident(r.role))::oid AND k.setdatabase = (
+    CROSS JOIN LATERAL (
+      SELECT 0::oid, format('DATABASE %I', current_database()), '{}'::text[] WHERE r.role IS NULL
+      UNION ALL
+      SELECT to_regrole(quote_ident(r.role))::oid, format('ROLE %I IN DATABASE %I', r.role, current_database()),
+             ARRAY[r.role] WHERE r.role IS NOT NULL
+    ) AS m(oid, whose, locks)
+    JOIN pg_db_role_setting AS k ON k.setrole = m.oid AND k.setdatabase = (
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     )
     WHERE EXISTS (SELECT FROM unnest(k.setconfig) AS e(setting) WHERE starts_with(e.setting, 'rolecall.policy='))
@@ -11184,17 +11227,22 @@ BEGIN
     RETURN;
   END IF;
   v_present := coalesce((
-    SELECT jsonb_object_agg(pg_get_userbyid(k.setrole), rolecall_internal.read_mark(e.setting))
+    SELECT jsonb_object_agg(
+             CASE k.setrole WHEN 0 THEN '' ELSE pg_get_userbyid(k.setrole) END, rolecall_internal.read_mark(e.setting)
+           )
     FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
     WHERE k.setdatabase = (
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     ) AND starts_with(e.setting, 'rolecall.policy=')
   ), '{}');
   RETURN QUERY
-    SELECT 'leave_mark', min(s.role), string_agg(format(
-             'ALTER ROLE %I IN DATABASE %I SET rolecall.policy = %L', s.role, current_database(), m.said
+    SELECT 'leave_mark', coalesce(min(nullif(s.role, '')), current_database()), string_agg(format(
+             'ALTER %s SET rolecall.policy = %L',
+             CASE s.role WHEN '' THEN format('DATABASE %I', current_database())
+                         ELSE format('ROLE %I IN DATABASE %I', s.role, current_database()) END, m.said
            ), '; ' ORDER BY s.role COLLATE "C"),
-           NULL::text, array_agg(s.role ORDER BY s.role COLLATE "C"), NULL::text, NULL::text
+           NULL::text, coalesce(array_agg(s.role ORDER BY s.role COLLATE "C") FILTER (WHERE s.role <> ''), '{}'),
+           NULL::text, NULL::text
     FROM rolecall_internal.said_here(plan_marks.document) AS s
     CROSS JOIN LATERAL (SELECT nullif(v_present -> s.role, 'null') OFFSET 0) AS p(said)
     CROSS JOIN LATERAL (
@@ -11207,10 +11255,10 @@ BEGIN
     ) AS m(said)
     CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(s.role))::oid) AS r(oid)
     WHERE m.said IS DISTINCT FROM p.said
-      AND CASE WHEN r.oid IS NULL THEN true
-               ELSE NOT plan_marks.document ? 'recorded' AND NOT has_table_privilege(
+      AND CASE WHEN r.oid IS NULL AND s.role <> '' THEN true
+               ELSE NOT plan_marks.document ? 'recorded' AND has_table_privilege(
                  r.oid, 'pg_catalog.pg_authid', 'TRUNCATE'
-               ) END
+               ) IS NOT TRUE END
     HAVING count(*) > 0;
 END
 $plan_marks$;
@@ -12003,6 +12051,19 @@ BEGIN
   ) AS s(kind, oid);
   v_groups := rolecall_internal.acl_groups(v_schemas, v_special.kinds, v_special.oids);
   v_differences := rolecall_internal.privilege_differences(v_wanted, v_groups, v_exact);
+  IF plan_privileges.document ? 'theirs' THEN
+    v_differences := ARRAY(
+      SELECT d FROM unnest(v_differences) AS d
+      WHERE ((v_groups)[d.number].kind = 'database' AND (v_groups)[d.number].special = (
+        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+      )
+      AND plan_privileges.document -> 'theirs' -> d.role -> 'privileges' ->> concat_ws(
+        ' ', d.privilege, 'database',
+        current_database()
+      )
+          IN ('grant option', CASE d.action WHEN 'revoke' THEN 'grant' END)) IS NOT TRUE
+    );
+  END IF;
   IF cardinality(v_differences) > 0 THEN
     RETURN QUERY SELECT * FROM rolecall_internal.plan_kept(
       rolecall_internal.ended_privileges(v_groups, v_differences)
@@ -15960,7 +16021,7 @@ BEGIN
       -- The names are looked up: a join of roles is planned as a loop in a loop where a new catalog seems to be empty.
       SELECT k.role, d.datname::text AS database, m.said
       FROM (
-        SELECT pg_get_userbyid(k.setrole)::text, k.setdatabase, e.setting
+        SELECT CASE k.setrole WHEN 0 THEN '' ELSE pg_get_userbyid(k.setrole) END, k.setdatabase, e.setting
         FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
         WHERE k.setdatabase NOT IN (0, (
           SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
@@ -15975,16 +16036,22 @@ BEGIN
       WHERE m.said IS NOT NULL
     ),
     section AS (
-      SELECT m.role, s.section, jsonb_object_agg(x.key, x.value ORDER BY m.database COLLATE "C" DESC) AS entries
+      SELECT m.role, s.section, jsonb_object_agg(x.key, x.value ORDER BY m.database COLLATE "C" DESC) AS entries,
+             jsonb_object_agg(x.key, m.database ORDER BY m.database COLLATE "C" DESC) AS databases
       FROM marked AS m
       CROSS JOIN LATERAL jsonb_each(m.said) AS s(section, entries)
       CROSS JOIN LATERAL jsonb_each(s.entries) AS x
       GROUP BY m.role, s.section
+    ),
+    part AS (
+      SELECT s.role, s.section AS key, s.entries AS value FROM section AS s
+      UNION ALL
+      SELECT s.role, 'databases', jsonb_object_agg(s.section, s.databases) FROM section AS s GROUP BY s.role
       UNION ALL
       SELECT m.role, 'database', to_jsonb(min(m.database COLLATE "C")) FROM marked AS m GROUP BY m.role
     ),
     role AS (
-      SELECT s.role, jsonb_object_agg(s.section, s.entries) AS said FROM section AS s GROUP BY s.role
+      SELECT p.role, jsonb_object_agg(p.key, p.value) AS said FROM part AS p GROUP BY p.role
     )
     SELECT jsonb_object_agg(r.role, r.said) FROM role AS r
   );
@@ -16026,20 +16093,36 @@ BEGIN
       SELECT c.resource ->> 'role', 'comments', 'comment', c.resource -> 'comment'
       FROM jsonb_array_elements(said_here.document -> 'comments') AS c(resource)
       WHERE NOT c.resource ? 'state'
+      UNION ALL
+      SELECT coalesce(p ->> 'role', ''), 'privileges', concat_ws(
+        ' ', p ->> 'privilege', p -> 'target' ->> 'kind',
+        CASE p -> 'target' ->> 'kind' WHEN 'parameter' THEN lower(p -> 'target' ->> 'object')
+          ELSE p -> 'target' ->> 'object' END
+      ),
+             CASE WHEN p @> '{"revoked": true}' THEN '"revoke"' WHEN p @> '{"grantable": true}' THEN '"grant option"'
+                  ELSE '"grant"' END::jsonb
+      FROM jsonb_path_query(
+        said_here.document,
+        '$.privileges[*] ? (!exists(@.state) && @.target.kind like_regex "^(database|tablespace|parameter)$")'
+      ) AS p
     ),
     section AS (
       SELECT e.role, e.section, jsonb_object_agg(e.key, e.value) AS entries
       FROM entry AS e(role, section, key, value) GROUP BY e.role, e.section
     )
-    SELECT d.role, d.exact, coalesce(jsonb_object_agg(s.section, s.entries) FILTER (WHERE s.role IS NOT NULL), '{}')
+    SELECT coalesce(d.role, s.role), d.exact,
+           coalesce(jsonb_object_agg(s.section, s.entries) FILTER (WHERE s.role IS NOT NULL), '{}')
     FROM jsonb_to_recordset(said_here.document -> 'declared') AS d(role text, exact boolean)
-    LEFT JOIN section AS s ON s.role = d.role
-    GROUP BY d.role, d.exact;
+    FULL JOIN section AS s ON s.role = d.role
+    WHERE d.role IS NOT NULL
+      OR s.section = 'privileges' AND (s.role = '' OR to_regrole(quote_ident(s.role)) IS NOT NULL)
+    GROUP BY 1, 2;
 END
 $said_here$;
 
 COMMENT ON FUNCTION rolecall_internal.said_here(jsonb)
-  IS 'What a document says of the roles that a policy describes, as marks have it';
+  IS 'What a document says of the roles that a policy describes, as marks have it; of others, and of PUBLIC, what '
+     'privileges it gives them';
 REVOKE ALL ON FUNCTION rolecall_internal.said_here(jsonb) FROM PUBLIC;
 
 -- SASLprep (RFC 4013) as the server and libpq do it. Both take the password as it is where preparation fails (bytes
@@ -18970,14 +19053,16 @@ DECLARE
   v_detail text;
   v_hint text;
 BEGIN
-  PERFORM rolecall_internal.check_role_name(forget.role_name);
+  IF forget.role_name IS DISTINCT FROM 'public' THEN
+    PERFORM rolecall_internal.check_role_name(forget.role_name);
+  END IF;
   FOREACH v_step IN ARRAY rolecall_internal.forget_role(forget.role_name, forget.dry_run) LOOP
     RETURN NEXT v_step;
   END LOOP;
   IF forget.dry_run IS NOT TRUE THEN
     -- What a policy has left on the role for other databases is no row.
     PERFORM rolecall_internal.run(jsonb_build_object(
-      'marks', jsonb_build_array(jsonb_build_object('role', forget.role_name))
+      'marks', jsonb_build_array(jsonb_build_object('role', nullif(forget.role_name, 'public')))
     ), false);
   END IF;
 EXCEPTION
@@ -20378,7 +20463,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 86aa3ba970d30de1938d74a1db839a48f3a58bad3ac5ef4bc819381d67fa2643';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 9cdd8a76c5790d1eed5a1a210e7e0ad084fe35eb455d2fb9f329d93dbf7c0ce2';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

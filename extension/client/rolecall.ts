@@ -488,7 +488,7 @@ export class Rolecall {
    * Forgets a role: nothing is remembered about it any more, and it is left as it is
    *
    * From then on drift() and converge() leave it out, and no policy removes it because it does not name it. The names of the base roles
-   * stay. If a superuser makes the call, policies of other databases no longer take account of what a policy of this database said of
+   * stay. Of public, which is everybody, what policies have said of its privileges is forgotten. If a superuser makes the call, policies of other databases no longer take account of what a policy of this database said of
    * the role.
    *
    * @returns one row for each thing that was remembered; none where there is nothing
@@ -499,7 +499,7 @@ export class Rolecall {
    */
   async forget(
     values: {
-      /** name of the role; it need not exist */
+      /** name of the role, which need not exist, or public */
       role_name: string;
       /** true: return the steps as planned and change nothing */
       dry_run?: boolean | undefined;

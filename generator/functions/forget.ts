@@ -6,11 +6,11 @@ import { rows } from './_shared.ts';
  * Forgets a role: nothing is remembered about it any more, and it is left as it is
  *
  * From then on drift() and converge() leave it out, and no policy removes it because it does not name it. The names of the base roles
- * stay. If a superuser makes the call, policies of other databases no longer take account of what a policy of this database said of
+ * stay. Of public, which is everybody, what policies have said of its privileges is forgotten. If a superuser makes the call, policies of other databases no longer take account of what a policy of this database said of
  * the role.
  *
  * @group keeping
- * @param role_name name of the role; it need not exist
+ * @param role_name name of the role, which need not exist, or public
  * @param dry_run true: return the steps as planned and change nothing
  * @returns one row for each thing that was remembered; none where there is nothing
  * @throws null_value_not_allowed - the name is null
@@ -22,12 +22,14 @@ import { rows } from './_shared.ts';
 export function forget(role_name: Text, dry_run: Bool = false): SetOf<StepRow> {
   return sql`
     BEGIN
-      PERFORM rolecall_internal.check_role_name(${role_name});
+      IF ${role_name} IS DISTINCT FROM 'public' THEN
+        PERFORM rolecall_internal.check_role_name(${role_name});
+      END IF;
       ${rows(sql`rolecall_internal.forget_role(${role_name}, ${dry_run})`)}
       IF ${dry_run} IS NOT TRUE THEN
         -- What a policy has left on the role for other databases is no row.
         PERFORM rolecall_internal.run(jsonb_build_object(
-          'marks', jsonb_build_array(jsonb_build_object('role', ${role_name}))
+          'marks', jsonb_build_array(jsonb_build_object('role', nullif(${role_name}, 'public')))
         ), false);
       END IF;
     END

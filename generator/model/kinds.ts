@@ -211,6 +211,13 @@ export const targets: Readonly<Record<string, Target>> = {
   ),
 };
 
+/** Objects that several databases can have something to say of. */
+export const sharedKinds: readonly string[] = [
+  'database',
+  ...kindList.filter(([, { shared }]) => shared === true).map(([kind]) => kind),
+  'parameter',
+];
+
 /** A value as a jsonb literal, on as many lines as it takes. */
 export const jsonLiteral = (value: unknown): Sql =>
   raw(`${wrapped(JSON.stringify(value).replaceAll(/([,:])(?=["{[])/g, '$1 '), 100)}::jsonb`);

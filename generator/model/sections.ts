@@ -119,7 +119,7 @@ export const sections = {
   },
   // Roles that this database says nothing of any more, for other databases to see.
   marks: {
-    names: ['role'],
+    names: ['role?'],
     plan: ({ document }) => rows(sql`rolecall_internal.plan_mark_ends(${document} -> 'marks')`),
   },
   schemas: {

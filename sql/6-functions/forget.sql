@@ -10,14 +10,16 @@ DECLARE
   v_detail text;
   v_hint text;
 BEGIN
-  PERFORM rolecall_internal.check_role_name(forget.role_name);
+  IF forget.role_name IS DISTINCT FROM 'public' THEN
+    PERFORM rolecall_internal.check_role_name(forget.role_name);
+  END IF;
   FOREACH v_step IN ARRAY rolecall_internal.forget_role(forget.role_name, forget.dry_run) LOOP
     RETURN NEXT v_step;
   END LOOP;
   IF forget.dry_run IS NOT TRUE THEN
     -- What a policy has left on the role for other databases is no row.
     PERFORM rolecall_internal.run(jsonb_build_object(
-      'marks', jsonb_build_array(jsonb_build_object('role', forget.role_name))
+      'marks', jsonb_build_array(jsonb_build_object('role', nullif(forget.role_name, 'public')))
     ), false);
   END IF;
 EXCEPTION

@@ -368,50 +368,110 @@ test('nobody but a superuser can say what the policy of another database says', 
   await Promise.all([eve.end(), hers.end()]);
 });
 
-test('passwords and privileges on objects of the cluster are not compared: the last word holds, and what is not said stays', async () => {
-  const ofCluster = [
-    { on: { tablespace: 'pg_default' }, grant: ['CREATE'] },
-    ...(cluster.version < 15 ? [] : [{ on: { parameter: 'log_min_duration_statement' }, grant: ['SET'] }]),
-  ];
-  const entries = (what: 'grant' | 'revoke') => ofCluster.map(({ on, grant }) => ({ to: 'keeper', on, [what]: grant }));
-  const policy = async (client: Client, privileges: object[], passwords: object | null = null) =>
+test('privileges on objects of the cluster: what only one says is that one’s, what both say differently is skipped in the second', async () => {
+  const [first = '', second = ''] = names;
+  const parameters = cluster.version >= 15;
+  /** What a policy says on such objects, as the entries of one role and as statements. */
+  const said = (to: string, what: 'grant' | 'revoke') => {
+    const verb = what === 'grant' ? ['GRANT', 'TO'] : ['REVOKE', 'FROM'];
+    const objects: [object, string, string][] = [
+      [{ database: first }, 'TEMPORARY', `DATABASE ${first}`],
+      [{ database: second }, 'CREATE', `DATABASE ${second}`],
+      [{ tablespace: 'pg_default' }, 'CREATE', 'TABLESPACE pg_default'],
+      ...(parameters
+        ? [
+            [{ parameter: 'Log_Min_Duration_Statement' }, 'SET', 'PARAMETER "Log_Min_Duration_Statement"'] as [
+              object,
+              string,
+              string,
+            ],
+          ]
+        : []),
+    ];
+    return {
+      entries: objects.map(([on, privilege]) => ({ to, on, [what]: [privilege] })),
+      statements: objects
+        .map(
+          ([, privilege, object]) =>
+            `${verb[0]} ${privilege} ON ${object} ${verb[1]} ${to}${what === 'grant' || object.startsWith('PARAMETER') ? '' : ' CASCADE'}`,
+        )
+        .sort(),
+    };
+  };
+  const policy = async (client: Client, privileges: object[]) =>
+    shown(
+      await client.query<Row>('SELECT statement, status, sqlstate, note FROM rolecall.apply($1)', [
+        JSON.stringify({ roles: { keeper: { login: true } }, privileges }),
+      ]),
+    ).map((row) => row.replace('FROM public', 'FROM PUBLIC'));
+  const left = async (client: Client) => (await drift(client)).filter((row) => /keeper|PUBLIC|undescribed/.test(row));
+  await one.query('CREATE ROLE undescribed');
+  for (const to of ['keeper', 'undescribed', 'PUBLIC']) {
+    if (to === 'PUBLIC') await one.query(`REVOKE TEMPORARY ON DATABASE ${first} FROM PUBLIC`);
+    const [granted, revoked] = [said(to, 'grant'), said(to, 'revoke')];
+    await policy(one, []);
+    assert.deepEqual(
+      (await policy(one, granted.entries)).filter((row) => row.startsWith('GRANT')),
+      granted.statements,
+    );
+    // The second leaves it, on its own database too, in the modes that end what a policy does not say.
+    assert.deepEqual(await policy(two, []), []);
+    for (const client of [one, two]) assert.deepEqual(await left(client), []);
+    const skipped = revoked.statements.map((statement) => otherwise(statement));
+    assert.deepEqual(await policy(two, revoked.entries), skipped);
+    assert.deepEqual(await policy(two, revoked.entries), skipped);
+    assert.equal(await written(two, () => policy(two, revoked.entries)), 0);
+    for (const client of [one, two]) assert.deepEqual(await left(client), []);
+    // The same said by both is no difference, nor is the right to grant it on.
+    assert.deepEqual(await policy(two, granted.entries), []);
+    // Once the first says nothing, the second is the one that says it.
+    await policy(two, []);
+    if (to !== 'keeper') await two.query(`SELECT rolecall.forget($1)`, [to.toLowerCase()]);
+    await one.query(`SELECT rolecall.forget($1)`, [to.toLowerCase()]);
+    assert.deepEqual(await policy(two, revoked.entries), revoked.statements);
+    assert.deepEqual(
+      await policy(one, granted.entries),
+      granted.statements.map((statement) => otherwise(statement, 1)),
+    );
+    await two.query(`SELECT rolecall.forget($1)`, [to.toLowerCase()]);
+  }
+});
+
+test('the note names the database whose policy says otherwise, where others are about the same role', async () => {
+  await one.query('CREATE DATABASE "0" TEMPLATE template1');
+  const other = await cluster.connect({ database: '0' });
+  await other.query('CREATE EXTENSION rolecall');
+  await apply(other, { several: { login: true } });
+  await apply(one, { several: { connection_limit: 1 } });
+  assert.deepEqual(await apply(two, { several: { connection_limit: 2 } }), [
+    otherwise('ALTER ROLE several CONNECTION LIMIT 2'),
+  ]);
+  await other.end();
+  await one.query('DROP DATABASE "0"');
+});
+
+test('passwords are not compared: the last word holds', async () => {
+  const policy = async (client: Client, password: string) =>
     shown(
       await client.query<Row>('SELECT statement, status, sqlstate, note FROM rolecall.apply($1, passwords => $2)', [
-        JSON.stringify({ roles: { keeper: { login: true } }, privileges }),
-        passwords === null ? null : JSON.stringify(passwords),
+        JSON.stringify({ roles: { guard: { login: true } } }),
+        JSON.stringify({ guard: password }),
       ]),
     );
-  const keeping = (list: string[]) => list.filter((statement) => statement.includes('keeper'));
-  const left = async (client: Client) => keeping(await drift(client));
-  const grants = [
-    'GRANT CREATE ON TABLESPACE pg_default TO keeper',
-    ...(cluster.version < 15 ? [] : ['GRANT SET ON PARAMETER log_min_duration_statement TO keeper']),
-  ].sort();
-  await policy(one, entries('grant'));
-  // What only the one says is that one's.
-  assert.deepEqual(await policy(two, []), []);
-  assert.deepEqual(await left(one), []);
-  // Where the other takes it away, that holds until the one restores it: each finds that it is not as it says.
-  assert.equal((await policy(two, entries('revoke'))).length, grants.length);
-  assert.deepEqual(await left(two), []);
-  assert.deepEqual(await left(one), grants);
-  assert.deepEqual(keeping(await rowsOf(one, 'converge()')), grants);
-  assert.equal((await left(two)).length, grants.length);
-  await policy(two, []);
-  assert.deepEqual(await left(one), []);
-
-  // A password is the last one that was given, and is remembered by neither.
+  await policy(one, 'of none');
   for (const [client, password] of [
     [one, 'of one'],
     [two, 'of two'],
     [one, 'of one'],
   ] as const) {
-    const [statement = '', ...more] = await policy(client, client === one ? entries('grant') : [], {
-      keeper: password,
-    });
-    assert.match(statement, /^ALTER ROLE keeper PASSWORD '\*+'$/);
+    const [statement = '', ...more] = await policy(client, password);
+    assert.match(statement, /^ALTER ROLE guard PASSWORD '\*+'$/);
     assert.deepEqual(more, []);
-    await (await cluster.connect({ database: names[0] ?? '', user: 'keeper', password })).end();
-    for (const each of [one, two]) assert.deepEqual(await left(each), []);
+    await (await cluster.connect({ database: names[0] ?? '', user: 'guard', password })).end();
+    for (const each of [one, two])
+      assert.deepEqual(
+        (await drift(each)).filter((row) => row.includes('guard')),
+        [],
+      );
   }
 });

@@ -24,6 +24,7 @@ import { isAskedFor } from '../record/newest.ts';
 import { isIn } from '../document/lists.ts';
 import { numbered } from './groups.ts';
 import { isRevocable } from './regrants.ts';
+import { isGrantedElsewhere } from './shared.ts';
 
 /** A role as GRANT takes it. */
 export const grantee = (role: Sql): Sql => sql`coalesce(quote_ident(nullif(${role}, 'public')), 'PUBLIC')`;
@@ -59,6 +60,12 @@ export function plan_privileges(document: Jsonb): SetOf<ChangeRow> {
       ) AS s(kind, oid);
       v_groups := rolecall_internal.acl_groups(v_schemas, v_special.kinds, v_special.oids);
       v_differences := rolecall_internal.privilege_differences(v_wanted, v_groups, v_exact);
+      IF ${document} ? 'theirs' THEN
+        v_differences := ARRAY(
+          SELECT d FROM unnest(v_differences) AS d
+          WHERE (${isGrantedElsewhere(sql`${document} -> 'theirs'`, sql`v_groups`)}) IS NOT TRUE
+        );
+      END IF;
       IF cardinality(v_differences) > 0 THEN
         RETURN QUERY SELECT * FROM rolecall_internal.plan_kept(
           rolecall_internal.ended_privileges(v_groups, v_differences)

@@ -1,8 +1,9 @@
 /**
  * What policies of other databases of the cluster say of the same roles, so that two databases do not undo each other's work.
  *
- * A policy leaves a mark on each role that it describes: what it says of what all databases share, in a setting of the role for
- * this database. Every database can read it, the server drops it with the role and with the database, and dumps carry it. A
+ * A policy leaves a mark on each role that it is about: what it says of what all databases share, in a setting of the role for
+ * this database; what it says of PUBLIC is a setting of the database, and stands under the name that no role can have, ''.
+ * Every database can read it, the server drops it with the role and with the database, and dumps carry it. A
  * setting that the server does not know can be written by superusers alone, or by whom a superuser has granted SET on it, so
  * the calls of superusers leave marks and nobody can forge one. What a mark says is only left, or skipped: nothing is done
  * because of it.
@@ -15,6 +16,7 @@ import { anyOf } from '../../sql/conditions.ts';
 import { raw, type Sql, sql, text } from '../../sql/template.ts';
 import { caller, isMark, mark, thisDatabase } from '../catalogs/server.ts';
 import { isSuperuser } from '../document/names.ts';
+import { ofCluster, sharedKey } from '../granting/shared.ts';
 
 /**
  * What a role is where a policy does not say otherwise
@@ -27,6 +29,9 @@ export function usual_attributes(): Returns<Jsonb> {
     END
   `;
 }
+
+/** Whom the setting k is about. */
+const markedRole = sql`CASE k.setrole WHEN 0 THEN '' ELSE pg_get_userbyid(k.setrole) END`;
 
 /** The marks of other databases: rows of settings, k, with an entry each, e. */
 const marksElsewhere = sql`
@@ -67,7 +72,7 @@ export function said_elsewhere(names: Jsonb): Returns<Jsonb> {
           -- The names are looked up: a join of roles is planned as a loop in a loop where a new catalog seems to be empty.
           SELECT k.role, d.datname::text AS database, m.said
           FROM (
-            SELECT pg_get_userbyid(k.setrole)::text, k.setdatabase, e.setting
+            SELECT ${markedRole}, k.setdatabase, e.setting
             FROM ${marksElsewhere}
             OFFSET 0
           ) AS k(role, database, setting)
@@ -79,16 +84,22 @@ export function said_elsewhere(names: Jsonb): Returns<Jsonb> {
           WHERE m.said IS NOT NULL
         ),
         section AS (
-          SELECT m.role, s.section, jsonb_object_agg(x.key, x.value ORDER BY m.database COLLATE "C" DESC) AS entries
+          SELECT m.role, s.section, jsonb_object_agg(x.key, x.value ORDER BY m.database COLLATE "C" DESC) AS entries,
+                 jsonb_object_agg(x.key, m.database ORDER BY m.database COLLATE "C" DESC) AS databases
           FROM marked AS m
           CROSS JOIN LATERAL jsonb_each(m.said) AS s(section, entries)
           CROSS JOIN LATERAL jsonb_each(s.entries) AS x
           GROUP BY m.role, s.section
+        ),
+        part AS (
+          SELECT s.role, s.section AS key, s.entries AS value FROM section AS s
+          UNION ALL
+          SELECT s.role, 'databases', jsonb_object_agg(s.section, s.databases) FROM section AS s GROUP BY s.role
           UNION ALL
           SELECT m.role, 'database', to_jsonb(min(m.database COLLATE "C")) FROM marked AS m GROUP BY m.role
         ),
         role AS (
-          SELECT s.role, jsonb_object_agg(s.section, s.entries) AS said FROM section AS s GROUP BY s.role
+          SELECT p.role, jsonb_object_agg(p.key, p.value) AS said FROM part AS p GROUP BY p.role
         )
         SELECT jsonb_object_agg(r.role, r.said) FROM role AS r
       );
@@ -97,7 +108,7 @@ export function said_elsewhere(names: Jsonb): Returns<Jsonb> {
 }
 
 /** Whether other databases can have a say in a document: it is a policy. Of other calls nothing is divided. */
-export const isShared = (document: Jsonb) => sql`(${document} ? 'declared'
+export const isShared = (document: Jsonb) => sql`(${document} ?| '{declared,privileges}'
   OR ${document} @? '$.roles[*] ? (@.state == "absent" && @.protected == true)')`;
 
 /**
@@ -119,6 +130,8 @@ export function divided(document: Jsonb): Returns<Jsonb> {
           SELECT d ->> 'role' FROM jsonb_array_elements(${document} -> 'declared') AS d
           UNION ALL
           SELECT r ->> 'name' FROM jsonb_array_elements(${document} -> 'roles') AS r WHERE r ->> 'state' = 'absent'
+          UNION ALL
+          SELECT coalesce(p ->> 'role', '') FROM ${ofCluster(document)} AS p
         ) AS n(name)
       ));
       IF v_theirs IS NULL THEN
@@ -130,11 +143,11 @@ export function divided(document: Jsonb): Returns<Jsonb> {
         FROM (
           SELECT s.section, coalesce(jsonb_agg(d.rest ORDER BY r.position) FILTER (WHERE d.rest IS NOT NULL), '[]'),
                  coalesce(jsonb_agg(d.disputed ORDER BY r.position) FILTER (WHERE d.disputed IS NOT NULL), '[]')
-          FROM unnest('{roles,memberships,settings,comments}'::text[]) AS s(section)
+          FROM unnest('{roles,memberships,settings,comments,privileges}'::text[]) AS s(section)
           CROSS JOIN LATERAL jsonb_array_elements(${document} -> s.section) WITH ORDINALITY AS r(resource, position)
           CROSS JOIN LATERAL (
             SELECT v_theirs -> coalesce(r.resource ->> 'member', r.resource ->> CASE s.section WHEN 'roles' THEN 'name'
-                                                                                ELSE 'role' END)
+                                                                                ELSE 'role' END, '')
           ) AS t(theirs)
           LEFT JOIN LATERAL rolecall_internal.divided_resource(s.section, r.resource, t.theirs) AS x
             ON t.theirs IS NOT NULL
@@ -164,9 +177,11 @@ export function divided_resource(
   return sql`
     DECLARE
       v_resource jsonb := ${resource};
-      v_theirs jsonb := ${theirs} -> replace(${section}, 'roles', 'attributes');
+      v_section text := replace(${section}, 'roles', 'attributes');
+      v_theirs jsonb := ${theirs} -> v_section;
       v_usual jsonb := rolecall_internal.usual_attributes();
       v_others text[];
+      v_key text;
     BEGIN
       rest := v_resource;
       IF v_resource @> '{"state": "absent"}' AND ${section} = 'roles' THEN
@@ -186,9 +201,11 @@ export function divided_resource(
           WHERE a.key = ANY (v_others) AND ${isExplicit(sql`v_resource`, sql`a`)}
           HAVING count(*) > 0
         );
+        v_key := (SELECT min(a) FROM jsonb_object_keys(disputed -> 'attributes') AS a);
       ELSIF ${section} = 'memberships' THEN
+        v_key := v_resource ->> 'role';
         v_others := ARRAY(
-          SELECT o.key FROM jsonb_each(v_theirs -> (v_resource ->> 'role')) AS o WHERE v_resource -> o.key <> o.value
+          SELECT o.key FROM jsonb_each(v_theirs -> v_key) AS o WHERE v_resource -> o.key <> o.value
         );
         rest := v_resource - v_others;
         disputed := (
@@ -198,13 +215,22 @@ export function divided_resource(
           WHERE o.key = ANY (v_others) AND (o.key <> 'admin' OR o.value = 'true')
           HAVING count(*) > 0
         );
-      ELSIF NOT v_resource ?| '{state,here}' AND (
-        v_theirs -> coalesce(lower(v_resource ->> 'name'), 'comment')
-        <> coalesce(v_resource -> 'comment', v_resource -> 'value')
-      ) THEN
-        rest := NULL;
-        disputed := v_resource;
+      ELSIF ${section} = 'privileges' AND NOT v_resource ? 'state' THEN
+        v_key := ${sharedKey(sql`v_resource`)};
+        IF (v_theirs ->> v_key = 'revoke') <> (v_resource @> '{"revoked": true}') THEN
+          rest := NULL;
+          disputed := v_resource;
+        END IF;
+      ELSIF NOT v_resource ?| '{state,here}' THEN
+        v_key := coalesce(lower(v_resource ->> 'name'), 'comment');
+        IF v_theirs -> v_key <> coalesce(v_resource -> 'comment', v_resource -> 'value') THEN
+          rest := NULL;
+          disputed := v_resource;
+        END IF;
       END IF;
+      disputed := disputed || jsonb_build_object('database', coalesce(
+        ${theirs} -> 'databases' -> v_section -> v_key, ${theirs} -> 'database'
+      ));
       RETURN NEXT;
     END
   `;
@@ -237,21 +263,28 @@ export function disputed_changes(document: Jsonb): Returns<Changes> {
   return sql`
     DECLARE
       v_disputed jsonb := ${document} -> 'disputed';
-      v_theirs jsonb := ${document} -> 'theirs';
       v_roles jsonb := coalesce(v_disputed -> 'roles', '[]');
+      v_databases jsonb := (
+        SELECT jsonb_object_agg(coalesce(r ->> 'member', r ->> 'role', r ->> 'name', ''), r -> 'database')
+        FROM jsonb_path_query(v_disputed, '$.*[*]') AS r
+      );
     BEGIN
       RETURN ARRAY(
         SELECT ROW(
                  c.operation, c.target, c.statement, NULL, c.locks, ${text(sqlstates.invalid_parameter_value)},
-                 format('the policy of database "%s" says otherwise', v_theirs -> c.target ->> 'database')
+                 format('the policy of database "%s" says otherwise', v_databases ->> c.role)
                )::rolecall_internal.change
         FROM (
-          SELECT p.operation, p.target, p.statement, p.locks
+          SELECT p.operation, p.target, p.statement, p.locks, p.target AS role
           FROM unnest(rolecall_internal.plan_own(
-            v_disputed || jsonb_build_object('roles', jsonb_path_query_array(v_roles, '$[*] ? (!exists(@.state))')), '{}'
+            v_disputed - 'privileges'
+            || jsonb_build_object('roles', jsonb_path_query_array(v_roles, '$[*] ? (!exists(@.state))')), '{}'
           )) AS p
           UNION ALL
-          SELECT 'drop_role', r.name, format('DROP ROLE %I', r.name), ARRAY[r.name]
+          SELECT p.operation, p.target, p.statement, p.locks, coalesce(p.locks[1], '')
+          FROM rolecall_internal.plan_privileges(v_disputed) AS p WHERE v_disputed ? 'privileges'
+          UNION ALL
+          SELECT 'drop_role', r.name, format('DROP ROLE %I', r.name), ARRAY[r.name], r.name
           FROM jsonb_to_recordset(v_roles) AS r(name text, state text) WHERE r.state = 'absent'
         ) AS c
       );
@@ -260,7 +293,8 @@ export function disputed_changes(document: Jsonb): Returns<Changes> {
 }
 
 /**
- * What a document says of the roles that a policy describes, as marks have it
+ * What a document says of the roles that a policy describes, as marks have it; of others, and of PUBLIC, what privileges it
+ * gives them
  * @volatility stable
  */
 export function said_here(document: Jsonb): Table<{ role: Text; exact: Bool; said: Jsonb }> {
@@ -289,15 +323,23 @@ export function said_here(document: Jsonb): Table<{ role: Text; exact: Bool; sai
           SELECT c.resource ->> 'role', 'comments', 'comment', c.resource -> 'comment'
           FROM jsonb_array_elements(${document} -> 'comments') AS c(resource)
           WHERE NOT c.resource ? 'state'
+          UNION ALL
+          SELECT coalesce(p ->> 'role', ''), 'privileges', ${sharedKey(sql`p`)},
+                 CASE WHEN p @> '{"revoked": true}' THEN '"revoke"' WHEN p @> '{"grantable": true}' THEN '"grant option"'
+                      ELSE '"grant"' END::jsonb
+          FROM ${ofCluster(document)} AS p
         ),
         section AS (
           SELECT e.role, e.section, jsonb_object_agg(e.key, e.value) AS entries
           FROM entry AS e(role, section, key, value) GROUP BY e.role, e.section
         )
-        SELECT d.role, d.exact, coalesce(jsonb_object_agg(s.section, s.entries) FILTER (WHERE s.role IS NOT NULL), '{}')
+        SELECT coalesce(d.role, s.role), d.exact,
+               coalesce(jsonb_object_agg(s.section, s.entries) FILTER (WHERE s.role IS NOT NULL), '{}')
         FROM jsonb_to_recordset(${document} -> 'declared') AS d(role text, exact boolean)
-        LEFT JOIN section AS s ON s.role = d.role
-        GROUP BY d.role, d.exact;
+        FULL JOIN section AS s ON s.role = d.role
+        WHERE d.role IS NOT NULL
+          OR s.section = 'privileges' AND (s.role = '' OR to_regrole(quote_ident(s.role)) IS NOT NULL)
+        GROUP BY 1, 2;
     END
   `;
 }
@@ -321,15 +363,20 @@ export function plan_marks(document: Jsonb): SetOf<ChangeRow> {
         RETURN;
       END IF;
       v_present := coalesce((
-        SELECT jsonb_object_agg(pg_get_userbyid(k.setrole), rolecall_internal.read_mark(e.setting))
+        SELECT jsonb_object_agg(
+                 ${markedRole}, rolecall_internal.read_mark(e.setting)
+               )
         FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
         WHERE k.setdatabase = ${thisDatabase} AND ${isMark(sql`e.setting`)}
       ), '{}');
       RETURN QUERY
-        SELECT 'leave_mark', min(s.role), string_agg(format(
-                 'ALTER ROLE %I IN DATABASE %I SET ${raw(mark)} = %L', s.role, current_database(), m.said
+        SELECT 'leave_mark', coalesce(min(nullif(s.role, '')), current_database()), string_agg(format(
+                 'ALTER %s SET ${raw(mark)} = %L',
+                 CASE s.role WHEN '' THEN format('DATABASE %I', current_database())
+                             ELSE format('ROLE %I IN DATABASE %I', s.role, current_database()) END, m.said
                ), '; ' ORDER BY s.role COLLATE "C"),
-               NULL::text, array_agg(s.role ORDER BY s.role COLLATE "C"), NULL::text, NULL::text
+               NULL::text, coalesce(array_agg(s.role ORDER BY s.role COLLATE "C") FILTER (WHERE s.role <> ''), '{}'),
+               NULL::text, NULL::text
         FROM rolecall_internal.said_here(${document}) AS s
         CROSS JOIN LATERAL (SELECT nullif(v_present -> s.role, 'null') OFFSET 0) AS p(said)
         CROSS JOIN LATERAL (
@@ -342,8 +389,8 @@ export function plan_marks(document: Jsonb): SetOf<ChangeRow> {
         ) AS m(said)
         CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(s.role))::oid) AS r(oid)
         WHERE m.said IS DISTINCT FROM p.said
-          AND CASE WHEN r.oid IS NULL THEN true
-                   ELSE NOT ${document} ? ${text(recordedMark)} AND NOT ${isSuperuser(sql`r.oid`)} END
+          AND CASE WHEN r.oid IS NULL AND s.role <> '' THEN true
+                   ELSE NOT ${document} ? ${text(recordedMark)} AND ${isSuperuser(sql`r.oid`)} IS NOT TRUE END
         HAVING count(*) > 0;
     END
   `;
@@ -357,11 +404,16 @@ export function plan_mark_ends(resources: Jsonb): SetOf<ChangeRow> {
   return sql`
     BEGIN
       RETURN QUERY
-        SELECT 'leave_mark', r.role,
-               format('ALTER ROLE %I IN DATABASE %I RESET ${raw(mark)}', r.role, current_database()),
-               NULL::text, ARRAY[r.role], NULL::text, NULL::text
+        SELECT 'leave_mark', coalesce(r.role, current_database()), format('ALTER %s RESET ${raw(mark)}', m.whose),
+               NULL::text, m.locks, NULL::text, NULL::text
         FROM jsonb_to_recordset(${resources}) AS r(role text)
-        JOIN pg_db_role_setting AS k ON k.setrole = to_regrole(quote_ident(r.role))::oid AND k.setdatabase = ${thisDatabase}
+        CROSS JOIN LATERAL (
+          SELECT 0::oid, format('DATABASE %I', current_database()), '{}'::text[] WHERE r.role IS NULL
+          UNION ALL
+          SELECT to_regrole(quote_ident(r.role))::oid, format('ROLE %I IN DATABASE %I', r.role, current_database()),
+                 ARRAY[r.role] WHERE r.role IS NOT NULL
+        ) AS m(oid, whose, locks)
+        JOIN pg_db_role_setting AS k ON k.setrole = m.oid AND k.setdatabase = ${thisDatabase}
         WHERE EXISTS (SELECT FROM unnest(k.setconfig) AS e(setting) WHERE ${isMark(sql`e.setting`)})
           AND ${isSuperuser(caller)};
     END

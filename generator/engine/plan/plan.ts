@@ -29,7 +29,7 @@ export function plan(document: Jsonb, passwords: Jsonb): Returns<Changes> {
       v_document := CASE WHEN ${isShared(document)}
         THEN rolecall_internal.divided(${document}) ELSE ${document} END;
       v_changes := rolecall_internal.plan_own(v_document, ${passwords});
-      IF v_document ? 'declared' THEN
+      IF v_document ?| '{declared,privileges}' THEN
         v_changes := v_changes || ARRAY(SELECT p FROM rolecall_internal.plan_marks(v_document) AS p);
       END IF;
       IF v_document ? 'disputed' THEN

@@ -7,7 +7,7 @@ import type { Bool, Returns, Steps, Text } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
 
 /**
- * Forgets all that is recorded about a role; one step for each record
+ * Forgets all that is recorded about a role, or about everybody, who is called public; one step for each record
  */
 export function forget_role(role_name: Text, dry_run: Bool): Returns<Steps> {
   return sql`
@@ -20,7 +20,7 @@ export function forget_role(role_name: Text, dry_run: Bool): Returns<Steps> {
                )::rolecall.step
         FROM ${newest(sql`true`)} AS p
         WHERE p.resource IS NOT NULL AND (
-          p.key ->> 0 = ${role_name} AND p.section IN (
+          coalesce(p.key ->> 0, 'public') = ${role_name} AND p.section IN (
             ${sectionsOfRole(0)}
           ) OR p.key ->> 1 = ${role_name} AND p.section IN (${sectionsOfRole(1)})
         )
@@ -30,9 +30,13 @@ export function forget_role(role_name: Text, dry_run: Bool): Returns<Steps> {
       IF ${dry_run} IS NOT TRUE AND cardinality(v_steps) > 0 THEN
         -- What is recorded of a role that is absent is what there is to forget.
         PERFORM rolecall_internal.remember(
-          jsonb_build_object('roles', jsonb_build_array(jsonb_build_object(
+          CASE ${role_name} WHEN 'public' THEN (
+            SELECT jsonb_build_object('privileges', jsonb_agg(p.resource || '{"state": "absent"}'))
+            FROM ${newest(sql`r.section = 'privileges'`)} AS p
+            WHERE p.resource IS NOT NULL AND p.key ->> 0 IS NULL
+          ) ELSE jsonb_build_object('roles', jsonb_build_array(jsonb_build_object(
             'name', ${role_name}, 'state', 'absent'
-          ))), v_steps
+          ))) END, v_steps
         );
       END IF;
       RETURN v_steps;

@@ -8,8 +8,7 @@ DECLARE
   v_names jsonb := jsonb_path_query_array(
     check_document.document, '$.keyvalue() ? (@.key == "renames" || @.key == "sessions" || @.key == '
     '"comments" || @.key == "passwords" || @.key == "settings" || @.key == '
-    '"declared" || @.key == "marks" || @.key == "read_access" || @.key == '
-    '"operators").value[*].role'
+    '"declared" || @.key == "read_access" || @.key == "operators").value[*].role'
   )
   || jsonb_path_query_array(
     check_document.document, '$.renames[*].new_name'
@@ -27,10 +26,11 @@ DECLARE
     check_document.document, '$.memberships[*].member'
   )
   || jsonb_path_query_array(
-    check_document.document, '$.schemas[*].owner ? (@ != null)'
+    check_document.document, '$.keyvalue() ? (@.key == "marks" || @.key == "privileges").value[*].role ? (@ '
+    '!= null)'
   )
   || jsonb_path_query_array(
-    check_document.document, '$.privileges[*].role ? (@ != null)'
+    check_document.document, '$.schemas[*].owner ? (@ != null)'
   );
   v_grantable jsonb := jsonb_path_query_array(
     check_document.document, '$.memberships[*].role'

@@ -28,6 +28,19 @@ BEGIN
   ) AS s(kind, oid);
   v_groups := rolecall_internal.acl_groups(v_schemas, v_special.kinds, v_special.oids);
   v_differences := rolecall_internal.privilege_differences(v_wanted, v_groups, v_exact);
+  IF plan_privileges.document ? 'theirs' THEN
+    v_differences := ARRAY(
+      SELECT d FROM unnest(v_differences) AS d
+      WHERE ((v_groups)[d.number].kind = 'database' AND (v_groups)[d.number].special = (
+        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+      )
+      AND plan_privileges.document -> 'theirs' -> d.role -> 'privileges' ->> concat_ws(
+        ' ', d.privilege, 'database',
+        current_database()
+      )
+          IN ('grant option', CASE d.action WHEN 'revoke' THEN 'grant' END)) IS NOT TRUE
+    );
+  END IF;
   IF cardinality(v_differences) > 0 THEN
     RETURN QUERY SELECT * FROM rolecall_internal.plan_kept(
       rolecall_internal.ended_privileges(v_groups, v_differences)

@@ -6,21 +6,28 @@ SET search_path = pg_catalog, pg_temp
 AS $disputed_changes$
 DECLARE
   v_disputed jsonb := disputed_changes.document -> 'disputed';
-  v_theirs jsonb := disputed_changes.document -> 'theirs';
   v_roles jsonb := coalesce(v_disputed -> 'roles', '[]');
+  v_databases jsonb := (
+    SELECT jsonb_object_agg(coalesce(r ->> 'member', r ->> 'role', r ->> 'name', ''), r -> 'database')
+    FROM jsonb_path_query(v_disputed, '$.*[*]') AS r
+  );
 BEGIN
   RETURN ARRAY(
     SELECT ROW(
              c.operation, c.target, c.statement, NULL, c.locks, '22023',
-             format('the policy of database "%s" says otherwise', v_theirs -> c.target ->> 'database')
+             format('the policy of database "%s" says otherwise', v_databases ->> c.role)
            )::rolecall_internal.change
     FROM (
-      SELECT p.operation, p.target, p.statement, p.locks
+      SELECT p.operation, p.target, p.statement, p.locks, p.target AS role
       FROM unnest(rolecall_internal.plan_own(
-        v_disputed || jsonb_build_object('roles', jsonb_path_query_array(v_roles, '$[*] ? (!exists(@.state))')), '{}'
+        v_disputed - 'privileges'
+        || jsonb_build_object('roles', jsonb_path_query_array(v_roles, '$[*] ? (!exists(@.state))')), '{}'
       )) AS p
       UNION ALL
-      SELECT 'drop_role', r.name, format('DROP ROLE %I', r.name), ARRAY[r.name]
+      SELECT p.operation, p.target, p.statement, p.locks, coalesce(p.locks[1], '')
+      FROM rolecall_internal.plan_privileges(v_disputed) AS p WHERE v_disputed ? 'privileges'
+      UNION ALL
+      SELECT 'drop_role', r.name, format('DROP ROLE %I', r.name), ARRAY[r.name], r.name
       FROM jsonb_to_recordset(v_roles) AS r(name text, state text) WHERE r.state = 'absent'
     ) AS c
   );

@@ -19,6 +19,11 @@ BEGIN
       SELECT d ->> 'role' FROM jsonb_array_elements(divided.document -> 'declared') AS d
       UNION ALL
       SELECT r ->> 'name' FROM jsonb_array_elements(divided.document -> 'roles') AS r WHERE r ->> 'state' = 'absent'
+      UNION ALL
+      SELECT coalesce(p ->> 'role', '') FROM jsonb_path_query(
+        divided.document,
+        '$.privileges[*] ? (!exists(@.state) && @.target.kind like_regex "^(database|tablespace|parameter)$")'
+      ) AS p
     ) AS n(name)
   ));
   IF v_theirs IS NULL THEN
@@ -30,11 +35,11 @@ BEGIN
     FROM (
       SELECT s.section, coalesce(jsonb_agg(d.rest ORDER BY r.position) FILTER (WHERE d.rest IS NOT NULL), '[]'),
              coalesce(jsonb_agg(d.disputed ORDER BY r.position) FILTER (WHERE d.disputed IS NOT NULL), '[]')
-      FROM unnest('{roles,memberships,settings,comments}'::text[]) AS s(section)
+      FROM unnest('{roles,memberships,settings,comments,privileges}'::text[]) AS s(section)
       CROSS JOIN LATERAL jsonb_array_elements(divided.document -> s.section) WITH ORDINALITY AS r(resource, position)
       CROSS JOIN LATERAL (
         SELECT v_theirs -> coalesce(r.resource ->> 'member', r.resource ->> CASE s.section WHEN 'roles' THEN 'name'
-                                                                            ELSE 'role' END)
+                                                                            ELSE 'role' END, '')
       ) AS t(theirs)
       LEFT JOIN LATERAL rolecall_internal.divided_resource(s.section, r.resource, t.theirs) AS x
         ON t.theirs IS NOT NULL

@@ -9,9 +9,11 @@ SET search_path = pg_catalog, pg_temp
 AS $divided_resource$
 DECLARE
   v_resource jsonb := divided_resource.resource;
-  v_theirs jsonb := divided_resource.theirs -> replace(divided_resource.section, 'roles', 'attributes');
+  v_section text := replace(divided_resource.section, 'roles', 'attributes');
+  v_theirs jsonb := divided_resource.theirs -> v_section;
   v_usual jsonb := rolecall_internal.usual_attributes();
   v_others text[];
+  v_key text;
 BEGIN
   rest := v_resource;
   IF v_resource @> '{"state": "absent"}' AND divided_resource.section = 'roles' THEN
@@ -33,9 +35,11 @@ BEGIN
            ELSE v_usual -> a.key IS DISTINCT FROM a.value END
       HAVING count(*) > 0
     );
+    v_key := (SELECT min(a) FROM jsonb_object_keys(disputed -> 'attributes') AS a);
   ELSIF divided_resource.section = 'memberships' THEN
+    v_key := v_resource ->> 'role';
     v_others := ARRAY(
-      SELECT o.key FROM jsonb_each(v_theirs -> (v_resource ->> 'role')) AS o WHERE v_resource -> o.key <> o.value
+      SELECT o.key FROM jsonb_each(v_theirs -> v_key) AS o WHERE v_resource -> o.key <> o.value
     );
     rest := v_resource - v_others;
     disputed := (
@@ -45,13 +49,26 @@ BEGIN
       WHERE o.key = ANY (v_others) AND (o.key <> 'admin' OR o.value = 'true')
       HAVING count(*) > 0
     );
-  ELSIF NOT v_resource ?| '{state,here}' AND (
-    v_theirs -> coalesce(lower(v_resource ->> 'name'), 'comment')
-    <> coalesce(v_resource -> 'comment', v_resource -> 'value')
-  ) THEN
-    rest := NULL;
-    disputed := v_resource;
+  ELSIF divided_resource.section = 'privileges' AND NOT v_resource ? 'state' THEN
+    v_key := concat_ws(
+      ' ', v_resource ->> 'privilege', v_resource -> 'target' ->> 'kind',
+      CASE v_resource -> 'target' ->> 'kind' WHEN 'parameter' THEN lower(v_resource -> 'target' ->> 'object')
+        ELSE v_resource -> 'target' ->> 'object' END
+    );
+    IF (v_theirs ->> v_key = 'revoke') <> (v_resource @> '{"revoked": true}') THEN
+      rest := NULL;
+      disputed := v_resource;
+    END IF;
+  ELSIF NOT v_resource ?| '{state,here}' THEN
+    v_key := coalesce(lower(v_resource ->> 'name'), 'comment');
+    IF v_theirs -> v_key <> coalesce(v_resource -> 'comment', v_resource -> 'value') THEN
+      rest := NULL;
+      disputed := v_resource;
+    END IF;
   END IF;
+  disputed := disputed || jsonb_build_object('database', coalesce(
+    divided_resource.theirs -> 'databases' -> v_section -> v_key, divided_resource.theirs -> 'database'
+  ));
   RETURN NEXT;
 END
 $divided_resource$;

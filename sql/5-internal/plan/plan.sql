@@ -14,15 +14,15 @@ DECLARE
   v_document jsonb;
   v_changes rolecall_internal.change[];
 BEGIN
-  IF NOT (plan.document ? 'recorded' OR (plan.document ? 'declared'
+  IF NOT (plan.document ? 'recorded' OR (plan.document ?| '{declared,privileges}'
     OR plan.document @? '$.roles[*] ? (@.state == "absent" && @.protected == true)')) THEN
     RETURN rolecall_internal.plan_own(plan.document, plan.passwords);
   END IF;
-  v_document := CASE WHEN (plan.document ? 'declared'
+  v_document := CASE WHEN (plan.document ?| '{declared,privileges}'
     OR plan.document @? '$.roles[*] ? (@.state == "absent" && @.protected == true)')
     THEN rolecall_internal.divided(plan.document) ELSE plan.document END;
   v_changes := rolecall_internal.plan_own(v_document, plan.passwords);
-  IF v_document ? 'declared' THEN
+  IF v_document ?| '{declared,privileges}' THEN
     v_changes := v_changes || ARRAY(SELECT p FROM rolecall_internal.plan_marks(v_document) AS p);
   END IF;
   IF v_document ? 'disputed' THEN

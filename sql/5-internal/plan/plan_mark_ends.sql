@@ -6,11 +6,16 @@ SET search_path = pg_catalog, pg_temp
 AS $plan_mark_ends$
 BEGIN
   RETURN QUERY
-    SELECT 'leave_mark', r.role,
-           format('ALTER ROLE %I IN DATABASE %I RESET rolecall.policy', r.role, current_database()),
-           NULL::text, ARRAY[r.role], NULL::text, NULL::text
+    SELECT 'leave_mark', coalesce(r.role, current_database()), format('ALTER %s RESET rolecall.policy', m.whose),
+           NULL::text, m.locks, NULL::text, NULL::text
     FROM jsonb_to_recordset(plan_mark_ends.resources) AS r(role text)
-    JOIN pg_db_role_setting AS k ON k.setrole = to_regrole(quote_ident(r.role))::oid AND k.setdatabase = (
+    CROSS JOIN LATERAL (
+      SELECT 0::oid, format('DATABASE %I', current_database()), '{}'::text[] WHERE r.role IS NULL
+      UNION ALL
+      SELECT to_regrole(quote_ident(r.role))::oid, format('ROLE %I IN DATABASE %I', r.role, current_database()),
+             ARRAY[r.role] WHERE r.role IS NOT NULL
+    ) AS m(oid, whose, locks)
+    JOIN pg_db_role_setting AS k ON k.setrole = m.oid AND k.setdatabase = (
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     )
     WHERE EXISTS (SELECT FROM unnest(k.setconfig) AS e(setting) WHERE starts_with(e.setting, 'rolecall.policy='))

@@ -17,17 +17,22 @@ BEGIN
     RETURN;
   END IF;
   v_present := coalesce((
-    SELECT jsonb_object_agg(pg_get_userbyid(k.setrole), rolecall_internal.read_mark(e.setting))
+    SELECT jsonb_object_agg(
+             CASE k.setrole WHEN 0 THEN '' ELSE pg_get_userbyid(k.setrole) END, rolecall_internal.read_mark(e.setting)
+           )
     FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
     WHERE k.setdatabase = (
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
     ) AND starts_with(e.setting, 'rolecall.policy=')
   ), '{}');
   RETURN QUERY
-    SELECT 'leave_mark', min(s.role), string_agg(format(
-             'ALTER ROLE %I IN DATABASE %I SET rolecall.policy = %L', s.role, current_database(), m.said
+    SELECT 'leave_mark', coalesce(min(nullif(s.role, '')), current_database()), string_agg(format(
+             'ALTER %s SET rolecall.policy = %L',
+             CASE s.role WHEN '' THEN format('DATABASE %I', current_database())
+                         ELSE format('ROLE %I IN DATABASE %I', s.role, current_database()) END, m.said
            ), '; ' ORDER BY s.role COLLATE "C"),
-           NULL::text, array_agg(s.role ORDER BY s.role COLLATE "C"), NULL::text, NULL::text
+           NULL::text, coalesce(array_agg(s.role ORDER BY s.role COLLATE "C") FILTER (WHERE s.role <> ''), '{}'),
+           NULL::text, NULL::text
     FROM rolecall_internal.said_here(plan_marks.document) AS s
     CROSS JOIN LATERAL (SELECT nullif(v_present -> s.role, 'null') OFFSET 0) AS p(said)
     CROSS JOIN LATERAL (
@@ -40,10 +45,10 @@ BEGIN
     ) AS m(said)
     CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(s.role))::oid) AS r(oid)
     WHERE m.said IS DISTINCT FROM p.said
-      AND CASE WHEN r.oid IS NULL THEN true
-               ELSE NOT plan_marks.document ? 'recorded' AND NOT has_table_privilege(
+      AND CASE WHEN r.oid IS NULL AND s.role <> '' THEN true
+               ELSE NOT plan_marks.document ? 'recorded' AND has_table_privilege(
                  r.oid, 'pg_catalog.pg_authid', 'TRUNCATE'
-               ) END
+               ) IS NOT TRUE END
     HAVING count(*) > 0;
 END
 $plan_marks$;

@@ -10,7 +10,7 @@ BEGIN
       -- The names are looked up: a join of roles is planned as a loop in a loop where a new catalog seems to be empty.
       SELECT k.role, d.datname::text AS database, m.said
       FROM (
-        SELECT pg_get_userbyid(k.setrole)::text, k.setdatabase, e.setting
+        SELECT CASE k.setrole WHEN 0 THEN '' ELSE pg_get_userbyid(k.setrole) END, k.setdatabase, e.setting
         FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
         WHERE k.setdatabase NOT IN (0, (
           SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
@@ -25,16 +25,22 @@ BEGIN
       WHERE m.said IS NOT NULL
     ),
     section AS (
-      SELECT m.role, s.section, jsonb_object_agg(x.key, x.value ORDER BY m.database COLLATE "C" DESC) AS entries
+      SELECT m.role, s.section, jsonb_object_agg(x.key, x.value ORDER BY m.database COLLATE "C" DESC) AS entries,
+             jsonb_object_agg(x.key, m.database ORDER BY m.database COLLATE "C" DESC) AS databases
       FROM marked AS m
       CROSS JOIN LATERAL jsonb_each(m.said) AS s(section, entries)
       CROSS JOIN LATERAL jsonb_each(s.entries) AS x
       GROUP BY m.role, s.section
+    ),
+    part AS (
+      SELECT s.role, s.section AS key, s.entries AS value FROM section AS s
+      UNION ALL
+      SELECT s.role, 'databases', jsonb_object_agg(s.section, s.databases) FROM section AS s GROUP BY s.role
       UNION ALL
       SELECT m.role, 'database', to_jsonb(min(m.database COLLATE "C")) FROM marked AS m GROUP BY m.role
     ),
     role AS (
-      SELECT s.role, jsonb_object_agg(s.section, s.entries) AS said FROM section AS s GROUP BY s.role
+      SELECT p.role, jsonb_object_agg(p.key, p.value) AS said FROM part AS p GROUP BY p.role
     )
     SELECT jsonb_object_agg(r.role, r.said) FROM role AS r
   );

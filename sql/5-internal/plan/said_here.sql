@@ -30,18 +30,34 @@ BEGIN
       SELECT c.resource ->> 'role', 'comments', 'comment', c.resource -> 'comment'
       FROM jsonb_array_elements(said_here.document -> 'comments') AS c(resource)
       WHERE NOT c.resource ? 'state'
+      UNION ALL
+      SELECT coalesce(p ->> 'role', ''), 'privileges', concat_ws(
+        ' ', p ->> 'privilege', p -> 'target' ->> 'kind',
+        CASE p -> 'target' ->> 'kind' WHEN 'parameter' THEN lower(p -> 'target' ->> 'object')
+          ELSE p -> 'target' ->> 'object' END
+      ),
+             CASE WHEN p @> '{"revoked": true}' THEN '"revoke"' WHEN p @> '{"grantable": true}' THEN '"grant option"'
+                  ELSE '"grant"' END::jsonb
+      FROM jsonb_path_query(
+        said_here.document,
+        '$.privileges[*] ? (!exists(@.state) && @.target.kind like_regex "^(database|tablespace|parameter)$")'
+      ) AS p
     ),
     section AS (
       SELECT e.role, e.section, jsonb_object_agg(e.key, e.value) AS entries
       FROM entry AS e(role, section, key, value) GROUP BY e.role, e.section
     )
-    SELECT d.role, d.exact, coalesce(jsonb_object_agg(s.section, s.entries) FILTER (WHERE s.role IS NOT NULL), '{}')
+    SELECT coalesce(d.role, s.role), d.exact,
+           coalesce(jsonb_object_agg(s.section, s.entries) FILTER (WHERE s.role IS NOT NULL), '{}')
     FROM jsonb_to_recordset(said_here.document -> 'declared') AS d(role text, exact boolean)
-    LEFT JOIN section AS s ON s.role = d.role
-    GROUP BY d.role, d.exact;
+    FULL JOIN section AS s ON s.role = d.role
+    WHERE d.role IS NOT NULL
+      OR s.section = 'privileges' AND (s.role = '' OR to_regrole(quote_ident(s.role)) IS NOT NULL)
+    GROUP BY 1, 2;
 END
 $said_here$;
 
 COMMENT ON FUNCTION rolecall_internal.said_here(jsonb)
-  IS 'What a document says of the roles that a policy describes, as marks have it';
+  IS 'What a document says of the roles that a policy describes, as marks have it; of others, and of PUBLIC, what '
+     'privileges it gives them';
 REVOKE ALL ON FUNCTION rolecall_internal.said_here(jsonb) FROM PUBLIC;

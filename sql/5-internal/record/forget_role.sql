@@ -18,7 +18,7 @@ DECLARE
       ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
     ) AS p
     WHERE p.resource IS NOT NULL AND (
-      p.key ->> 0 = forget_role.role_name AND p.section IN (
+      coalesce(p.key ->> 0, 'public') = forget_role.role_name AND p.section IN (
         'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
       ) OR p.key ->> 1 = forget_role.role_name AND p.section IN ('memberships')
     )
@@ -28,9 +28,18 @@ BEGIN
   IF forget_role.dry_run IS NOT TRUE AND cardinality(v_steps) > 0 THEN
     -- What is recorded of a role that is absent is what there is to forget.
     PERFORM rolecall_internal.remember(
-      jsonb_build_object('roles', jsonb_build_array(jsonb_build_object(
+      CASE forget_role.role_name WHEN 'public' THEN (
+        SELECT jsonb_build_object('privileges', jsonb_agg(p.resource || '{"state": "absent"}'))
+        FROM (
+          SELECT DISTINCT ON (r.section, r.key) r.*
+          FROM rolecall_internal.resource AS r
+          WHERE r.section = 'privileges'
+          ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+        ) AS p
+        WHERE p.resource IS NOT NULL AND p.key ->> 0 IS NULL
+      ) ELSE jsonb_build_object('roles', jsonb_build_array(jsonb_build_object(
         'name', forget_role.role_name, 'state', 'absent'
-      ))), v_steps
+      ))) END, v_steps
     );
   END IF;
   RETURN v_steps;
@@ -38,5 +47,5 @@ END
 $forget_role$;
 
 COMMENT ON FUNCTION rolecall_internal.forget_role(text, boolean)
-  IS 'Forgets all that is recorded about a role; one step for each record';
+  IS 'Forgets all that is recorded about a role, or about everybody, who is called public; one step for each record';
 REVOKE ALL ON FUNCTION rolecall_internal.forget_role(text, boolean) FROM PUBLIC;

@@ -81,7 +81,7 @@ BEGIN
     PERFORM rolecall_internal.warn_about_adopted(attempt.document, v_steps);
   END IF;
   PERFORM rolecall_internal.remember(
-    CASE WHEN (attempt.document ? 'declared'
+    CASE WHEN (attempt.document ?| '{declared,privileges}'
       OR attempt.document @? '$.roles[*] ? (@.state == "absent" && @.protected == true)')
       THEN rolecall_internal.undisputed(attempt.document) ELSE attempt.document END, v_steps
   );
