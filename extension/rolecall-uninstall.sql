@@ -16,7 +16,7 @@ BEGIN
   IF current_setting('server_version_num')::integer < 140000 THEN
     RAISE EXCEPTION USING
       ERRCODE = 'feature_not_supported',
-      MESSAGE = format('rolecall needs PostgreSQL 14 or newer, and this is %s', current_setting('server_version'));
+      MESSAGE = format('rolecall requires PostgreSQL 14 or newer, and this is %s', current_setting('server_version'));
   ELSIF EXISTS (SELECT FROM pg_extension AS e WHERE e.extname = 'rolecall') THEN
     RAISE EXCEPTION USING
       ERRCODE = 'object_not_in_prerequisite_state',

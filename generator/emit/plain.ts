@@ -121,7 +121,7 @@ const checks = `
   IF current_setting('server_version_num')::integer < ${product.servers[0]}0000 THEN
     RAISE EXCEPTION USING
       ERRCODE = 'feature_not_supported',
-      MESSAGE = format('${product.name} needs PostgreSQL ${product.servers[0]} or newer, and this is %s', current_setting('server_version'));
+      MESSAGE = format('${product.name} requires PostgreSQL ${product.servers[0]} or newer, and this is %s', current_setting('server_version'));
   ELSIF EXISTS (SELECT FROM pg_extension AS e WHERE e.extname = '${product.name}') THEN
     RAISE EXCEPTION USING
       ERRCODE = 'object_not_in_prerequisite_state',

@@ -40,7 +40,7 @@ SELECT results_eq(
     ('critical', '"t Role" -> PUBLIC -> function grant', '"t Schema"."f()"(integer)',
      format('runs as its owner %I, a superuser', current_user::text COLLATE "default")),
     ('critical', '"t Role" -> table grant', '"t Schema"."a ""table"""', 'may DELETE, INSERT'),
-    ('warning', '"t Role" -> "t ""Chief""" -> "t ''Boss''" -> attribute', '"t ''Boss''"', 'CREATEDB: makes databases, and writes in them'),
+    ('warning', '"t Role" -> "t ""Chief""" -> "t ''Boss''" -> attribute', '"t ''Boss''"', 'CREATEDB: creates databases, and writes in them'),
     ('warning', '"t Role" -> "t ""Chief""" -> "t ''Boss''" -> membership', '"t ''Boss''"', 'has what the role has (INHERIT, SET)'),
     ('warning', '"t Role" -> "t ""Chief""" -> membership', '"t ""Chief"""', 'has what the role has (INHERIT, SET)')$$,
   'the most serious first, and every name as SQL writes it'

@@ -76,18 +76,18 @@ SELECT is(
 SELECT is(
   pg_temp.problems('{"privileges": [{"to": "a", "on": {"table": "s.t"}, "grant": ["MAINTAIN"]}]}'),
   CASE WHEN current_setting('server_version_num')::integer < 170000
-    THEN '$.privileges[0] the privilege MAINTAIN needs PostgreSQL 17 or newer (0A000)' END, 'MAINTAIN is of 17'
+    THEN '$.privileges[0] the privilege MAINTAIN requires PostgreSQL 17 or newer (0A000)' END, 'MAINTAIN is of 17'
 );
 SELECT is(
   pg_temp.problems('{"privileges": [{"to": "a", "on": {"parameter": "work_mem"}, "grant": ["SET"]}]}'),
   CASE WHEN current_setting('server_version_num')::integer < 150000
-    THEN '$.privileges[0] privileges on parameters need PostgreSQL 15 or newer (0A000); $.privileges[0] the privilege SET needs PostgreSQL 15 or newer (0A000)' END,
+    THEN '$.privileges[0] privileges on parameters require PostgreSQL 15 or newer (0A000); $.privileges[0] the privilege SET requires PostgreSQL 15 or newer (0A000)' END,
   'parameters are of 15'
 );
 SELECT is(
   pg_temp.problems('{"roles": {"a": {"member_of": [{"role": "b", "inherit": true}]}}}'),
   CASE WHEN NOT test.is_16()
-    THEN '$.roles.a.member_of[0] the INHERIT and SET options of a membership need PostgreSQL 16 or newer (0A000)' END,
+    THEN '$.roles.a.member_of[0] the INHERIT and SET options of a membership require PostgreSQL 16 or newer (0A000)' END,
   'options of memberships are of 16'
 );
 

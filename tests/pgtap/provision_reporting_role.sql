@@ -58,7 +58,7 @@ SELECT pg_temp.refused(format('%L, ARRAY[''t_app'']', current_user), '22023', 't
 SELECT pg_temp.refused($$'t_report', NULL$$, '22004', 'null schemas',
                        'schemas must not be null');
 SELECT pg_temp.refused($$'t_report', ARRAY[]::text[]$$, '22023', 'no schema',
-                       'reporting role "t_report" needs at least one schema');
+                       'reporting role "t_report" requires at least one schema');
 SELECT pg_temp.refused($$'t_report', ARRAY['t_app', NULL]$$, '22004', 'a null schema',
                        'schema name must not be null');
 SELECT pg_temp.refused($$'t_report', ARRAY['']$$, '42602', 'a schema without a name');

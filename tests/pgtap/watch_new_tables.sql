@@ -362,7 +362,7 @@ DROP EVENT TRIGGER rolecall_watch_new_tables;
 SET LOCAL ROLE t_operator;
 SELECT set_eq(
   $$SELECT operation, status, sqlstate, note FROM rolecall.drift() WHERE target = 'rolecall_watch_new_tables'$$,
-  $$VALUES ('create_event_trigger', 'skipped', '42501', 'takes a superuser')$$,
+  $$VALUES ('create_event_trigger', 'skipped', '42501', 'only a superuser can do this')$$,
   'it is skipped unless the caller is a superuser'
 );
 RESET ROLE;

@@ -349,7 +349,7 @@ test('owner: what a superuser gave it is said, with the statement that takes it 
   const skipped = steps.filter(({ status }) => status !== 'applied');
   assert.deepEqual([...new Set(skipped.map(({ sqlstate }) => sqlstate))], ['42501']);
   assert.equal(warnings.length, skipped.length);
-  const elsewhere = `"${place.role} else" -> makes schemas in this database`;
+  const elsewhere = `"${place.role} else" -> creates schemas in this database`;
   assert.ok((await place.critical()).includes(elsewhere));
   // As often as it is called, it ends.
   assert.deepEqual((await place.provision()).steps, skipped);

@@ -59,11 +59,11 @@ export function audit_roles(principals: Principals, withholding: Oids): SetOf<Fi
         JOIN pg_roles AS r ON r.oid = p.role_oid AND p.becomes
         CROSS JOIN LATERAL (
           VALUES ('critical', 'SUPERUSER', r.rolsuper, 'SUPERUSER: no privilege is checked'),
-                 ('critical', 'CREATEROLE', r.rolcreaterole, 'CREATEROLE: makes roles, and changes and grants others'),
+                 ('critical', 'CREATEROLE', r.rolcreaterole, 'CREATEROLE: creates roles, and alters and grants others'),
                  ('critical', 'REPLICATION', r.rolreplication,
                   'REPLICATION: copies the whole cluster, with what is withheld'),
                  ('critical', 'BYPASSRLS', r.rolbypassrls, 'BYPASSRLS: row-level security does not hold for it'),
-                 ('warning', 'CREATEDB', r.rolcreatedb, 'CREATEDB: makes databases, and writes in them')
+                 ('warning', 'CREATEDB', r.rolcreatedb, 'CREATEDB: creates databases, and writes in them')
         ) AS a(severity, word, present, detail)
         WHERE a.present
         UNION ALL
@@ -85,12 +85,12 @@ export function audit_roles(principals: Principals, withholding: Oids): SetOf<Fi
                  ('pg_execute_server_program', 'critical', 'runs programs as the operating-system user of the server'),
                  ('pg_signal_backend', 'warning', 'cancels and ends sessions of others'),
                  ('pg_maintain', 'warning', 'locks, reindexes and refreshes every table'),
-                 ('pg_create_subscription', 'warning', 'makes subscriptions, which write what another server sends'),
+                 ('pg_create_subscription', 'warning', 'creates subscriptions, which write what another server sends'),
                  ('pg_monitor', 'warning', 'sees the statements of others, with the data in them'),
                  ('pg_read_all_stats', 'warning', 'sees the statements of others, with the data in them'),
                  ('pg_stat_scan_tables', 'warning', 'locks tables while it monitors them'),
                  ('pg_read_all_settings', 'info', 'reads every setting of the server'),
-                 ('pg_checkpoint', 'info', 'makes checkpoints'),
+                 ('pg_checkpoint', 'info', 'runs CHECKPOINT'),
                  ('pg_use_reserved_connections', 'info', 'connects where others cannot any more'),
                  ('pg_signal_autovacuum_worker', 'info', 'cancels automatic vacuums'),
                  ('pg_database_owner', 'warning', 'has what the owner of the database has')
@@ -519,7 +519,7 @@ export function audit_functions(principals: Principals): SetOf<FindingRow> {
       END IF;
       RETURN QUERY
         SELECT 'critical', p.path || ' -> function grant', ${function_},
-               'is for superusers alone unless somebody grants it',
+               'only a superuser can execute it, unless somebody grants it',
                ${revoke(sql`p`, execution, sql`x.grantor`, sql`f.proowner`, sql`x.is_grantable`)}
         FROM pg_proc AS f
         ${executable(principals)}
@@ -662,12 +662,12 @@ export function audit_objects(principals: Principals): SetOf<FindingRow> {
         CROSS JOIN LATERAL aclexplode(coalesce(g.acl, CASE g.kind WHEN 'DATABASE' THEN acldefault('d', g.owner) END)) AS x
         JOIN unnest(${principals}) AS p ON p.role_oid = x.grantee
         JOIN (
-          VALUES ('SCHEMA', 'CREATE', 'critical', 'warning', 'makes objects in this schema'),
-                 ('DATABASE', 'CREATE', 'critical', 'warning', 'makes schemas in this database'),
-                 ('DATABASE', 'TEMPORARY', 'warning', 'info', 'makes temporary tables'),
+          VALUES ('SCHEMA', 'CREATE', 'critical', 'warning', 'creates objects in this schema'),
+                 ('DATABASE', 'CREATE', 'critical', 'warning', 'creates schemas in this database'),
+                 ('DATABASE', 'TEMPORARY', 'warning', 'info', 'creates temporary tables'),
                  ('LARGE OBJECT', 'UPDATE', 'critical', 'critical', 'writes this large object'),
-                 ('FOREIGN DATA WRAPPER', 'USAGE', 'warning', 'warning', 'makes foreign servers, and connects to them'),
-                 ('FOREIGN SERVER', 'USAGE', 'warning', 'warning', 'makes user mappings and foreign tables of this server'),
+                 ('FOREIGN DATA WRAPPER', 'USAGE', 'warning', 'warning', 'creates foreign servers, and connects to them'),
+                 ('FOREIGN SERVER', 'USAGE', 'warning', 'warning', 'creates user mappings and foreign tables for it'),
                  ('TABLESPACE', 'CREATE', 'warning', 'warning', 'places tables there'),
                  ('LANGUAGE', 'USAGE', 'info', NULL, 'writes functions in this language')
         ) AS k(kind, privilege_type, severity, to_public, detail) ON k.kind = g.kind AND k.privilege_type = x.privilege_type
@@ -676,7 +676,7 @@ export function audit_objects(principals: Principals): SetOf<FindingRow> {
           AND (g.kind <> 'DATABASE' OR p.role_oid <> 0 OR g.oid = ${thisDatabase});
       RETURN QUERY
         SELECT 'warning', p.path || ' -> default privileges', g.object,
-               format('gets %s when %I makes one', g.privileges, pg_get_userbyid(g.defaclrole)),
+               format('gets %s when %I creates one', g.privileges, pg_get_userbyid(g.defaclrole)),
                coalesce(p.remedy, format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s REVOKE %s ON %s FROM %s',
                  pg_get_userbyid(g.defaclrole), g.place, g.privileges, g.kind, p.grantee))
         FROM (
@@ -712,7 +712,7 @@ export function audit_server(principals: Principals): SetOf<FindingRow> {
           FROM unnest(${principals}) AS p WHERE p.role_oid = 0;
       END IF;
       RETURN QUERY
-        SELECT 'info', p.path || ' -> function grant', 'large objects', 'makes large objects',
+        SELECT 'info', p.path || ' -> function grant', 'large objects', 'creates large objects',
                coalesce(p.remedy, format(
                  'REVOKE EXECUTE ON FUNCTION %s FROM %s',
                  string_agg(f.oid::regprocedure::text, ', ' ORDER BY f.proname), p.grantee

@@ -251,7 +251,7 @@ export function future_refusal(
       THEN
         RETURN QUERY SELECT '3F000', format('schema "%s" does not exist', ${schema});
       ELSIF ${owner_oid} IS NOT NULL AND NOT pg_has_role(${owner_oid}, 'USAGE') THEN
-        RETURN QUERY SELECT '42501', format('takes membership in %I, which makes the objects', ${owner});
+        RETURN QUERY SELECT '42501', format('requires membership in %I, which creates the objects', ${owner});
       ELSE
         RETURN QUERY SELECT NULL::text, NULL::text;
       END IF;

@@ -262,7 +262,8 @@ export const couldBeTaken = (names: Sql) =>
 export const refusal = (grant: Sql, missing: Sql) => sql`
   CASE WHEN ${missing} THEN '42704' WHEN NOT ${grant}.allowed OR ${grant}.names IS NOT NULL THEN '42501' END AS code,
   CASE WHEN ${missing} THEN format('role "%s" does not exist', ${grant}.role)
-       WHEN NOT ${grant}.allowed THEN format('owned by %I, whose grant it is', pg_get_userbyid(${grant}.owner))
+       WHEN NOT ${grant}.allowed
+         THEN format('owned by %I, and the caller cannot grant it', pg_get_userbyid(${grant}.owner))
        ELSE ${couldBeTaken(sql`${grant}.names`)} END AS note
 `;
 

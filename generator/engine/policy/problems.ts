@@ -231,7 +231,7 @@ export function membership_problems(policy: Jsonb): Table<{ path: Text; code: Te
         SELECT e.path, ${invalid}, format('role "%s" is to be absent', e.role), NULL
         FROM edge AS e WHERE v_roles -> e.role ? 'state'
         UNION ALL
-        SELECT e.path, ${unsupported}, 'the INHERIT and SET options of a membership need PostgreSQL 16 or newer', NULL
+        SELECT e.path, ${unsupported}, 'the INHERIT and SET options of a membership require PostgreSQL 16 or newer', NULL
         FROM edge AS e
         WHERE e.options ?| '{inherit,set}' AND ${serverVersion} < 16;
     END
@@ -327,11 +327,11 @@ export function privilege_problems(policy: Jsonb): Table<{ path: Text; code: Tex
         WHERE s.since IS NULL AND EXISTS (SELECT FROM jsonb_each(v_kinds) AS k(name, has) WHERE k.has ? s.privilege)
         UNION ALL
         SELECT s.path, ${unsupported},
-               format('the privilege %s needs PostgreSQL %s or newer', s.privilege, s.since), NULL
+               format('the privilege %s requires PostgreSQL %s or newer', s.privilege, s.since), NULL
         FROM said AS s WHERE s.since > ${serverVersion}
         UNION ALL
         SELECT t.path, ${unsupported},
-               format('privileges on parameters need PostgreSQL %s or newer', ${parameter.since}), NULL
+               format('privileges on parameters require PostgreSQL %s or newer', ${parameter.since}), NULL
         FROM rolecall_internal.policy_targets(${policy}) AS t
         WHERE t.target = 'parameter' AND ${serverVersion} < ${parameter.since}
         UNION ALL

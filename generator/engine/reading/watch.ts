@@ -635,7 +635,7 @@ export function plan_watch(resources: Jsonb): SetOf<ChangeRow> {
         )
         SELECT f.operation, f.target, f.statement, NULL::text, '{}'::text[],
                coalesce(CASE WHEN NOT v_superuser THEN '42501' END, f.sqlstate),
-               coalesce(CASE WHEN NOT v_superuser THEN 'takes a superuser' END, f.note)
+               coalesce(CASE WHEN NOT v_superuser THEN 'only a superuser can do this' END, f.note)
         FROM found AS f
         ORDER BY f.phase, f.statement;
     END

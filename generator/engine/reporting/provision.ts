@@ -32,7 +32,7 @@ export function check_read_access(definitions: Jsonb): Nothing {
         ELSIF v_definition.schemas = '[]' THEN
           RAISE EXCEPTION USING
             ERRCODE = 'invalid_parameter_value',
-            MESSAGE = format('reporting role "%s" needs at least one schema', v_definition.role);
+            MESSAGE = format('reporting role "%s" requires at least one schema', v_definition.role);
         END IF;
         FOR v_schema IN
           SELECT jsonb_array_elements_text(v_definition.schemas)

@@ -43,7 +43,7 @@ export function is_rotation_due(rotate_after: Interval): Returns<Bool> {
         RAISE EXCEPTION USING
           ERRCODE = 'invalid_parameter_value',
           MESSAGE = format('rotate_after must not be negative: %s', ${rotate_after}),
-          HINT = 'null means never, and 0 with every call.';
+          HINT = 'Pass null to keep the secret for good, or 0 to replace it with every call.';
       END IF;
       RETURN NOT EXISTS (
         SELECT FROM rolecall_internal.secret AS s

@@ -16,7 +16,7 @@ BEGIN
   END IF;
   RETURN QUERY
     SELECT 'critical', p.path || ' -> function grant', f.oid::regprocedure::text,
-           'is for superusers alone unless somebody grants it',
+           'only a superuser can execute it, unless somebody grants it',
            coalesce(p.remedy, format(
              CASE WHEN x.grantor = f.proowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
              pg_get_userbyid(x.grantor),

@@ -49,12 +49,12 @@ BEGIN
     CROSS JOIN LATERAL aclexplode(coalesce(g.acl, CASE g.kind WHEN 'DATABASE' THEN acldefault('d', g.owner) END)) AS x
     JOIN unnest(audit_objects.principals) AS p ON p.role_oid = x.grantee
     JOIN (
-      VALUES ('SCHEMA', 'CREATE', 'critical', 'warning', 'makes objects in this schema'),
-             ('DATABASE', 'CREATE', 'critical', 'warning', 'makes schemas in this database'),
-             ('DATABASE', 'TEMPORARY', 'warning', 'info', 'makes temporary tables'),
+      VALUES ('SCHEMA', 'CREATE', 'critical', 'warning', 'creates objects in this schema'),
+             ('DATABASE', 'CREATE', 'critical', 'warning', 'creates schemas in this database'),
+             ('DATABASE', 'TEMPORARY', 'warning', 'info', 'creates temporary tables'),
              ('LARGE OBJECT', 'UPDATE', 'critical', 'critical', 'writes this large object'),
-             ('FOREIGN DATA WRAPPER', 'USAGE', 'warning', 'warning', 'makes foreign servers, and connects to them'),
-             ('FOREIGN SERVER', 'USAGE', 'warning', 'warning', 'makes user mappings and foreign tables of this server'),
+             ('FOREIGN DATA WRAPPER', 'USAGE', 'warning', 'warning', 'creates foreign servers, and connects to them'),
+             ('FOREIGN SERVER', 'USAGE', 'warning', 'warning', 'creates user mappings and foreign tables for it'),
              ('TABLESPACE', 'CREATE', 'warning', 'warning', 'places tables there'),
              ('LANGUAGE', 'USAGE', 'info', NULL, 'writes functions in this language')
     ) AS k(kind, privilege_type, severity, to_public, detail) ON k.kind = g.kind AND k.privilege_type = x.privilege_type
@@ -65,7 +65,7 @@ BEGIN
       ));
   RETURN QUERY
     SELECT 'warning', p.path || ' -> default privileges', g.object,
-           format('gets %s when %I makes one', g.privileges, pg_get_userbyid(g.defaclrole)),
+           format('gets %s when %I creates one', g.privileges, pg_get_userbyid(g.defaclrole)),
            coalesce(p.remedy, format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s REVOKE %s ON %s FROM %s',
              pg_get_userbyid(g.defaclrole), g.place, g.privileges, g.kind, p.grantee))
     FROM (

@@ -13,11 +13,11 @@ BEGIN
     JOIN pg_roles AS r ON r.oid = p.role_oid AND p.becomes
     CROSS JOIN LATERAL (
       VALUES ('critical', 'SUPERUSER', r.rolsuper, 'SUPERUSER: no privilege is checked'),
-             ('critical', 'CREATEROLE', r.rolcreaterole, 'CREATEROLE: makes roles, and changes and grants others'),
+             ('critical', 'CREATEROLE', r.rolcreaterole, 'CREATEROLE: creates roles, and alters and grants others'),
              ('critical', 'REPLICATION', r.rolreplication,
               'REPLICATION: copies the whole cluster, with what is withheld'),
              ('critical', 'BYPASSRLS', r.rolbypassrls, 'BYPASSRLS: row-level security does not hold for it'),
-             ('warning', 'CREATEDB', r.rolcreatedb, 'CREATEDB: makes databases, and writes in them')
+             ('warning', 'CREATEDB', r.rolcreatedb, 'CREATEDB: creates databases, and writes in them')
     ) AS a(severity, word, present, detail)
     WHERE a.present
     UNION ALL
@@ -39,12 +39,12 @@ BEGIN
              ('pg_execute_server_program', 'critical', 'runs programs as the operating-system user of the server'),
              ('pg_signal_backend', 'warning', 'cancels and ends sessions of others'),
              ('pg_maintain', 'warning', 'locks, reindexes and refreshes every table'),
-             ('pg_create_subscription', 'warning', 'makes subscriptions, which write what another server sends'),
+             ('pg_create_subscription', 'warning', 'creates subscriptions, which write what another server sends'),
              ('pg_monitor', 'warning', 'sees the statements of others, with the data in them'),
              ('pg_read_all_stats', 'warning', 'sees the statements of others, with the data in them'),
              ('pg_stat_scan_tables', 'warning', 'locks tables while it monitors them'),
              ('pg_read_all_settings', 'info', 'reads every setting of the server'),
-             ('pg_checkpoint', 'info', 'makes checkpoints'),
+             ('pg_checkpoint', 'info', 'runs CHECKPOINT'),
              ('pg_use_reserved_connections', 'info', 'connects where others cannot any more'),
              ('pg_signal_autovacuum_worker', 'info', 'cancels automatic vacuums'),
              ('pg_database_owner', 'warning', 'has what the owner of the database has')

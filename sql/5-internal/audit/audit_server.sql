@@ -13,7 +13,7 @@ BEGIN
       FROM unnest(audit_server.principals) AS p WHERE p.role_oid = 0;
   END IF;
   RETURN QUERY
-    SELECT 'info', p.path || ' -> function grant', 'large objects', 'makes large objects',
+    SELECT 'info', p.path || ' -> function grant', 'large objects', 'creates large objects',
            coalesce(p.remedy, format(
              'REVOKE EXECUTE ON FUNCTION %s FROM %s',
              string_agg(f.oid::regprocedure::text, ', ' ORDER BY f.proname), p.grantee

@@ -18,7 +18,7 @@ BEGIN
   THEN
     RETURN QUERY SELECT '3F000', format('schema "%s" does not exist', future_refusal.schema);
   ELSIF future_refusal.owner_oid IS NOT NULL AND NOT pg_has_role(future_refusal.owner_oid, 'USAGE') THEN
-    RETURN QUERY SELECT '42501', format('takes membership in %I, which makes the objects', future_refusal.owner);
+    RETURN QUERY SELECT '42501', format('requires membership in %I, which creates the objects', future_refusal.owner);
   ELSE
     RETURN QUERY SELECT NULL::text, NULL::text;
   END IF;

@@ -81,7 +81,8 @@ BEGIN
              coalesce(s.role, 'public'),
              CASE WHEN m.missing THEN '42704' WHEN NOT s.allowed OR s.names IS NOT NULL THEN '42501' END AS code,
              CASE WHEN m.missing THEN format('role "%s" does not exist', s.role)
-                  WHEN NOT s.allowed THEN format('owned by %I, whose grant it is', pg_get_userbyid(s.owner))
+                  WHEN NOT s.allowed
+                    THEN format('owned by %I, and the caller cannot grant it', pg_get_userbyid(s.owner))
                   ELSE 'it could be taken by ' || s.names || ', by membership or ADMIN OPTION' END AS note
       FROM said AS s
       CROSS JOIN LATERAL (SELECT rolecall_internal.is_nobody(plan_column_changes.document, s.role)) AS m(missing)

@@ -109,7 +109,8 @@ BEGIN
            NULL::text, array_remove(ARRAY[f.role], 'public'),
            CASE WHEN r.missing THEN '42704' WHEN NOT f.allowed OR f.names IS NOT NULL THEN '42501' END AS code,
            CASE WHEN r.missing THEN format('role "%s" does not exist', f.role)
-                WHEN NOT f.allowed THEN format('owned by %I, whose grant it is', pg_get_userbyid(f.owner))
+                WHEN NOT f.allowed
+                  THEN format('owned by %I, and the caller cannot grant it', pg_get_userbyid(f.owner))
                 ELSE 'it could be taken by ' || f.names || ', by membership or ADMIN OPTION' END AS note
     FROM found AS f
     CROSS JOIN LATERAL (SELECT rolecall_internal.is_nobody(plan_grants.document, f.role)) AS r(missing)

@@ -34,7 +34,7 @@ BEGIN
     SELECT e.path, '22023', format('role "%s" is to be absent', e.role), NULL
     FROM edge AS e WHERE v_roles -> e.role ? 'state'
     UNION ALL
-    SELECT e.path, '0A000', 'the INHERIT and SET options of a membership need PostgreSQL 16 or newer', NULL
+    SELECT e.path, '0A000', 'the INHERIT and SET options of a membership require PostgreSQL 16 or newer', NULL
     FROM edge AS e
     WHERE e.options ?| '{inherit,set}' AND current_setting('server_version_num')::integer / 10000 < 16;
 END

@@ -28,11 +28,11 @@ BEGIN
     WHERE s.since IS NULL AND EXISTS (SELECT FROM jsonb_each(v_kinds) AS k(name, has) WHERE k.has ? s.privilege)
     UNION ALL
     SELECT s.path, '0A000',
-           format('the privilege %s needs PostgreSQL %s or newer', s.privilege, s.since), NULL
+           format('the privilege %s requires PostgreSQL %s or newer', s.privilege, s.since), NULL
     FROM said AS s WHERE s.since > current_setting('server_version_num')::integer / 10000
     UNION ALL
     SELECT t.path, '0A000',
-           format('privileges on parameters need PostgreSQL %s or newer', 15), NULL
+           format('privileges on parameters require PostgreSQL %s or newer', 15), NULL
     FROM rolecall_internal.policy_targets(privilege_problems.policy) AS t
     WHERE t.target = 'parameter' AND current_setting('server_version_num')::integer / 10000 < 15
     UNION ALL
