@@ -10,7 +10,7 @@ DECLARE
 BEGIN
   PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 
-  -- Those who install in this database at the same moment wait for each other.
+  -- Installations in this database at the same moment wait for each other.
   PERFORM pg_advisory_xact_lock(42, hashtext('rolecall plain script'));
 
   IF current_setting('server_version_num')::integer < 140000 THEN

@@ -81,7 +81,7 @@ async function outputs(): Promise<Outputs> {
   const graph = callGraph(sql);
   const page = 'docs/architecture.md';
   map.set(page, architecturePage(readFileSync(join(root, page), 'utf8'), graph));
-  // A test may come after what it tests; a commit has both.
+  // A function can be built before it has a test; the check that a commit has to pass requires one.
   const untested = checking
     ? [...testProblems(specs, (path) => existsSync(join(root, path))), ...messageProblems(sql, serverTests())]
     : [];

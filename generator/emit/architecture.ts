@@ -8,14 +8,14 @@ import { callsIn, type CallGraph } from '../verify/calls.ts';
 const begin = '<!-- begin of the picture that "make build" draws -->';
 const end = '<!-- end of the picture -->';
 
-/** The page with the picture of today; the markers have to be there. */
+/** The page with today's picture between the two markers. */
 export function architecturePage(page: string, graph: CallGraph): string {
   const [before, after] = [page.indexOf(begin), page.indexOf(end)];
   if (before < 0 || after < before) throw new Error(`docs/architecture.md: no line ${begin} before a line ${end}`);
   return `${page.slice(0, before)}${begin}\n\n\`\`\`mermaid\n${picture(graph)}\n\`\`\`\n\n${page.slice(after)}`;
 }
 
-/** In Mermaid: a box for each group, an arrow with the number of calls from each to each that it calls. */
+/** The picture in Mermaid: a box for each group, and between two groups an arrow with the number of calls. */
 export function picture(graph: CallGraph): string {
   const calls = new Map<string, Set<string>>();
   for (const { caller, callee } of callsIn(graph)) {

@@ -1,6 +1,6 @@
 /**
- * dist/npm/cli/: the command line with the libraries that it is made of, so that the package has no dependencies. Each
- * part that is imported when it is needed is a file of its own. Their licences go with it.
+ * dist/npm/cli/: the command line and its libraries in one bundle, so that the package has no dependencies. A part
+ * that is imported at run time is a file of its own. The licences of the libraries are included.
  */
 import { chmodSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
@@ -13,7 +13,7 @@ import { compressed } from './tar.ts';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const source = join(root, 'package/cli');
 
-/** The library is in the package already, beside the command line. */
+/** The package has the library beside the command line, so the bundle imports it from there. */
 const library: Plugin = {
   name: 'library',
   setup(building) {
@@ -25,7 +25,7 @@ const library: Plugin = {
   },
 };
 
-/** What the validator makes of the schema of policies, in place of the validator. */
+/** The code that the validator generates from the schema of policies; the bundle has it in place of the validator. */
 const validator: Plugin = {
   name: 'validator',
   setup(building) {
@@ -52,7 +52,7 @@ export async function bundleCommandLine(target: string): Promise<void> {
     target: 'node20',
     chunkNames: '[name]-[hash]',
     plugins: [library, validator],
-    // Libraries that are CommonJS ask for the modules of Node by require().
+    // CommonJS libraries load the modules of Node with require().
     banner: {
       js: "import { createRequire as $require } from 'node:module'; const require = $require(import.meta.url);",
     },
@@ -69,7 +69,7 @@ export async function bundleCommandLine(target: string): Promise<void> {
   writeFileSync(join(target, 'LICENSES.txt'), licences([...Object.keys(metafile.inputs), ...page.inputs]));
 }
 
-/** What the page of "rolecall report" has for a script, and the files that it is made of. */
+/** The script in the page of "rolecall report", and the files that it is bundled from. */
 export async function reportScript(): Promise<{ text: string; inputs: readonly string[] }> {
   const { outputFiles, metafile } = await build({
     entryPoints: [join(root, 'package/report/browser.ts')],
@@ -87,7 +87,7 @@ export async function reportScript(): Promise<{ text: string; inputs: readonly s
   return { text: outputFiles[0]?.text ?? '', inputs: Object.keys(metafile.inputs) };
 }
 
-/** The licence of each library that something was taken from. */
+/** The licence of each library that a bundle includes. */
 function licences(inputs: readonly string[]): string {
   const folders = new Set(inputs.flatMap((path) => /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? []));
   const texts = new Map<string, string[]>();

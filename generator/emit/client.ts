@@ -7,7 +7,7 @@ import { operations, recorded, statuses } from '../model/operations.ts';
 import { sqlstates } from '../model/sqlstates.ts';
 import { generatedHeader } from './header.ts';
 
-/** What drivers give for each SQL type. */
+/** The TypeScript type in which drivers return each SQL type. */
 const types: Readonly<Record<string, string>> = {
   text: 'string',
   'text[]': 'readonly string[]',
@@ -21,34 +21,34 @@ const types: Readonly<Record<string, string>> = {
   timestamptz: 'Date',
 };
 
-/** What the client takes, where that is something else: 'infinity' is no Date. */
+/** The types that the client accepts where they differ from what it returns: 'infinity' is not a Date. */
 const argumentTypes: Readonly<Record<string, string>> = {
   jsonb: 'object',
   timestamptz: 'Date | string',
 };
 
-/** What is sent as text, and cast. */
+/** The SQL types whose values are sent as text, with a cast. */
 const castTypes: ReadonlySet<string> = new Set(['jsonb', 'interval', 'timestamptz']);
 
-/** Columns of the type step with a known set of values. */
+/** The columns of the type step whose values are a known set. */
 const unions: Readonly<Record<string, string>> = { operation: 'Operation', status: 'Status' };
 
 export function clientFile(specs: readonly FunctionSpec[]): string {
   const functions = specs.filter((spec) => spec.room === null);
   return `${generatedHeader('//')}
 
-/** What kind of change a step is. */
+/** The kind of change that a step makes. */
 export type Operation =
 ${[...Object.keys(operations), ...recorded].map((name) => `  | '${name}'`).join('\n')};
 
-/** What has become of a step. */
+/** The outcome of a step. */
 export type Status = ${statuses.map((status) => `'${status}'`).join(' | ')};
 
 ${stepInterface()}
 
 /**
- * What the calls are made through: a Client, PoolClient or Pool of node-postgres, a PGlite or a transaction of it, or
- * what an adapter makes of something else. The text has the parameters $1, $2, ... once each, in this order.
+ * What the client sends its queries through: a Client, PoolClient or Pool of node-postgres, a PGlite or one of its
+ * transactions, or an adapter. The text has the parameters $1, $2, ... once each, in this order.
  */
 export interface Queryable {
   query(text: string, values: unknown[]): Promise<{ rows: unknown[] }>;
@@ -63,10 +63,10 @@ ${Object.entries(sqlstates)
 
 export type Condition = keyof typeof sqlstates;
 
-/** Where libraries keep the server's error that they wrap. */
+/** The properties in which libraries keep the server's error that they wrap. */
 const wrappings = ['cause', 'original', 'meta', 'driverError', 'driverAdapterError'] as const;
 
-/** Whether what was thrown is an error of the server with the SQLSTATE of this condition, or wraps one. */
+/** Whether a thrown value is, or wraps, an error of the server with the SQLSTATE of this condition. */
 export function isCondition(error: unknown, condition: Condition): boolean {
   const seen = new Set<unknown>();
   const found = (value: unknown): boolean => {
@@ -87,7 +87,10 @@ function text(value: unknown): unknown {
   return value instanceof Date ? value.toISOString() : JSON.stringify(value);
 }
 
-/** The functions of the schema ${schemas.public}, by their own names; an argument that is left out, or undefined, has its default. */
+/**
+ * The functions of the schema ${schemas.public}, by their own names; an argument that is left out, or undefined, has
+ * its default.
+ */
 export class Rolecall {
   readonly #database: Queryable;
 
@@ -98,8 +101,8 @@ export class Rolecall {
 ${functions.map(method).join('\n\n')}
 
   /**
-   * The text of the call is made of names known here alone; every value is a bind parameter. What \`cast\` has a type for
-   * is sent as text: drivers disagree on how they send a document, a time or an interval.
+   * The text of the call consists of names from this file; every value is a bind parameter. A value whose type is in
+   * \`cast\` is sent as text, because drivers differ in how they send a document, a time or an interval.
    */
   async #rows(name: string, names: readonly string[], values: object, cast: Cast = {}): Promise<unknown[]> {
     const given = new Map<string, unknown>(Object.entries(values));
@@ -125,7 +128,7 @@ function stepInterface(): string {
   const step = objects.find((node) => node.kind === 'type' && node.name === 'step');
   if (step?.kind !== 'type') throw new Error('the model has no type step');
   const columns = step.columns.map(({ name, type, comment }) => {
-    // A composite type has no NOT NULL: which columns can be null is said in their comments.
+    // A composite type has no NOT NULL, so the comments of its columns say which can be null.
     const nullable = comment.startsWith('null, ') ? ' | null' : '';
     return `${jsdoc('  ', [comment])}\n  ${name}: ${unions[name] ?? typed(type)}${nullable};`;
   });
@@ -155,7 +158,7 @@ function method(spec: FunctionSpec): string {
   ].join('\n');
 }
 
-/** Undefined is left out, also where exactOptionalPropertyTypes tells the two apart. */
+/** An argument that is undefined counts as left out, also under exactOptionalPropertyTypes. */
 function field({ name, type, default: value, text, nullable }: DocumentedArgument): string {
   const all = [
     argumentTypes[type] ?? typed(type),

@@ -27,7 +27,7 @@ const columnTable = (columns: Columns): string =>
     Object.entries(columns).map(([name, about]) => [`\`${name}\``, about]),
   );
 
-/** Which of the options that many commands have it has, in words. */
+/** The common options that a command has, in words. */
 function shared(command: Command): string {
   const names = optionsOf(command).flatMap(([heading, options]) =>
     heading === 'Connection:'

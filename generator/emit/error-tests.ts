@@ -1,6 +1,6 @@
 /**
  * tests/pgtap/generated/error_policy.sql: every executor meets every condition, and does what the policy says. The
- * change is a DO block that raises the condition, so that no condition has to be brought about for real.
+ * change is a DO block that raises the condition, because most conditions are hard to cause for real.
  */
 import { operations, retriedMessages, type Operation } from '../model/operations.ts';
 import { errorClasses, sqlstates, type Condition } from '../model/sqlstates.ts';

@@ -1,5 +1,5 @@
 /**
- * What PostgreSQL reads: the control file and the install script, which is the SQL files in order.
+ * The files that CREATE EXTENSION reads: the control file, and the install script, which is the SQL files in order.
  */
 import { product } from '../model/product.ts';
 import { operatorGrants } from '../engine/plan/operators.ts';
@@ -8,7 +8,10 @@ import { join, raw, sql } from '../sql/template.ts';
 import type { SqlFile } from './functions.ts';
 import { generatedHeader } from './header.ts';
 
-/** Trusted: whoever has CREATE on the database installs it, and the bootstrap superuser owns what the script creates. */
+/**
+ * The extension is trusted: any role with CREATE on the database can install it, and the bootstrap superuser owns its
+ * objects.
+ */
 export function controlFile(): string {
   return `${generatedHeader('#')}
 comment = '${product.abstract.replaceAll("'", "''")}'
@@ -30,9 +33,9 @@ export function installScript(files: readonly SqlFile[]): string {
 }
 
 /**
- * What the installer gets where it owns nothing of this: an operator's privileges, to grant on. An upgrade script ends
- * with the same. The installer is read from the catalog: with `@extowner@` in it, no role could run the script that has
- * a quote, a dollar or a backslash in its name.
+ * Grants the installer, who does not own the objects of a trusted extension, the privileges of an operator WITH GRANT
+ * OPTION. An upgrade script ends with the same statements. The catalog says who the installer is, because
+ * `@extowner@` in a script fails for a role whose name has a quote, a dollar sign or a backslash.
  */
 export function installerGrants(): string {
   const grants = operatorGrants.map(

@@ -41,12 +41,12 @@ const folders = {
 } as const;
 
 /**
- * Around the body of a public function: an error of what it calls is raised by the function itself, so that CONTEXT is one
- * line. Else it would repeat, call by call, what the function is made of, and the statement that failed.
+ * Wraps the body of a public function, so that the function itself raises the errors of what it calls. CONTEXT is
+ * then one line; otherwise it would list every internal call and the statement that failed.
  */
 function raisingAfresh({ body, returns }: FunctionSpec): string {
   const [, declared = '', statements = ''] = /^(?:DECLARE\n(.*?)\n)?BEGIN\n(.*)\nEND$/s.exec(body) ?? [];
-  // What a DECLARE computes is no part of the block that it belongs to: such a body becomes a block within.
+  // A handler does not catch errors in the DECLARE of its own block, so a body with a DECLARE becomes an inner block.
   const computes = declared.includes(':=');
   return sql`
     DECLARE
@@ -65,7 +65,7 @@ function raisingAfresh({ body, returns }: FunctionSpec): string {
   `.text.replace(/^\n/gm, '');
 }
 
-/** A body that reads something or calls one of our functions can fail, if only because it is cancelled. */
+/** A body that reads something or calls one of our functions can fail, if only because the statement is cancelled. */
 const canFail = /\b(SELECT|rolecall_internal)\b/;
 
 const dedented = (text: string): string => text.replaceAll(/^ {2}/gm, '');
@@ -87,20 +87,21 @@ export function functionNode(spec: FunctionSpec): CreateFunction {
     ],
     body: spec.room === null && canFail.test(spec.body) ? raisingAfresh(spec) : spec.body,
     comment: spec.summary,
-    // What users should know is in the reference; what a reader of the code should know stands above it.
+    // The remarks of a public function are in the reference; those of an internal function stand above its code.
     remarks: spec.room === null ? '' : spec.remarks,
   };
 }
 
 /**
- * For all that a call runs; where calls begin is enough.
+ * Settings of the functions where calls begin; they hold for everything that a call runs.
  *
- * What a role or a date is written as is compared with what is stored, and is run: in every style but ISO, a date has the
- * abbreviation of its time zone, which can be that of another one too.
+ * Dates are compared as text with what is stored, and become part of statements. Every style but ISO writes an
+ * abbreviation of the time zone, and several zones can share one.
  *
- * The planner expects far too much of a jsonb list that it cannot look into, and of a scan that `enable_seqscan` makes
- * look dear: compiling such a plan takes seconds, running it milliseconds. And as none is better for one argument than
- * for another, the first plan of a query is kept, not the sixth: the second call of a session takes half the time.
+ * The planner overestimates the rows of a jsonb list that it cannot look into, and the cost of a scan that
+ * `enable_seqscan` discourages. JIT would then compile for seconds a plan that runs for milliseconds, so it is off.
+ * No plan is better for one argument than for another, so the generic plan is kept from the first execution instead
+ * of the sixth: the second call of a session takes half the time.
  */
 const session = {
   datestyle: 'ISO',

@@ -1,6 +1,6 @@
 /**
- * What an update in place is made of, by the plain script and by an upgrade script of the extension: what was granted is
- * granted again on what is made anew, and operators get what is new.
+ * The parts of an update in place that the plain script and the upgrade scripts of the extension share: privileges
+ * are granted again on objects that are created again, and operators get those on new objects.
  */
 import { operatorGrants } from '../engine/plan/operators.ts';
 import { schemaNames, schemas } from '../model/objects.ts';
@@ -11,11 +11,11 @@ import { identifier, literal } from '../sql/quote.ts';
 /** Our schemas, as SQL takes a list of them. */
 export const ours = schemaNames.text;
 
-/** Notes what is granted on functions and views, on those of some names or on all. */
+/** Notes the privileges on functions and views, of some names or of all. */
 export function grantsOf(names?: readonly string[]): string {
   if (names?.length === 0) return '';
   const some = names === undefined ? '' : `\n    WHERE g.name = ANY (${literal(`{${names.join()}}`)}::text[])`;
-  return `  -- What was granted on what is made anew.
+  return `  -- The privileges on objects that are created again.
   SELECT array_agg(g.name), array_agg(g.statement) INTO v_granted, v_grants
   FROM (
     SELECT o.name, format(
@@ -37,14 +37,14 @@ export function grantsOf(names?: readonly string[]): string {
 export const grantsAgain = `  FOR v_statement IN
     SELECT g.statement
     FROM unnest(v_granted, v_grants) AS g(name, statement)
-    -- Not on what this version has no more.
+    -- Objects that this version no longer has are left out.
     WHERE to_regproc(g.name) IS NOT NULL OR to_regclass(g.name) IS NOT NULL
   LOOP
     EXECUTE v_statement;
   END LOOP;`;
 
-/** Those who read the secrets already are operators, or the installer. */
-export const operatorsAgain = `  -- What is new, for those who could use all that there was.
+/** Grants operators, and the installer, the privileges on new objects. Whoever can read the secrets is one of them. */
+export const operatorsAgain = `  -- The new objects, for those who could use all objects before.
   FOR v_statement IN
     SELECT format(f.format, pg_get_userbyid(o.grantee)) || CASE WHEN o.grantable THEN ' WITH GRANT OPTION' ELSE '' END
     FROM (
@@ -63,7 +63,10 @@ ${operatorGrants.map((format, at) => `        (${at + 1}, ${literal(format)})`).
     EXECUTE v_statement;
   END LOOP;`;
 
-/** Columns that an older version did not have; a constraint of the table, as the last one may carry, is none of them. */
+/**
+ * The columns that an older version did not have. A constraint of the table that follows the last column is not a
+ * column.
+ */
 export function addedColumns(node: CreateTable): string {
   const added = node.columns.map(({ name: column, type, constraint = '' }) =>
     `    ADD COLUMN IF NOT EXISTS ${identifier(column)} ${type} ${constraint.replace(/, (PRIMARY|UNIQUE|FOREIGN|CHECK)\b.*$/s, '')}`.trimEnd(),
@@ -71,6 +74,6 @@ export function addedColumns(node: CreateTable): string {
   return `  ALTER TABLE ${qualified(node)}\n${added.join(',\n')};\n${objectComments(node).join('\n')}`;
 }
 
-/** A body has the same text in every kind of installation. */
+/** As in a new installation, except that a function that exists is replaced. */
 export const replaced = (node: CreateFunction): string =>
   print(node).replace(/^CREATE FUNCTION /m, 'CREATE OR REPLACE FUNCTION ');

@@ -1,5 +1,5 @@
 /**
- * dist/npm/package.json: what is published. The package.json of the repository stays private.
+ * dist/npm/package.json: the manifest of the published package. The package.json of the repository stays private.
  */
 import { readFileSync } from 'node:fs';
 import { product } from '../model/product.ts';

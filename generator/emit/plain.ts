@@ -1,6 +1,6 @@
 /**
- * extension/rolecall.sql and extension/rolecall-uninstall.sql: the same objects without CREATE EXTENSION. Each is one DO
- * statement, so it is one transaction for psql, for a driver, and within the transaction of a migration tool.
+ * extension/rolecall.sql and extension/rolecall-uninstall.sql: the same objects without CREATE EXTENSION. Each is one
+ * DO statement, so it is one transaction for psql, for a driver, and within the transaction of a migration tool.
  */
 import { createHash } from 'node:crypto';
 import { schemas } from '../model/objects.ts';
@@ -36,7 +36,7 @@ pg_dump carries the whole of a plain installation, the secrets included: dump wi
 BEGIN
   PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 ${checks}
-  -- The same script has been here, and all is there still.
+  -- The same script ran here before, and all of its objects are still there.
   IF obj_description(to_regnamespace(${literal(schemas.internal)}), 'pg_namespace') = ${literal(mark)}
     AND ${count} <= (
       SELECT count(*)
@@ -53,7 +53,7 @@ ${checks}
     RETURN;
   END IF;
 
-  -- What is there already is no news.
+  -- Suppresses the NOTICEs that an object already exists.
   PERFORM set_config('client_min_messages', 'warning', true);
 ${content}
 
@@ -113,9 +113,12 @@ function script(comment: string, body: string): string {
 /** Ours have their search_path pinned to this; a function that somebody else put into the schema stays. */
 const isOurFunction = `'search_path=pg_catalog, pg_temp' = ANY (p.proconfig)`;
 
-/** Who may run a script, and where: nobody adopts what another role made, as that role could go on to replace it. */
+/**
+ * Checks who runs the script, and where. Nobody takes over objects of another role, because that role could replace
+ * them later.
+ */
 const checks = `
-  -- Those who install in this database at the same moment wait for each other.
+  -- Installations in this database at the same moment wait for each other.
   PERFORM pg_advisory_xact_lock(42, hashtext('${product.name} plain script'));
 
   IF current_setting('server_version_num')::integer < ${product.servers[0]}0000 THEN
@@ -166,7 +169,7 @@ const checks = `
   END IF;
 `;
 
-/** What an older version made and this one makes otherwise, or not at all. */
+/** Drops the objects of an older version that this version defines differently or no longer has. */
 function before(nodes: readonly Node[]): string {
   const functions = nodes.filter((node): node is CreateFunction => node.kind === 'function');
   const types = nodes.filter((node): node is CreateType => node.kind === 'type');
@@ -218,7 +221,7 @@ ${functions.map(expectedFunction).join(',\n')}
 const after = `${grantsAgain}
 ${operatorsAgain}`;
 
-/** Drops the functions that the rest of a query from pg_proc finds, all at once, as some are used by others. */
+/** Drops the functions that the rest of a query on pg_proc finds, in one statement, because some of them use others. */
 function dropped(rest: string): string {
   return `  SELECT 'DROP FUNCTION ' || string_agg(p.oid::regprocedure::text, ', ') INTO v_statement
     FROM pg_proc AS p
@@ -249,7 +252,7 @@ function expectedFunction(node: CreateFunction): string {
       }))
     : [];
   const all = [...node.arguments, ...columns];
-  // A function with one column of a table returns the type of it.
+  // A function that RETURNS TABLE with a single column returns the type of that column.
   const returns =
     columns.length === 0
       ? canonical(node.returns)
@@ -263,7 +266,7 @@ function expectedFunction(node: CreateFunction): string {
   ].join(', ')})`;
 }
 
-/** The statements of an object, made where it is missing and brought up to date where it is there. */
+/** The statements that create an object where it is missing, and update it where it exists. */
 function inPlace(node: Node): string {
   switch (node.kind) {
     case 'schema':

@@ -1,5 +1,5 @@
 /**
- * docs/policy-format.md: every key of a policy, as the type Policy has them; and what each kind of object has as privileges.
+ * docs/policy-format.md: every key of a policy, from the type Policy, and the privileges of each kind of object.
  */
 import { columnPrivileges, kindList, parameter } from '../model/kinds.ts';
 import type { Key, Shape } from '../model/policy-shape.ts';

@@ -12,7 +12,7 @@ function aligned([head, ...rows]: string[][]): string {
 
 const part = /(<!-- functions of the group "(\w+)", from "make build" -->\n\n).*?(<!-- end of the functions -->)/gs;
 
-/** The page with the functions of today. Each group of a spec has to have its place there. */
+/** The page with today's functions. It must have markers for the group of every spec. */
 export function readmePage(page: string, specs: readonly FunctionSpec[]): string {
   const places = [...page.matchAll(part)].map(([, , group]) => group);
   for (const { name, group } of specs) {

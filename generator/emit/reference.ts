@@ -1,5 +1,5 @@
 /**
- * docs/reference.md: the public functions, the step type and the error policy, as the model has them.
+ * docs/reference.md: the public functions, the step type and the error policy, from the model.
  */
 import type { FunctionSpec } from '../model/inspect.ts';
 import { schemas } from '../model/objects.ts';

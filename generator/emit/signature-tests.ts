@@ -1,6 +1,6 @@
 /**
- * tests/pgtap/generated/signatures.sql: which functions users call, and what each has of its spec in the catalog, for
- * nobody but its owner until somebody is given it.
+ * tests/pgtap/generated/signatures.sql: the list of public functions, and for each that the catalog has the
+ * signature, the comment and the properties of its spec, and that only its owner may call it until it is granted.
  */
 import type { FunctionSpec } from '../model/inspect.ts';
 import { identifier, literal } from '../sql/quote.ts';
@@ -46,7 +46,10 @@ SELECT is(obj_description(${procedure}, 'pg_proc'), ${literal(summary)}, ${liter
 SELECT function_privs_are('rolecall', ${literal(name)}, ${array}, 'public', ARRAY[]::text[], ${literal(`${name}: it is not for PUBLIC`)});`;
 }
 
-/** As the server writes it: types by their long names, and a default that is a string or NULL with its type. */
+/**
+ * An argument as the server displays it: the long name of the type, and a cast after a default that is a string or
+ * NULL.
+ */
 function described({ name, type, default: value }: FunctionSpec['arguments'][number]): string {
   const long = type.replace('timestamptz', 'timestamp with time zone');
   if (value === undefined) return `${identifier(name)} ${long}`;
@@ -55,7 +58,7 @@ function described({ name, type, default: value }: FunctionSpec['arguments'][num
 
 const onOneLine = (returns: string): string =>
   returns
-    // The server writes this one without quotes.
+    // The server displays this one without quotes.
     .replaceAll('"role"', 'role')
     .replace(/\(\s+/, '(')
     .replace(/\s+\)/, ')')

@@ -1,6 +1,7 @@
 /**
- * extension/client/stringprep.ts: the code points that SASLprep asks for, for what hashes a password outside of the
- * database. They are read from the function that the database asks, so that the two cannot differ.
+ * extension/client/stringprep.ts: the classes of code points in SASLprep, for the code that hashes a password outside
+ * of the database. They are generated from the same data as the function in the database, so that the two cannot
+ * differ.
  */
 import type { FunctionSpec } from '../model/inspect.ts';
 import { generatedHeader } from './header.ts';
@@ -19,8 +20,8 @@ export function stringprepFile(specs: readonly FunctionSpec[]): string {
   return `${generatedHeader('//')}
 
 /**
- * For each class of code points the numbers where it begins and ends, in turns: the first code point of a range, and the
- * first one after it. The classes are asked for in this order, the first one that applies counts.
+ * The ranges of each class of code points: in turn the first code point of a range, and the first one after it. The
+ * first class that applies counts.
  */
 export const ranges = {
 ${lists.join('\n')}

@@ -1,5 +1,5 @@
 /**
- * A tar archive of files, compressed: the same files give the same bytes.
+ * Writes a compressed tar archive. The same files give the same bytes.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
@@ -21,8 +21,8 @@ export function tarball(files: ReadonlyMap<string, string>): Buffer {
 export const compressed = (data: Buffer): Buffer => gzipSync(data, { level: 9 });
 
 /**
- * The files of the extension, at the place where PGlite looks for them: this version, and the way to it from those before,
- * but not their install scripts.
+ * The files of the extension, where PGlite looks for them: this version and the upgrade scripts to it, without the
+ * install scripts of earlier versions.
  */
 export function extensionArchive(): Buffer {
   const folder = new URL('../../extension/', import.meta.url);
@@ -37,7 +37,10 @@ export function extensionArchive(): Buffer {
   return tarball(new Map(files));
 }
 
-/** In the format ustar: fields of a fixed length, numbers in octal, and a sum of all bytes with the sum as blanks. */
+/**
+ * A header in the ustar format: fields of a fixed length, numbers in octal, and a checksum that counts its own field
+ * as blanks.
+ */
 function header(path: string, size: number): Buffer {
   if (Buffer.byteLength(path) > 100) throw new Error(`the path ${path} is too long for a tar archive`);
   const bytes = Buffer.alloc(block);

@@ -1,6 +1,6 @@
 /**
- * extension/rolecall-tle.sql: hands the install script and the upgrade scripts, as they are, to pg_tle. Then CREATE EXTENSION
- * and ALTER EXTENSION ... UPDATE work in that database as they do with files.
+ * extension/rolecall-tle.sql: registers the install script and the upgrade scripts, unchanged, with pg_tle. CREATE
+ * EXTENSION and ALTER EXTENSION ... UPDATE then work in that database as they do with files.
  */
 import { product } from '../model/product.ts';
 import { dollarQuoted, literal } from '../sql/quote.ts';
@@ -38,8 +38,9 @@ END`;
   const declarations = `DECLARE\n  v_script CONSTANT text := ${quoted(install)};\n`;
   return `${generatedHeader('--')}
 
--- Makes ${product.name} ${product.version} known to pg_tle in this database; run CREATE EXTENSION ${product.name}, or ALTER EXTENSION ${product.name} UPDATE,
--- afterwards. It takes the role pgtle_admin. Run again, it does nothing.
+-- Makes ${product.name} ${product.version} known to pg_tle in this database; run CREATE EXTENSION ${product.name}, or
+-- ALTER EXTENSION ${product.name} UPDATE, afterwards. It requires the role pgtle_admin. Running it again does
+-- nothing.
 
 DO ${dollarQuoted(`${product.name}_tle`, declarations + body)};
 `;

@@ -1,8 +1,9 @@
 /**
- * extension/rolecall--OLD--NEW.sql: what leads from the install script of a released version to the objects of this one.
+ * extension/rolecall--OLD--NEW.sql: the statements that turn the objects of a released version into those of this one.
  *
- * The install script is a list of units, each an object with its comments and its REVOKE. Units that are the same in both
- * versions are left out; a function that is called as before is replaced, and keeps its oid and its privileges.
+ * The install script is a list of units, each an object with its comments and its REVOKE. Units that are the same in
+ * both versions are left out. A function whose signature stays the same is replaced, so that it keeps its oid and its
+ * privileges.
  */
 import { product } from '../model/product.ts';
 import type { CreateTable, CreateType, Node } from '../sql/nodes.ts';
@@ -16,11 +17,11 @@ interface Unit {
   readonly kind: string;
   /** With its schema. */
   readonly name: string;
-  /** Of a function, as DROP takes it. */
+  /** The signature of a function, as DROP FUNCTION takes it. */
   readonly signature: string;
-  /** Of a function, up to LANGUAGE: while that stays, CREATE OR REPLACE will do. */
+  /** The text of a function up to LANGUAGE. While it stays the same, CREATE OR REPLACE is possible. */
   readonly header: string;
-  /** Of the others: a line for each. */
+  /** The columns of a table, a view or a type, one line each. */
   readonly columns: readonly string[];
   readonly text: string;
 }
@@ -55,7 +56,7 @@ const isPrefix = (before: readonly string[], after: readonly string[]) =>
 export function upgradeScript(from: string, released: string, files: readonly SqlFile[]): string {
   const old = unitsOf(released);
   const now = files.map(({ node, text }) => ({ node, unit: unit(text) }));
-  // Also what differs in its white space alone, so that an upgraded database has the text of a new one.
+  // A difference in white space counts too, so that an upgraded database has the same text as a new one.
   const changed = now.filter(({ unit: one }) => (old.get(one.name)?.text ?? '').trim() !== one.text.trim());
   const present = new Map(now.map(({ unit: one }) => [one.name, one]));
 
@@ -95,7 +96,7 @@ DO ${dollarQuoted(`${product.name}_upgrade`, `DECLARE\n  v_granted text[];\n  v_
 `;
 }
 
-/** What makes of an older object the present one; without an older one, what creates it. */
+/** The statements that turn an older object into the present one, or create it where there is no older one. */
 function statements(node: Node, before: Unit | undefined, after: Unit): string {
   switch (node.kind) {
     case 'schema':

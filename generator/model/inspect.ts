@@ -17,13 +17,13 @@ export interface Documented {
 
 export interface DocumentedArgument extends Argument {
   readonly text: string;
-  /** Whether null means something else than an error. */
+  /** Whether the argument may be null. */
   readonly nullable?: boolean;
 }
 
 export interface FunctionSpec {
   readonly name: string;
-  /** The folder of generator/engine that it is in; null: a public function. */
+  /** The folder of generator/engine that the function is in; null: it is public. */
   readonly room: Room | null;
   readonly file: string;
   readonly line: number;
@@ -32,11 +32,11 @@ export interface FunctionSpec {
   /** Whether the value that it returns can be null though no argument is. */
   readonly nullable?: boolean;
   readonly volatility: 'VOLATILE' | 'STABLE' | 'IMMUTABLE';
-  /** Null where an argument is null, without being called. */
+  /** STRICT: it returns null, without being called, where an argument is null. */
   readonly strict: boolean;
-  /** Finds single rows: a plan that a session made while a table was small must not go on to read all of it. */
+  /** It looks up single rows, so sequential scans are off: a session may keep a plan from when a table was small. */
   readonly probes: boolean;
-  /** How many rows the planner is to expect; without it, 1,000 as from any function that returns a set. */
+  /** The number of rows that the planner expects; without it, 1,000, as for any function that returns a set. */
   readonly rows?: number;
   /** First paragraph of the JSDoc: COMMENT ON FUNCTION. */
   readonly summary: string;
@@ -47,7 +47,7 @@ export interface FunctionSpec {
   readonly examples: readonly string[];
   /** The table of README.md that a public function is in. */
   readonly group?: string | undefined;
-  /** Why the body is longer than others may be. */
+  /** Why the body may be longer than other bodies. */
   readonly long?: string;
   readonly body: string;
 }
@@ -79,10 +79,10 @@ export async function inspect(root: string): Promise<FunctionSpec[]> {
     if (source.getBaseName().startsWith('_')) continue; // what the specs share
     const module = (await import(pathToFileURL(source.getFilePath()).href)) as Record<string, unknown>;
     for (const declaration of source.getFunctions()) {
-      if (!declaration.hasExportKeyword()) continue; // isExported() would start the type checker, which takes seconds
+      if (!declaration.hasExportKeyword()) continue; // isExported() starts the type checker, which takes seconds
       const name = declaration.getNameOrThrow();
       if (declaration.getJsDocs().length === 0) {
-        // In the engine, such a function is one of the generator itself.
+        // A function of the engine without JSDoc belongs to the generator: it is not a spec.
         if (source.getDirectory().getBaseName() === 'functions')
           throw new SpecError(declaration, `${name} has no JSDoc`);
         continue;
@@ -154,10 +154,12 @@ function readSpec(root: string, declaration: FunctionDeclaration, make: (...refe
   };
 }
 
-/** In a specification, as in TypeScript: this can be null. */
+/** How a spec says that a value can be null, as in TypeScript. */
 const orNull = /\s*\|\s*null$/;
 
-/** generator/functions/ has the public functions, generator/engine/ a folder for each concern of the others. */
+/**
+ * The room of an internal function is its folder in generator/engine/; generator/functions/ has the public functions.
+ */
 function roomOf(declaration: FunctionDeclaration): Room | null {
   const folder = declaration.getSourceFile().getDirectory();
   if (folder.getParent()?.getBaseName() !== 'engine') return null;
@@ -175,7 +177,7 @@ function readArgument(parameter: ParameterDeclaration): Argument {
   if (initializer.isKind(SyntaxKind.ArrayLiteralExpression))
     return { name: parameter.getName(), type, default: `'{}'` };
   if (initializer.isKind(SyntaxKind.NullKeyword)) return { name: parameter.getName(), type, default: 'NULL' };
-  // Its type would tell too, but to ask for it loads the compiler's libraries, which takes seconds.
+  // The type checker would know the type too, but loading the compiler's libraries takes seconds.
   const literals = [
     SyntaxKind.StringLiteral,
     SyntaxKind.NumericLiteral,

@@ -1,32 +1,35 @@
 /**
- * The kinds of objects that have privileges: where the server keeps them, and how GRANT and a policy name them. The checks
- * of a policy, the planners of privileges and what is read from the catalogs are rendered from this table.
+ * The kinds of objects that have privileges: in which catalog each is, and how GRANT and a policy name it. The checks
+ * of a policy, the planners of privileges and the queries of catalogs are rendered from this table.
  */
 import { join, raw, type Sql, sql, text } from '../sql/template.ts';
 import { wrapped } from '../sql/quote.ts';
 
-/** The first version of the server that has it. */
+/** The first version of the server that has the privilege. */
 type Since = number;
 
 const always: Since = 14;
 
 export interface Kind {
-  /** As GRANT has it before the name of one object. */
+  /** The keyword of GRANT before the name of one object. */
   readonly keyword: string;
-  /** As GRANT ... ON ALL ... IN SCHEMA has it, and ALTER DEFAULT PRIVILEGES where that has another word: the second. */
+  /**
+   * The word in GRANT ... ON ALL ... IN SCHEMA; where ALTER DEFAULT PRIVILEGES has another word, that is the second
+   * one.
+   */
   readonly all?: string;
   readonly future?: { readonly keyword: string; readonly letter: string };
   readonly since?: Since;
   readonly privileges: Readonly<Record<string, Since>>;
   /** Letter of acldefault(). */
   readonly letter: string;
-  /** As pg_shdepend has its catalog, where that has the name of another one. */
+  /** The catalog by which pg_shdepend refers to it, where that differs. */
   readonly class?: string;
-  /** It belongs to the cluster, so no database has the say over all privileges on it. */
+  /** It belongs to the cluster, so no database decides about all privileges on it. */
   readonly shared?: true;
-  /** Whether it is named as in SQL, with its schema; else by its plain name. */
+  /** Whether a policy names it as in SQL, with its schema; otherwise by its plain name. */
   readonly qualified?: true;
-  /** FROM and WHERE of its catalog, and the columns, by the alias o: see `query()`. */
+  /** FROM and WHERE of its catalog, and its columns, with the alias o: see `query()`. */
   readonly from: string;
   readonly where?: string;
   readonly oid: string;
@@ -109,7 +112,7 @@ export const kinds = {
     schema: 'o.pronamespace',
     owner: 'o.proowner',
     acl: 'o.proacl',
-    // The server leaves out the schema of its own.
+    // The server writes its own types without the schema.
     name: `concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure)`,
   },
   type: {
@@ -185,13 +188,16 @@ export type KindName = keyof typeof kinds;
 
 export const kindList = Object.entries(kinds as Readonly<Record<string, Kind>>);
 
-/** Of a column: those of tables that can be given on one. */
+/** Privileges on columns: those on tables that can be granted on a column. */
 export const columnPrivileges = { SELECT: always, INSERT: always, UPDATE: always, REFERENCES: always } as const;
 
-/** Configuration parameters: the server has an entry for those alone that somebody was granted. */
+/** Configuration parameters: the catalog has an entry only for those on which a privilege was granted. */
 export const parameter = { since: 15, privileges: { SET: 15, 'ALTER SYSTEM': 15 } } as const;
 
-/** What a policy has after `on`: the kind, and whether it means one object, all of a schema, or those made later alone. */
+/**
+ * The keys of a policy after `on`: the kind, and whether it means one object, all objects of a schema, or only later
+ * ones.
+ */
 export interface Target {
   readonly kind: KindName | 'column' | 'parameter';
   readonly means: 'one' | 'all' | 'future';
@@ -218,7 +224,7 @@ export const sharedKinds: readonly string[] = [
   'parameter',
 ];
 
-/** A value as a jsonb literal, on as many lines as it takes. */
+/** A value as a jsonb literal, broken into several lines where it is long. */
 export const jsonLiteral = (value: unknown): Sql =>
   raw(`${wrapped(JSON.stringify(value).replaceAll(/([,:])(?=["{[])/g, '$1 '), 100)}::jsonb`);
 
@@ -245,7 +251,7 @@ export const query = ({ from, where }: Kind, selected: Sql, conditions: readonly
 
 export const union = (queries: readonly Sql[]): Sql => join(queries, '\nUNION ALL\n');
 
-/** What every object has: oid, schema, owner and acl. */
+/** The columns that every object has: oid, schema, owner and acl. */
 export const columnsOf = ({ oid, schema = '0::oid', owner, acl }: Kind): Sql =>
   raw(`${oid} AS oid, ${schema} AS schema, ${owner} AS owner, ${acl} AS acl`);
 
@@ -254,11 +260,11 @@ export const everyObject: Sql = union(
   kindList.map(([name, kind]) => query(kind, sql`${text(name)} AS kind, ${columnsOf(kind)}`)),
 );
 
-/** Whether two ACLs are the same; in conditions that a hash join can be made of. */
+/** Whether two ACLs are the same, as conditions that allow a hash join. */
 export const isSameAcl = (one: Sql, other: Sql): Sql =>
   sql`coalesce(${one}, '{}') = coalesce(${other}, '{}') AND (${one} IS NULL) = (${other} IS NULL)`;
 
-/** The objects of the groups g: number of the group, oid and name, which takes the server long to write. */
+/** The objects of the groups g: number of the group, oid, and name. The name is the expensive part. */
 export const objectsOfGroups: Sql = union(
   kindList.map(([name, kind]) => {
     const oid = raw(kind.oid);
@@ -276,7 +282,10 @@ export const objectsOfGroups: Sql = union(
   }),
 );
 
-/** Of each kind what statements need: letter of acldefault(), keyword, word after ALL, word of default privileges, its letter. */
+/**
+ * The words of each kind in statements: letter of acldefault(), keyword, word after ALL, word of default privileges,
+ * its letter.
+ */
 export const kindRows: Sql = sql`(VALUES
   ${raw(
     kindList

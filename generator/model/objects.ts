@@ -5,13 +5,16 @@ import type { CreateTrigger, Node } from '../sql/nodes.ts';
 import { join, sql, text } from '../sql/template.ts';
 import { newest } from './record.ts';
 
-/** What users call; what only those functions use; what everybody may read while new tables are watched. */
+/**
+ * The schema of the functions that users call, the one of what those functions use, and the one that everybody may
+ * read while new tables are watched.
+ */
 export const schemas = { public: 'rolecall', internal: 'rolecall_internal', watch: 'rolecall_watch' } as const;
 
-/** Their names, as SQL takes a list of them. */
+/** Their names, as a list in SQL. */
 export const schemaNames = join(Object.values(schemas).map(text));
 
-/** What the view reads of the record of a policy. */
+/** The sections of a policy that the view reads from the record. */
 const columnsOfPolicies = sql`r.key, r.resource, r.sqlstate, r.roles`;
 
 export const objects: readonly Node[] = [
@@ -197,8 +200,8 @@ export const objects: readonly Node[] = [
     name: 'resource',
     comment:
       'What was asked for in this database, resource by resource: the newest row of a key counts, a null resource is no longer asked for',
-    // Rows are only added, and no constraint spans two of them but one that no two meet: under REPEATABLE READ an INSERT must not meet a
-    // row that its snapshot cannot see, which would be 40001.
+    // Rows are only added, and the one constraint that spans rows is on a random key. Under REPEATABLE READ an INSERT
+    // that conflicts with a row that its snapshot does not show would fail with 40001.
     columns: [
       { name: 'section', type: 'text', constraint: 'NOT NULL', comment: 'roles, memberships, settings, ...' },
       {
@@ -220,7 +223,8 @@ export const objects: readonly Node[] = [
         constraint: 'PRIMARY KEY DEFAULT pg_catalog.gen_random_uuid()',
         comment: 'tells rows apart for logical replication, which refuses DELETE on a table without a primary key',
       },
-      // What follows is filled in by the trigger: only a superuser, as who restores a dump, says it itself.
+      // The trigger fills in the columns below. Only a superuser, for example one that restores a dump, sets them
+      // itself.
       { name: 'recorder', type: 'text', comment: 'who has recorded it' },
       { name: 'sqlstate', type: 'text', comment: 'null, or the code of the reason why it is not acted on' },
       { name: 'note', type: 'text', comment: 'that reason: what the row lacks to be one of ours, or the recorder' },
@@ -230,7 +234,7 @@ export const objects: readonly Node[] = [
     ],
     indexes: [
       { on: 'section, key, recorded_at' },
-      // What a role has granted to it is found by the key above; this one finds who has been granted a role.
+      // The key above finds the roles that a role is a member of; this index finds its members.
       { on: '(key -> 1)', where: "section = 'memberships'" },
     ],
     dumped: true,
@@ -345,7 +349,7 @@ SELECT p.resource ->> 'role',
        p.resource ->> 'role' IS NULL
          OR p.roles[1] = pg_catalog.to_regrole(pg_catalog.quote_ident(p.resource ->> 'role'))::oid,
        p.resource ->> 'privilege', p.resource #>> '{target,kind}', p.resource #>> '{target,means}',
-       -- In the key, so that few rows are looked at where few objects are asked for.
+       -- Part of the key, so that a query for few objects reads few rows.
        p.key #>> '{2,object}', p.resource #>> '{target,column}',
        p.resource @> '{"grantable": true}', p.resource @> '{"revoked": true}',
        EXISTS (
@@ -369,7 +373,8 @@ WHERE p.resource @> '{"exact": true}' AND p.sqlstate IS NULL
       { name: 'withheld', type: 'text[]', comment: 'tables and columns withheld from it, as in SQL' },
       {
         name: 'known',
-        // Of no type of ours: whoever may read it could make a table of it, which DROP EXTENSION would have to drop.
+        // Not a type of the extension: whoever may read the view could create a table from it, and DROP EXTENSION
+        // would have to drop that table.
         type: 'jsonb',
         comment: 'tables and columns that were found withheld from it, whatever they are called now; null: none',
       },
@@ -391,7 +396,7 @@ WHERE p.resource @> '{"exact": true}' AND p.sqlstate IS NULL
   },
 ];
 
-/** What keeps the record honest; made after the functions. */
+/** The triggers that sign the record; they are created after the functions. */
 export const triggers: readonly CreateTrigger[] = [
   {
     kind: 'trigger',

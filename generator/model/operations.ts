@@ -7,11 +7,11 @@ import type { Condition } from './sqlstates.ts';
 
 export interface Ignored {
   readonly conditions: readonly Condition[];
-  /** `skip` returns a step; `again` says nothing: the difference is looked for afresh. */
+  /** `skip` returns a step. `again` returns nothing: the call plans again. */
   readonly then: 'skip' | 'again';
-  /** Why that is no error; also the note of the skipped step. */
+  /** Why the condition is no error; it becomes the note of the skipped step. */
   readonly note: string;
-  /** Whether the client is told with a NOTICE. */
+  /** Whether the client gets a NOTICE. */
   readonly notice?: true;
 }
 
@@ -20,26 +20,29 @@ export interface Operation {
   /** SQL to run before each attempt. */
   readonly before?: Sql;
   readonly ignored?: readonly Ignored[];
-  /** Retried beside XX000 with one of the messages in `retriedMessages`, which every operation retries. */
+  /**
+   * The conditions that are retried. Every operation also retries XX000 with one of the messages in
+   * `retriedMessages`.
+   */
   readonly retried?: readonly Condition[];
   /**
-   * Surfaced with a hint of ours; everything else that is neither ignored nor retried is surfaced too. In a hint {role}
-   * is the role that the change takes rights on, and {caller} who makes the call.
+   * The conditions that are surfaced with our own hint. Whatever else is neither ignored nor retried is surfaced too.
+   * In a hint {role} is the role on which the change requires rights, and {caller} the role that makes the call.
    */
   readonly surfaced?: readonly { readonly condition: Condition; readonly hint: Hint }[];
 }
 
-/** One for all versions, or one for those that ask for ADMIN OPTION and one for those before. */
+/** One hint for all versions, or one for the versions that require ADMIN OPTION and one for those before 16. */
 export type Hint = string | { readonly since16: string; readonly before16: string };
 
-/** Where a role would become a member of itself. */
+/** The hint where a role would become a member of itself. */
 export const circular = 'A role cannot be a member of itself, directly or through others.';
 
 /**
- * How long a change waits, where lock_timeout does not say otherwise, for what a role can lock that may not change it: any
- * login a role or an event trigger, by pg_get_object_address(); every role its own row; a reader or an owner a table; the owner of a
- * schema its row; who may create schemas the name of one; who has ADMIN OPTION on a role that role and its memberships; who may
- * create roles the name of one.
+ * How long a change waits for a lock, unless lock_timeout is set, because roles that may not make the change can hold
+ * the lock: any login can lock a role or an event trigger by pg_get_object_address(), and a role its own row; a
+ * reader or an owner can lock a table, and the owner of a schema its row; whoever may create schemas or roles can
+ * lock the name of one; and whoever has ADMIN OPTION on a role can lock the role and its memberships.
  */
 export const patience = '30s';
 const held = {
@@ -47,13 +50,13 @@ const held = {
   hint: 'End the session that holds the lock, by pg_terminate_backend(), or set lock_timeout to more than 30 s.',
 } as const;
 
-/** In place of a hint that would have a superuser, or a role itself, granted to the caller. */
+/** The hint in place of one that would grant a superuser, or the role itself, to the caller. */
 export const superuserAlone = 'Have a superuser make the call.';
 
 /**
- * The server's messages for a lost race, as patterns of LIKE; it does not translate them, and has no code for them. The
- * third is what DROP ROLE says from 16 on of a role that another transaction has dropped, the last one what GRANT and
- * REVOKE say of a table that is dropped between their finding it and their changing it.
+ * The server's messages for a lost race, as patterns for LIKE. The server does not translate them, and they have no
+ * SQLSTATE of their own. From 16 on, DROP ROLE raises the third for a role that another transaction has dropped.
+ * GRANT and REVOKE raise the last one for a table that is dropped after they have found it and before they change it.
  */
 export const retriedMessages = [
   'tuple concurrently updated',
@@ -173,8 +176,9 @@ export const operations = {
   },
   grant_role: {
     summary: 'GRANT of a role to a role',
-    // GRANT does not lock the member, nor before 16 the granted role: if one of them were dropped meanwhile, a membership
-    // row of a role that no longer exists would be left. The address of a role comes with a lock that lasts.
+    // GRANT does not lock the member nor, before 16, the granted role. If one of them were dropped meanwhile, a
+    // membership row of a role that no longer exists would remain. pg_get_object_address() locks the role until the
+    // end of the transaction.
     before: sql`
       PERFORM pg_get_object_address('role', ARRAY[r.name], '{}')
       FROM unnest(change.locks) AS r(name) WHERE to_regrole(quote_ident(r.name)) IS NOT NULL;
@@ -250,7 +254,7 @@ export const operations = {
   },
   terminate_sessions: {
     summary: 'pg_terminate_backend() for each session of a role',
-    // Otherwise the sessions would be those that the plan has seen.
+    // Otherwise the statement would see only the sessions that were there when the plan was made.
     before: sql`PERFORM pg_stat_clear_snapshot();`,
     ignored: [roleDropped],
     surfaced: [
@@ -279,7 +283,7 @@ export const operations = {
   },
   drop_role: {
     summary: 'DROP ROLE',
-    // Any login can hold the weakest lock on a role, for as long as it likes.
+    // Any login can hold the weakest lock on a role for as long as it likes.
     before: sql`PERFORM rolecall_internal.note_holders(change.target);`,
     ignored: [
       alreadyGone,
@@ -302,20 +306,20 @@ export const operations = {
 
 export type OperationName = keyof typeof operations;
 
-/** Changes of which one that fails does not keep a reporting role from the others. */
+/** The operations of a reporting role that can fail for one object and still be made for the others. */
 export const privileges = [
   'grant_privilege',
   'revoke_privilege',
   'default_privilege',
 ] as const satisfies readonly OperationName[];
 
-/** What else a step can be: a change of the extension's own tables, which no executor makes. */
+/** The other operations of steps: changes of the extension's own tables, which no executor makes. */
 export const recorded = ['rotate_secret', 'set_secret', 'forget'] as const;
 
-/** What can have become of a step. */
+/** The outcomes of a step. */
 export const statuses = ['planned', 'applied', 'skipped'] as const;
 
-/** A hint as a format of the two names that it can hold. */
+/** A hint as a template for format() with the two names. */
 export function hintFormat(hint: string): string {
   return hint.replaceAll('%', '%%').replaceAll('{role}', '%1$s').replaceAll('{caller}', '%2$s');
 }

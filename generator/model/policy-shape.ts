@@ -1,5 +1,5 @@
 /**
- * The format of a policy, read from the type Policy: as data for the checks in SQL, and as a JSON Schema.
+ * Reads the format of a policy from the type Policy: as data for the checks in SQL, and as a JSON Schema.
  */
 import { Project, type JSDocableNode, type SourceFile, type TypeNode, SyntaxKind } from 'ts-morph';
 
@@ -10,14 +10,14 @@ export interface Key {
   readonly text: string;
 }
 
-/** What a value can be; one that can be an object, or a list, says what is in it. */
+/** The types that a value can have, and the shape of what is in it where it can be an object or a list. */
 export interface Shape {
   readonly name: string;
   readonly text: string;
   readonly types: readonly string[];
   readonly allowed: readonly string[];
   readonly keys: readonly Key[];
-  /** Of the values of an object with any keys. */
+  /** The shape of the values of an object with arbitrary keys. */
   readonly values?: string;
   readonly items?: string;
 }
@@ -70,7 +70,7 @@ function keysOf(shapes: Map<string, Shape>, source: SourceFile, properties: read
   }));
 }
 
-/** The shape of a type that stands somewhere: its own name, or what is written there. */
+/** The shape of a type where it is used: the name of the type, or the type as written there. */
 function nameOf(shapes: Map<string, Shape>, source: SourceFile, node: TypeNode): string {
   const written = node.getText();
   if (/^\w+$/.test(written)) return add(shapes, source, written === 'false' ? 'boolean' : written);
@@ -115,7 +115,7 @@ function fill(shapes: Map<string, Shape>, source: SourceFile, draft: Draft, node
   } else also(isFalse ? 'boolean' : node.getText());
 }
 
-/** For the checks in SQL: what is allowed of a value by shape, and the shape of each key, item or value by where it stands. */
+/** The data of the checks in SQL: what each shape allows, and the shape of each key, item and value by its place. */
 export function shapeData(shapes: ReadonlyMap<string, Shape>): object {
   const number = new Map(
     [...shapes.keys()].map((name, at) => [name, name === 'Policy' ? 'Policy' : isName(name) ? name : `t${at}`]),

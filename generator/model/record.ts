@@ -1,10 +1,10 @@
 /**
- * What is remembered: rows are only added, and the newest of a key counts.
+ * Fragments for queries on the record, to which rows are only added, and where the newest row of a key counts.
  */
 import { type Sql, sql } from '../sql/template.ts';
 import { thisDatabase } from '../engine/catalogs/server.ts';
 
-/** The newest record of each resource, of those that a condition on the rows, r, holds for. */
+/** The newest record of each resource among the rows, r, that meet a condition. */
 export const newest = (condition: Sql, columns = sql`r.*`): Sql => sql`(
   SELECT DISTINCT ON (r.section, r.key) ${columns}
   FROM rolecall_internal.resource AS r
@@ -12,13 +12,16 @@ export const newest = (condition: Sql, columns = sql`r.*`): Sql => sql`(
   ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
 )`;
 
-/** The same without those that are no longer asked for, and those that are refused. */
+/** The same without the records that are refused, or no longer asked for. */
 export const accepted = (condition: Sql): Sql => sql`(
   SELECT p.* FROM ${newest(condition)} AS p
   WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
 )`;
 
-/** A row that comes after the newest one of its key, p, for `written()`. Without a signature of its own the trigger signs it. */
+/**
+ * A row for `written()` that comes after the newest one of its key, p. The trigger signs it unless it has a
+ * signature.
+ */
 export const row = (
   section: Sql,
   key: Sql,
@@ -38,13 +41,16 @@ export const written = (rows: Sql): readonly Sql[] => [
   sql`PERFORM rolecall_internal.remove_superseded(${rows});`,
 ];
 
-/** Who recorded a row, by its oid: another role may have the name by now. In another database, as after a dump, the name counts. */
+/**
+ * The role that recorded a row. Its oid counts, because another role may have the name by now; in another database,
+ * for example after a dump, the name counts.
+ */
 export const recorderOf = (row: Sql): Sql => sql`(CASE
   WHEN ${row}.recorder_oid IS NOT NULL AND ${row}.made_in = ${thisDatabase}
     THEN pg_get_userbyid(${row}.recorder_oid)::text
   ELSE ${row}.recorder END)`;
 
-/** The signature of a row, p, that is written anew in this database, about these roles: who recorded it stays. */
+/** The signature of a row, p, that this database writes again about these roles. The recorder stays the same. */
 export const signature = (roles: Sql): Sql => sql`
   p.recorder, p.sqlstate, p.note, ${roles}, ${thisDatabase},
   CASE p.made_in WHEN ${thisDatabase} THEN p.recorder_oid

@@ -36,30 +36,30 @@ export const usualAttributes = {
 /** Fields that would be ignored: an object that has one of them does not type-check. */
 type Ignored<Fields extends string> = { readonly [Field in Fields]?: never };
 
-/** A role that is there: made where it is missing. */
+/** A role that is to exist: it is created where it is missing. */
 interface PresentRole extends Ignored<'reassign_to' | 'drop_owned' | 'terminate_sessions'> {
   readonly name: Value<string>;
   readonly state?: never;
   /** Always as given. */
   readonly attributes?: Attributes;
-  /** As given when the role is made; an existing role keeps its own. */
+  /** Set when the role is created; an existing role keeps its own. */
   readonly initial?: Attributes;
-  /** When the role is made: plain or a verifier. */
+  /** Set when the role is created: plain text or a verifier. */
   readonly password?: Value<string>;
-  /** The attributes that a policy names: it says of all others too what they are. */
+  /** The attributes that a policy names. All others have their default. */
   readonly says?: readonly string[];
-  /** What to say where it has to be made. */
+  /** The note of the step that creates it. */
   readonly note?: Value<string>;
-  /** Refuse a superuser, and the role that makes the call. */
+  /** Whether to refuse a superuser and the role that makes the call. */
   readonly protected?: true;
 }
 
-/** A role that must be there already: 42704 where it is missing. */
+/** A role that must exist already; otherwise the error is 42704. */
 interface ExistingRole {
   readonly name: Value<string>;
   readonly state: 'existing';
   readonly attributes?: Attributes;
-  /** What it is recorded to have been, where nothing is yet. */
+  /** What is recorded about the role as it was first, where nothing is yet. */
   readonly initial?: Attributes;
   readonly protected?: true;
 }
@@ -67,11 +67,11 @@ interface ExistingRole {
 interface AbsentRole {
   readonly name: Value<string>;
   readonly state: 'absent';
-  /** Who is to own what the role owns here, if anybody. */
+  /** The new owner of what the role owns in this database. */
   readonly reassign_to?: Value<string>;
-  /** Drop what the role owns here. */
+  /** Whether to drop what the role owns in this database. */
   readonly drop_owned?: Value<boolean>;
-  /** End its sessions first. */
+  /** Whether to end its sessions first. */
   readonly terminate_sessions?: Value<boolean>;
 }
 
@@ -81,7 +81,7 @@ interface PresentMembership extends Ignored<'every'> {
   readonly role: Value<string>;
   readonly member: Value<string>;
   readonly state?: never;
-  /** An option that is left out, or null, is not asked for. */
+  /** An option that is left out, or null, stays as it is. */
   readonly admin?: Value<boolean>;
   readonly inherit?: Value<boolean>;
   readonly set?: Value<boolean>;
@@ -93,7 +93,7 @@ interface AbsentMembership {
   readonly state: 'absent';
 }
 
-/** The member is in no role. */
+/** The member is to be a member of no role. */
 interface NoMembership {
   readonly every: true;
   readonly member: Value<string>;
@@ -108,31 +108,34 @@ export interface Privilege {
   readonly privilege: string;
   readonly target: {
     readonly kind: string;
-    /** Whether the object is one, or the schema whose objects are meant: all of them, or those made later. */
+    /** Whether the target is one object, all objects of a schema, or those created there later. */
     readonly means: 'one' | 'all' | 'future';
     readonly object?: Value<string>;
     readonly column?: Value<string>;
     readonly scope?: { readonly except?: readonly string[]; readonly owners?: readonly string[] };
   };
   readonly grantable?: true;
-  /** It is not to be there. */
+  /** The privilege is to be revoked. */
   readonly revoked?: true;
-  /** Of future objects without owners: who asked, and is one of them. */
+  /** For future objects without owners: the role that asked, which counts as one of them. */
   readonly caller?: Value<string>;
   readonly state?: 'absent';
 }
 
 export interface DesiredState {
-  /** Which role is the anonymous, the authenticated, ... one in this database. */
+  /** The role that is the anonymous, the authenticated, ... one in this database. */
   readonly base_roles?: readonly { readonly key: string; readonly name: Sql }[];
   readonly roles?: readonly Role[];
   readonly passwords?: readonly {
     readonly role: Value<string>;
     readonly password: Value<string>;
     readonly valid_until?: Value<string>;
-    /** Where the stored verifier cannot be read: set it (true, also when left out) or trust the record. */
+    /**
+     * Where the caller cannot read the stored verifier: whether to set the password (the default) or to trust the
+     * record.
+     */
     readonly realign?: Value<boolean>;
-    /** It is the first that a provisioning run of this database sets for a role of that name. */
+    /** Whether it is the first that a provisioning run of this database sets for a role of that name. */
     readonly first?: Value<boolean>;
   }[];
   readonly memberships?: readonly Membership[] | Sql;
@@ -142,7 +145,7 @@ export interface DesiredState {
     readonly value: Value<string>;
     /** In this database alone. */
     readonly here?: true;
-    /** What other databases have in its place is left. */
+    /** Settings for other databases that override it are left. */
     readonly alone?: true;
     readonly state?: 'absent';
   }[];
@@ -150,12 +153,12 @@ export interface DesiredState {
   /** Roles that a policy describes. */
   readonly declared?: readonly {
     readonly role: Value<string>;
-    /** A policy has created it. */
+    /** Whether a policy has created it. */
     readonly made?: true;
-    /** It has nothing but what the document says. */
+    /** Whether it is to have nothing but what the document says. */
     readonly exact?: boolean;
   }[];
-  /** Roles whose mark for other databases is to go. */
+  /** Roles whose mark for other databases is to be removed. */
   readonly marks?: readonly { readonly role: Value<string> }[];
   readonly schemas?: readonly { readonly name: Value<string>; readonly owner?: Value<string> }[];
   readonly privileges?: readonly Privilege[];
@@ -164,22 +167,24 @@ export interface DesiredState {
     readonly schemas: Value<readonly string[]>;
     readonly withheld: Value<readonly string[]>;
     readonly owners: Value<readonly string[]>;
-    /** Where owners is null: who asked, and is one of them. */
+    /** Where owners is null: the role that asked, which counts as one of them. */
     readonly caller: Value<string>;
     /** Null: the schemas, and those of the installed extensions. */
     readonly search_path: Value<readonly string[]>;
-    /** True: what owners make that come new is readable without default privileges of theirs. */
+    /**
+     * Whether new tables are watched. The tables of an owner who is new are then readable without default privileges.
+     */
     readonly watched?: Sql;
   }[];
-  /** Whether reporting roles get their privileges on a table as soon as anyone makes it: at most one resource. */
+  /** Whether reporting roles get their privileges on a table as soon as anyone creates it; at most one resource. */
   readonly watch?: readonly { readonly key: 'new_tables'; readonly state: Sql }[];
-  /** Whose sessions are to end, where state is absent. */
+  /** The roles whose sessions are to end, where state is absent. */
   readonly sessions?: readonly { readonly role: Value<string>; readonly state: Sql }[];
-  /** Who may call every function of the extension. */
+  /** The roles that may call every function of the extension. */
   readonly operators?: readonly { readonly role: Value<string>; readonly state?: 'absent' }[];
 }
 
-/** What stands for a password wherever a statement is shown, and in a document. */
+/** The mask in place of a password in a document, and wherever a statement is shown. */
 export const mask = text('********');
 
 /** SQL text of the document; parts that hold no expression become one jsonb literal. */
@@ -187,7 +192,7 @@ export function desired(state: DesiredState): Sql {
   return raw(print(state, ''));
 }
 
-/** The attributes of a role, for a document that a function of the engine makes. */
+/** The attributes of a role, for a document that a function of the engine builds. */
 export function attributes(value: Attributes): Sql {
   return raw(print(value, ''));
 }
@@ -207,7 +212,7 @@ function print(value: unknown, margin: string): string {
   return `${build}(\n${parts.map((part) => `${inner}${part}`).join(',\n')}\n${margin})`;
 }
 
-/** As JSON.stringify(), with blanks that a line can be broken at. */
+/** JSON.stringify() with blanks, so that a line can be broken there. */
 function json(value: unknown): string {
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
   if (Array.isArray(value)) return `[${value.map(json).join(', ')}]`;

@@ -1,6 +1,6 @@
 /**
- * The sections of the desired state, in the order in which their differences have to be made up for. The plan, what is
- * remembered and what a removal forgets of it, and which names are checked, are all rendered from this table.
+ * The sections of the desired state, in the order in which their changes are made. The plan, the fields that are
+ * remembered, the records that a removal forgets, and the names that are checked are all rendered from this table.
  */
 import { wrapped } from '../sql/quote.ts';
 import { join, raw, type Sql, sql, text } from '../sql/template.ts';
@@ -8,11 +8,14 @@ import { join, raw, type Sql, sql, text } from '../sql/template.ts';
 /** What a planner is given. */
 interface Input {
   readonly document: Sql;
-  /** Beside the document, by the name of the role: see run(). */
+  /** The passwords beside the document, by the name of the role: see run(). */
   readonly passwords: Sql;
 }
 
-/** What a field of a record holds; `list` is a list of texts, `setting` a text or such a list, `target` what a privilege is on. */
+/**
+ * The type of a field of a record; `list` is a list of texts, `setting` a text or such a list, `target` the target of
+ * a privilege.
+ */
 type FieldKind = 'text' | 'integer' | 'boolean' | 'attributes' | 'list' | 'setting' | 'target';
 
 export interface Section {
@@ -23,7 +26,10 @@ export interface Section {
   readonly key?: readonly string[];
   /** What is remembered of a resource: its fields, and what each holds. A field with a question mark can be missing. */
   readonly fields?: Readonly<Record<string, FieldKind>>;
-  /** The fields that name roles; one with a question mark may be null. A removal forgets what it finds by one in a key. */
+  /**
+   * The fields that name roles; one with a question mark may be null. A removal forgets what it finds by one in a
+   * key.
+   */
   readonly names: readonly string[];
   /** Of these fields, the ones that can name a predefined role too. */
   readonly predefined?: readonly string[];
@@ -34,7 +40,7 @@ export interface Section {
    * each, that is true of every value. Without it a resource replaces the one before.
    */
   readonly merged?: readonly string[];
-  /** Worked out afresh for a reporting role, from the definition of what it reads. */
+  /** Derived each time for a reporting role, from the definition of what it reads. */
   readonly derived?: true;
   /** The differences, as an array of changes; a section without them is only remembered. */
   readonly plan?: (input: Input) => Sql;
@@ -109,7 +115,7 @@ export const sections = {
     derived: true,
     plan: ({ document }) => rows(sql`rolecall_internal.plan_settings(${document})`),
   },
-  // Roles of a policy: what they have beyond it is to end, here and in `privileges`.
+  // Roles of a policy. What they have beyond the policy is revoked, here and in `privileges`.
   declared: {
     key: ['role'],
     fields: { role: 'text', 'exact?': 'boolean', 'made?': 'boolean' },
@@ -117,7 +123,7 @@ export const sections = {
     merged: [],
     plan: ({ document }) => sql`rolecall_internal.plan_declared(${document})`,
   },
-  // Roles that this database says nothing of any more, for other databases to see.
+  // Roles of which this database no longer says anything to other databases.
   marks: {
     names: ['role?'],
     plan: ({ document }) => rows(sql`rolecall_internal.plan_mark_ends(${document} -> 'marks')`),
@@ -184,25 +190,25 @@ const named = (matches: (section: Section) => boolean): Sql =>
 const isOptional = (field: string) => field.endsWith('?');
 const bare = (field: string) => field.replace('?', '');
 
-/** Where the role, or one of two, stands in the key of a section; a removal forgets what it finds there. */
+/** The place of the role, or of one of two roles, in the key of a section; a removal forgets what it finds there. */
 const rolesInKey = (section: Section): number[] =>
   (section.key ?? []).flatMap((field, position) => (section.names.map(bare).includes(field) ? [position] : []));
 
 /** The names of sections whose key has a role in that place. */
 export const sectionsOfRole = (position: 0 | 1): Sql => named((section) => rolesInKey(section).includes(position));
 
-/** The names of sections that are worked out afresh for a reporting role. */
+/** The names of the sections that are derived from the definition of a reporting role each time. */
 export const derivedSections: Sql = named(({ derived }) => derived === true);
 
 /** The names of sections that are remembered. */
 export const rememberedSections: Sql = named(({ key }) => key !== undefined);
 
-/** The sections that most calls have. */
+/** The sections that most calls use. */
 const usual: readonly string[] = ['roles', 'memberships'];
 
 /**
- * Statements that append the differences of each section to `changes`. What few calls have is asked for together: every
- * condition that is come to has to be analysed in each session.
+ * Statements that append the differences of each section to `changes`. One condition guards all sections that few
+ * calls have, because each session has to analyse every condition that it reaches.
  */
 export function planning(changes: Sql, input: Input): readonly Sql[] {
   const append = (condition: Sql, differences: Sql) => sql`
@@ -236,7 +242,7 @@ export function planning(changes: Sql, input: Input): readonly Sql[] {
   ];
 }
 
-/** The key of a resource; null where its section is not remembered, or not one of those given. */
+/** The key of a resource; null where its section is not remembered, or is none of those given. */
 export function keyOf(section: Sql, resource: Sql, among?: readonly SectionName[]): Sql {
   const sectionsOf = new Map<string, string[]>();
   for (const [name, { key }] of entries)
@@ -266,10 +272,13 @@ export function forgottenFields(section: Sql): Sql {
   return sql`CASE ${section} ${join(cases, '\n')} ELSE '{}' END::text[]`;
 }
 
-/** Marks a resource that comes from the record, with who has recorded it: what converge() asks for is not recorded again. */
+/**
+ * The field that marks a resource from the record, and says who recorded it. What converge() asks for is not recorded
+ * again.
+ */
 export const recordedMark = 'recorded';
 
-/** The roles that a record names, as an array of texts; null in it where a name is left out. */
+/** The roles that a record names, as an array of texts, with null for a name that is left out. */
 export function namedIn(section: Sql, resource: Sql): Sql {
   const cases = entries.flatMap(([name, { names, fields = {} }]) => {
     const known = new Set(Object.keys(fields).map(bare));
@@ -290,7 +299,7 @@ export function namedIn(section: Sql, resource: Sql): Sql {
   `;
 }
 
-/** What holds for a field of that kind, in a jsonpath. */
+/** The condition on a field of that type, in a jsonpath. */
 const holds: Readonly<Record<FieldKind, (field: string) => string>> = {
   text: (field) => `${field}.type() == "string"`,
   integer: (field) =>
@@ -312,8 +321,8 @@ const holds: Readonly<Record<FieldKind, (field: string) => string>> = {
 };
 
 /**
- * Statements that return whether a resource is an object with the fields of its section, which hold what they can hold;
- * one for each section, of which a session has those analysed that it comes to.
+ * Statements that return whether a resource is an object with the fields of its section, each of the right type.
+ * There is one statement for each section, because a session analyses only the statements that it reaches.
  */
 export function returningShape(section: Sql, resource: Sql): Sql {
   const first = (name: string) => (usual.includes(name) ? 0 : 1);
@@ -342,14 +351,14 @@ export function returningShape(section: Sql, resource: Sql): Sql {
 }
 
 /**
- * A resource together with what is recorded of it; that is null where nothing is. That a role may log in again only ends a
- * lock that was asked for: somebody who then locks it by other means keeps it locked.
+ * A resource merged with what is recorded of it, or null where nothing is. LOGIN after a lock is recorded only as the
+ * end of that lock, so that a role that somebody then locks by other means stays locked.
  */
 export function mergedWith(section: Sql, recorded: Sql, resource: Sql): Sql {
   const fields = [...new Set(entries.flatMap(([, { merged = [] }]) => merged))];
   const parts = fields.map((field) => {
     const [earlier, later] = [sql`(${recorded} -> ${text(field)})`, sql`(${resource} -> ${text(field)})`];
-    // What a role was like at first, a call that finds it there does not change.
+    // A call that finds the role does not change what is recorded of it as it was first.
     return field === 'initial'
       ? sql`${text(field)}, ${later} || ${earlier}`
       : sql`${text(field)}, ${earlier} || ${later}`;
@@ -359,26 +368,26 @@ export function mergedWith(section: Sql, recorded: Sql, resource: Sql): Sql {
       THEN ${recorded} || ${resource} || jsonb_strip_nulls(jsonb_build_object(
         ${join(parts, ',\n')}))
       ELSE ${resource} END
-    -- A policy says of all attributes what they are.
+    -- A policy says what every attribute is.
     #- CASE WHEN ${resource} -> 'attributes' = '{"login": true}'
               AND coalesce(${recorded} -> 'attributes', '{}') - 'login' = '{}'
             THEN '{attributes,login}' ELSE '{}' END::text[]
   `;
 }
 
-/** Whether a resource only says that a role must be there, or ends what was never asked for; that asks for nothing. */
+/** Whether a resource asks for nothing: it only says that a role must exist, or ends what was never asked for. */
 export const isPrecondition = (recorded: Sql, resource: Sql): Sql => sql`(
   ${resource} @> '{"state": "existing"}'
   AND (NOT ${resource} ? 'attributes' OR ${recorded} IS NULL AND ${resource} -> 'attributes' = '{"login": true}')
 )`;
 
-/** The names of roles in a document: in fields that can name a predefined role too, or in the others. */
+/** The names of roles in a document, in fields that can also name a predefined role or in the other fields. */
 export function namesIn(document: Sql, predefinedToo: boolean): Sql {
   const having = new Map<string, string[]>();
   for (const [name, { names, predefined = [] }] of entries)
     for (const field of names.filter((one) => predefined.includes(one) === predefinedToo))
       having.set(field, [...(having.get(field) ?? []), name]);
-  // One path for all sections with a field: each look is an operation for the server to analyse.
+  // One path serves all sections with a field, because the server analyses each lookup as an operation.
   const paths = [...having].map(([field, found]) => {
     const lists =
       found.length === 1

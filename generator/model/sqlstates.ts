@@ -34,8 +34,9 @@ export const sqlstates = {
 export type Condition = keyof typeof sqlstates;
 
 /**
- * The classes that "the rest" of an operation's errors is caught by. plpgsql matches a whole class by its name, so
- * no handler needs OTHERS; cancellation (57) and rollback (40) stay uncaught, their meaning is the caller's.
+ * The classes by which an executor catches the remaining errors of an operation. plpgsql matches a whole class by its
+ * name, so no handler requires OTHERS. Cancellation (57) and rollback (40) are not caught: the caller has to deal
+ * with them.
  */
 export const errorClasses = {
   connection_exception: '08000',
@@ -58,13 +59,13 @@ export const errorClasses = {
 } as const;
 
 /**
- * What a public function catches to raise it afresh: those classes, and what the caller has to deal with by itself.
+ * The classes that a public function catches and raises again: those above, and those that the caller has to deal with.
  */
 export const surfacedClasses = [...Object.values(errorClasses), '40000', '57014'] as const;
 
 /**
- * The classes that the event trigger turns into a WARNING: all that an error can have, but for operator_intervention
- * (57). Deadlocks and serialization failures (40) are among them: the command goes on where the server lets it.
+ * The classes that the event trigger turns into a WARNING: all classes of errors except operator_intervention (57).
+ * Deadlocks and serialization failures (40) are included, so that the command goes on where the server allows it.
  */
 export const watchedClasses = [
   ...Object.values(errorClasses),

@@ -1,4 +1,7 @@
-/** What a handler catches: errors are named here by the table of the model alone, so that a misspelt one is a type error. */
+/**
+ * The conditions that a handler catches. Their names come from the table of the model, so that a misspelt one is a
+ * type error.
+ */
 import type { Condition } from '../model/sqlstates.ts';
 import { join, raw, sql, text, type Sql } from './template.ts';
 
@@ -6,7 +9,7 @@ export function conditions(...names: readonly Condition[]): Sql {
   return join(names.map(raw), ' OR ');
 }
 
-/** Errors of whole classes; by their codes, as some classes have no condition name of their own. */
+/** Whole classes of errors, by their codes, because some classes have no condition name of their own. */
 export const anyOf = (codes: readonly string[]): Sql => {
   const lines = Array.from({ length: Math.ceil(codes.length / 5) }, (_, index) =>
     join(

@@ -18,11 +18,11 @@ export interface CreateFunction {
   readonly strict: boolean;
   readonly parallel: 'UNSAFE' | 'SAFE';
   readonly rows?: number;
-  /** By the lines that they stand on. */
+  /** The settings of the function, line by line. */
   readonly settings: readonly Readonly<Record<string, string>>[];
   readonly body: string;
   readonly comment: string;
-  /** What a reader of the file should know beyond the comment; may be empty. */
+  /** Remarks for a reader of the file beside the comment; may be empty. */
   readonly remarks: string;
 }
 
@@ -46,7 +46,7 @@ export interface CreateTable {
   readonly name: string;
   readonly columns: readonly Column[];
   readonly indexes: readonly { readonly on: string; readonly where?: string }[];
-  /** Whether pg_dump carries the rows: the definitions yes, the secrets never. */
+  /** Whether pg_dump includes the rows: those of the record, but never the secrets. */
   readonly dumped: boolean;
   readonly comment: string;
 }
@@ -60,7 +60,10 @@ export interface CreateView {
   readonly comment: string;
 }
 
-/** Fires for each row that is inserted or updated, before it is, and in sessions with session_replication_role = replica too. */
+/**
+ * Fires for each row that is inserted or updated, before it is, and in sessions with session_replication_role =
+ * replica too.
+ */
 export interface CreateTrigger {
   readonly kind: 'trigger';
   readonly schema: string;

@@ -64,13 +64,13 @@ function revokeFromPublic(object: string): string {
   return line.length <= lineWidth ? line : `REVOKE ALL ON ${brokenAt(object, 'REVOKE ALL ON ')}\n  FROM PUBLIC;`;
 }
 
-/** A signature with its types on a line of their own, where there is no room for them. */
+/** A signature; where a line is too short for it, the types are on lines of their own. */
 function brokenAt(object: string, before: string): string {
   return before.length + object.length <= lineWidth ? object : object.replace(/\((.*)\)$/, '(\n  $1\n)');
 }
 
 function comment(text: string): string[] {
-  // Paragraphs and items of lists, filled anew.
+  // Paragraphs and items of lists, wrapped again.
   const parts = text.replaceAll(/(?<!\n)\n *(?=[^\n* ])/g, ' ').split('\n');
   return parts.flatMap((part) => {
     const hanging = part.startsWith('* ') ? '  ' : '';
@@ -79,7 +79,7 @@ function comment(text: string): string[] {
   });
 }
 
-/** On one line where that has room for it, else with a line for each argument and each column. */
+/** On one line where it fits, otherwise with a line for each argument and each column. */
 function printHead(node: CreateFunction): string {
   const list = node.arguments.map(
     (argument) =>
@@ -119,7 +119,7 @@ function printTable(node: CreateTable): string {
 
 function printView(node: CreateView): string {
   return [
-    // A barrier, so that the conditions of a query see no row that the view does not show.
+    // A security barrier, so that no condition of a query sees a row that the view does not show.
     `CREATE VIEW ${qualified(node)} WITH (security_barrier) AS\n${node.query};`,
     ...objectComments(node),
     revokeFromPublic(`TABLE ${qualified(node)}`),

@@ -3,7 +3,9 @@
  */
 const plainIdentifier = /^[a-z_][a-z0-9_]*$/;
 
-/** Words that PostgreSQL wants quoted as an identifier, as far as this project's own names could meet them. */
+/**
+ * The words that PostgreSQL requires to be quoted as identifiers, among those that this project's own names could be.
+ */
 const reserved = new Set(['default', 'grant', 'table', 'user', 'all', 'order', 'check', 'references']);
 
 export function identifier(name: string): string {
@@ -18,12 +20,12 @@ export function literal(value: string | number | boolean | null): string {
   return value.includes('\\') ? `E${quoted.replaceAll('\\', '\\\\')}` : quoted;
 }
 
-/** A text in pieces that end after a blank, none longer than the width where it has blanks. */
+/** A text in pieces that end after a blank and are no longer than the width, where blanks allow that. */
 export function folded(value: string, width: number): string[] {
   return value.match(new RegExp(`.{1,${width - 1}}(?: |$)| *[^ ]+(?: |$)`, 'gs')) ?? [''];
 }
 
-/** A text as a literal of several lines; SQL takes literals that only line breaks are between as one. */
+/** A text as a literal on several lines; SQL joins literals that are separated by line breaks. */
 export function wrapped(value: string, width: number): string {
   return folded(value, width - 1).map(literal).join('\n');
 }

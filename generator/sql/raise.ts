@@ -22,10 +22,10 @@ export const counted = (number: Sql, thing: string): Sql =>
 /** The hint of an empty password. */
 export const noPassword = 'Use null for a role without a password.';
 
-/** The server would cut a longer name without an error. */
+/** The server would truncate a longer name without an error. */
 export const isOfWrongLength = (name: Text) => sql`octet_length(${name}) NOT BETWEEN 1 AND 63`;
 
-/** What the name is of is a format of the first of the arguments. */
+/** `what` is a template for format() with the first of the arguments. */
 export const raiseWrongLength = (what: string, name: Text, ...first: readonly Sql[]): Sql => sql`
   RAISE EXCEPTION USING
     ERRCODE = 'invalid_name',
@@ -42,7 +42,7 @@ export const raiseEncrypted = (key: Text, hint: string): Sql => sql`
     HINT = ${text(hint)};
 `;
 
-/** What is left out and shows as a skipped step. */
+/** The WARNING about a step that is skipped. */
 export const warnOfSkipped = (code: Sql, target: Sql, note: Sql, hint: Sql): Sql => sql`
   RAISE WARNING USING
     ERRCODE = ${code}, MESSAGE = format('skipped for "%s": %s', ${target}, ${note}),
@@ -62,7 +62,7 @@ export const raiseReporting = (role: Text, hint: Sql): Sql => sql`
     HINT = ${hint};
 `;
 
-/** In a handler: raises the error that it caught, whose detail and hint are in v_detail and v_hint, without its CONTEXT. */
+/** Raises the error that a handler caught, without its CONTEXT. Its detail and hint are in v_detail and v_hint. */
 export const raiseAgain = sql`
   IF v_detail <> '' AND v_hint <> '' THEN
     RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;

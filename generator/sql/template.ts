@@ -11,11 +11,11 @@ export class Sql {
   }
 }
 
-/** A string is in the type because arguments of specs may have string defaults; as a value it is refused. */
+/** The type includes strings because arguments of specs may have string defaults; a string as a value is refused. */
 export type Part = Sql | string | number | boolean | null | readonly (Sql | string)[];
 
 export function sql(strings: TemplateStringsArray, ...parts: readonly Part[]): Sql {
-  // As written: a backslash in a template is a backslash in SQL.
+  // The raw text: a backslash in a template is a backslash in SQL.
   let text = strings.raw[0] ?? '';
   parts.forEach((part, index) => {
     const indentation = /(?:^|\n)([ ]*)[^\n]*$/.exec(text)?.[1] ?? '';

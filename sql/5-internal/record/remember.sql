@@ -66,7 +66,7 @@ BEGIN
             'attributes', (q.resource -> 'attributes') || (n.resource -> 'attributes'),
             'initial', (n.resource -> 'initial') || (q.resource -> 'initial')))
           ELSE n.resource END
-        -- A policy says of all attributes what they are.
+        -- A policy says what every attribute is.
         #- CASE WHEN n.resource -> 'attributes' = '{"login": true}'
                   AND coalesce(q.resource -> 'attributes', '{}') - 'login' = '{}'
                 THEN '{attributes,login}' ELSE '{}' END::text[] END
