@@ -1,6 +1,6 @@
 /**
- * Makes the npm package in dist/npm/: the library compiled from package/, and what the generator makes. The
- * script of the extension is in it twice: as text for the plain script, and in the archive for PGlite. An argument is another folder for it.
+ * Builds the npm package in dist/npm/, or in the folder that is the argument: the library compiled from package/, and
+ * generated files. It has the extension twice: as the plain script, and in the archive for PGlite.
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -31,7 +31,7 @@ const { status } = spawnSync(
   },
 );
 if (status !== 0) process.exit(1);
-// The compiler rewrites what the code imports, not what the types do.
+// The compiler rewrites the import paths of the code, but not those of the types.
 for (const name of files(join(target, 'lib'), '.d.ts')) {
   const path = join(target, 'lib', name);
   writeFileSync(path, readFileSync(path, 'utf8').replaceAll(/((?:from|import\()\s*'\.[^']*)\.ts'/g, "$1.js'"));
@@ -41,7 +41,7 @@ await bundleCommandLine(join(target, 'cli'));
 writeFileSync(join(target, 'rolecall.tar.gz'), extensionArchive());
 for (const name of ['rolecall.sql', 'rolecall-uninstall.sql'])
   cpSync(join(root, 'extension', name), join(target, 'lib/extension', name));
-// The archive has these scripts: install.ts puts them back.
+// The archive has these scripts already. A mark stands for each of them, in whose place install.ts puts the script.
 const tle = files(join(root, 'extension'), '.sql')
   .filter((name) => name.startsWith('rolecall--'))
   .reduce(

@@ -1,5 +1,5 @@
 /**
- * What the specs of public functions are made of.
+ * Fragments that the specs of public functions share.
  */
 import { known } from '../engine/run/established.ts';
 import { desired, type DesiredState, mask } from '../model/resources.ts';
@@ -11,10 +11,10 @@ export function baseRole(key: 'anonymous' | 'authenticated' | 'administrator'): 
   return sql`coalesce(rolecall_internal.recorded_name(${text(key)}, false), ${text(key)})`;
 }
 
-/** What makes a role a user when it is made; an existing one keeps its attributes. */
+/** The attributes of a user that is created; an existing role keeps its own. */
 export const user = { initial: { login: true } } as const;
 
-/** Neither powerful nor able to log in, whatever it was before. */
+/** The attributes of a group role: no powers and no login, whatever it had before. */
 export const groupRole = {
   superuser: false,
   createdb: false,
@@ -23,7 +23,7 @@ export const groupRole = {
   replication: false,
 } as const;
 
-/** The body of a function that establishes a state, after some statements of its own. */
+/** The body of a function that establishes a desired state, after some statements of its own. */
 export function establish(state: DesiredState, dryRun: Bool, ...first: readonly Sql[]): Sql {
   return sql`
     BEGIN
@@ -32,7 +32,10 @@ export function establish(state: DesiredState, dryRun: Bool, ...first: readonly 
   `;
 }
 
-/** The statements that return the steps of establishing a state; of one that can be there by a short way. */
+/**
+ * The statements that establish a desired state and return the steps. Where a simple state is there already, they end
+ * the call early.
+ */
 export function established(state: DesiredState, dryRun: Bool): Sql {
   const passwords = passwordsOf(state);
   if (!isSimple(state))
@@ -56,21 +59,21 @@ export function established(state: DesiredState, dryRun: Bool): Sql {
   `;
 }
 
-/** The statements that end a call where all it asks for is there: a document of what `isSimple()` allows. */
+/** The statements that end a call with nothing to do early, for a document that `isSimple()` allows. */
 export const unlessEstablished = (document: Sql): Sql => sql`
   IF rolecall_internal.is_established(${document}) THEN
     RETURN;
   END IF;
 `;
 
-/** Whether is_established() knows all that a state is made of. */
+/** Whether is_established() understands every part of a desired state. */
 function isSimple({ roles = [], memberships = [], base_roles = [], ...others }: DesiredState): boolean {
   const fields = [...known, 'password', 'note'];
   const resources = [...roles, ...(memberships instanceof Sql ? [] : memberships), ...base_roles];
   return Object.keys(others).length === 0 && resources.flatMap(Object.keys).every((field) => fields.includes(field));
 }
 
-/** A state with the mask in place of each password. */
+/** A desired state with the mask in place of each password. */
 function masked(state: DesiredState): DesiredState {
   const hide = <T extends object>(resource: T): T =>
     'password' in resource
@@ -84,7 +87,7 @@ function masked(state: DesiredState): DesiredState {
   };
 }
 
-/** The passwords of a state, by the names of the roles: of two for one role the first counts. */
+/** The passwords of a desired state, by the names of the roles; of two for one role the first counts. */
 function passwordsOf({ roles = [], passwords = [] }: DesiredState): Sql {
   const found = [
     ...roles.flatMap((role) => ('password' in role ? [{ role: role.name, password: role.password }] : [])),
@@ -100,7 +103,7 @@ function passwordsOf({ roles = [], passwords = [] }: DesiredState): Sql {
   return objects.length === 0 ? sql`'{}'` : join(objects.reverse(), '\n|| ');
 }
 
-/** The statements that refuse a state which gives something to a reporting role that provisioning would take away. */
+/** The statements that refuse a desired state which gives a reporting role something that provisioning would revoke. */
 export function refusingReporting({ roles = [], memberships = [] }: DesiredState): Sql[] {
   const names = [
     ...roles.filter(({ state }) => state === undefined).map(({ name }) => name),
@@ -113,7 +116,10 @@ export function refusingReporting({ roles = [], memberships = [] }: DesiredState
   );
 }
 
-/** The statement that returns steps; a loop, as a query would have to be planned. v_step is declared for every function. */
+/**
+ * The statement that returns steps. It is a loop, because a query would have to be planned. The generator declares
+ * v_step.
+ */
 export function rows(steps: Sql): Sql {
   return sql`
     FOREACH v_step IN ARRAY ${steps} LOOP
@@ -147,7 +153,7 @@ export const provisioned = (
   END;
 `;
 
-/** The advisory lock that other tools of this family take; safety never depends on it. */
+/** The advisory lock that other tools of this family take; nothing here depends on it for safety. */
 export function advisoryLock(useLocks: Bool, username: Text): Sql {
   return sql`
     IF ${useLocks} THEN

@@ -5,27 +5,28 @@ import { sql } from '../sql/template.ts';
 /**
  * Lets a non-superuser call every function of the extension in this database
  *
- * Grants USAGE on the schemas of the extension, EXECUTE on its functions, and privileges on its tables. An operator can
- * read the secret that the passwords of the reporting roles are derived from, so it can log in as each of them. What its
- * calls may change in the cluster depends on the role itself: it needs CREATEROLE to create roles, CREATE on the database
- * to create schemas, and membership in the owner of a table to grant privileges on it.
+ * Grants USAGE on the schemas of the extension, EXECUTE on its functions, and privileges on its tables. An operator
+ * can read the secret that the passwords of the reporting roles are derived from, so it can log in as each of them.
+ * The changes that its calls may make in the cluster depend on the role itself: creating roles requires CREATEROLE,
+ * creating schemas CREATE on the database, and granting privileges on a table membership in its owner.
  *
- * Those tables say what a later `converge()` restores and what the base roles are called, also where a superuser is the
- * caller. A trigger signs each row with the role that writes it, and no call acts on more than that role could do itself when
- * it wrote the row; but an operator can delete rows. `drift()` shows what `converge()` would do.
+ * The tables contain what a later `converge()` restores and the names of the base roles, also where a superuser is
+ * the caller. A trigger signs each row with the role that writes it, and no call acts on more than that role could do
+ * itself when it wrote the row; but an operator can delete rows. `drift()` shows what `converge()` would do.
  *
- * After ALTER EXTENSION ... UPDATE, call it again (or converge()): functions that the update brought are granted then.
+ * After ALTER EXTENSION ... UPDATE, call it again (or converge()), which grants the new functions.
  *
  * @group keeping
  * @param role_name name of the role
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per statement; none where the role has it all
+ * @returns one row per statement; none where the role has all of these privileges
  * @throws null_value_not_allowed - the name is null
  * @throws invalid_name - the name is empty or longer than 63 bytes
  * @throws reserved_name - the name belongs to PostgreSQL
  * @throws undefined_object - the role does not exist
  * @throws invalid_parameter_value - the role is a reporting role
- * @throws insufficient_privilege - another role could take the rights by membership or ADMIN OPTION, or the caller does not own the objects of the extension
+ * @throws insufficient_privilege - another role could take the rights by membership or ADMIN OPTION, or the caller
+ *   does not own the objects of the extension
  * @example SELECT operation, statement, status FROM rolecall.add_operator('alice', dry_run => true);
  */
 export function add_operator(role_name: Text, dry_run: Bool = false): SetOf<StepRow> {

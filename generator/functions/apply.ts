@@ -6,26 +6,33 @@ import { rows } from './_shared.ts';
 /**
  * Makes a policy hold: the whole access control of this database as one document
  *
- * The page [policies](policies.md) describes what a policy can contain. The mode says what becomes of what is there and is not in
- * the policy:
+ * The page [policies](policies.md) describes what a policy can contain. The mode decides about what exists and is not
+ * in the policy:
  *
- * * `additive`: it stays. The policy only adds.
- * * `adopt`: the roles that the policy describes, and those that have a profile, have exactly the attributes, memberships, settings and
- *   privileges in this database that it says. What belongs to the whole cluster, such as tablespaces, is only added to.
- *   All other roles are left alone.
- * * `authoritative`: as adopt; and roles that an earlier policy of this database created and this one does not name are removed.
+ * * `additive`: it stays. The policy only adds to it.
+ * * `adopt`: the roles that the policy describes, and those that have a profile, have exactly the attributes,
+ *   memberships, settings and privileges in this database that it says. Privileges on objects of the whole cluster,
+ *   such as tablespaces, are only added. All other roles are left alone.
+ * * `authoritative`: as `adopt`; and roles that an earlier policy of this database created and this one does not name
+ *   are dropped.
  *
- * What the policy says is remembered: drift() and converge() cover it, and policy() returns it.
+ * The policy is remembered: drift() and converge() cover it, and policy() returns it.
  *
  * @group policies
  * @param policy the policy
- * @param mode what becomes of what the policy does not say: `additive`, `adopt` or `authoritative`
- * @param passwords passwords by role, plain or as verifiers, which are not remembered; an existing role gets its own where the caller can see that it has another; null: none
+ * @param mode what happens to what the policy does not mention: `additive`, `adopt` or `authoritative`
+ * @param passwords passwords by role, as plain text or verifiers; they are not remembered; an existing role gets its
+ *   password where the caller can see that it has another one; null: none
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per change; none where all is as the policy says. What the caller may not do is a WARNING and a skipped row with 42501, what the policy of another database says otherwise is a WARNING and a skipped row with 22023, an object or a role that does not exist a skipped row with 42P01, 42704 and so on
+ * @returns one row per change; none where all is as the policy says. A WARNING and a skipped row are what the caller
+ *   may not do (42501), and what the policy of another database contradicts (22023). An object or a role that does
+ *   not exist is a skipped row with 42P01, 42704 and so on
  * @throws null_value_not_allowed - the policy or the mode is null
- * @throws invalid_parameter_value - the policy has problems, which DETAIL lists; the mode is none of the three; the policy would remove the caller; or a password is empty, an MD5 hash, or for a role that the policy does not describe
- * @throws feature_not_supported - all that is wrong with the policy is that it asks for what this version of the server does not have
+ * @throws invalid_parameter_value - the policy has problems, which DETAIL lists; the mode is none of the three; the
+ *   policy would remove the caller; or a password is empty, an MD5 hash, or for a role that the policy does not
+ *   describe
+ * @throws feature_not_supported - all that is wrong with the policy is that it asks for what this version of the
+ *   server does not have
  * @throws insufficient_privilege - the caller may not create or change the roles or schemas
  * @throws dependent_objects_still_exist - a role that is to be removed owns something
  * @example SELECT operation, statement, status FROM rolecall.apply('{"roles": {"app": {"login": true}}, "privileges": [{"to": "app", "on": {"schema": "public"}, "grant": ["USAGE"]}]}');

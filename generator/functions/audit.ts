@@ -5,8 +5,8 @@ import { sql } from '../sql/template.ts';
 /**
  * Lists every way that roles can write, gain power, or read what is withheld from them
  *
- * audit_role() for many roles at once: each catalog is read once for all of them. It changes nothing, and works in a READ ONLY
- * transaction and on a standby.
+ * Does what audit_role() does for many roles at once, and reads each catalog once for all of them. It changes
+ * nothing, and works in a READ ONLY transaction and on a standby.
  *
  * @group keeping
  * @param roles names of roles; null: every role that is neither a superuser nor predefined

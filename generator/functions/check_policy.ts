@@ -5,12 +5,13 @@ import { sql } from '../sql/template.ts';
 /**
  * Lists what is wrong with a policy, all of it at once
  *
- * The page [policies](policies.md) describes what a policy can contain. An object that does not exist is not a problem of the policy:
- * apply() skips it.
+ * The page [policies](policies.md) describes what a policy can contain. An object that does not exist is not a
+ * problem of the policy: apply() skips it.
  *
  * @group policies
  * @param policy the policy
- * @returns one row per problem: where it is, as a JSON path, and what is wrong, with its SQLSTATE and what may help; none where apply() takes the policy
+ * @returns one row per problem: its place as a JSON path, what is wrong, the SQLSTATE, and a hint; none where apply()
+ *   accepts the policy
  * @throws null_value_not_allowed - the policy is null
  * @example SELECT path, problem FROM rolecall.check_policy('{"roles": {"app": {"loggin": true}}}');
  * @volatility stable

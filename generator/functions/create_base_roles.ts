@@ -7,21 +7,26 @@ import { groupRole, refusingReporting, rows, unlessEstablished } from './_shared
  * Creates the three group roles anonymous, authenticated and administrator, and remembers their names for this database
  *
  * The roles cannot log in and have no powerful attribute, except that the administrator bypasses row-level security.
- * Roles of these names that exist already are brought to these attributes. A changed mapping leaves the roles of the
- * former one as they are.
+ * Roles of these names that exist already get these attributes. If the names change, the roles of the earlier names
+ * stay as they are.
  *
- * BYPASSRLS is not given to a role that somebody without it could take by membership or ADMIN OPTION, such as the role that
- * created it. A caller that cannot give BYPASSRLS gets the three roles too: the administrator without it, with a WARNING and a skipped
- * row that has the statement for a role that can.
+ * A role does not get BYPASSRLS if a role without it, such as the one that created it, could take it by membership or
+ * ADMIN OPTION. If the caller cannot give BYPASSRLS, the three roles are created too, the administrator without it; a
+ * WARNING and a skipped row have the statement for a role that can give it.
  *
  * @group users
  * @param anonymous name of the role for unauthenticated access; null: the remembered name, else `anonymous`
  * @param authenticated name of the role for authenticated access; null: the remembered name, else `authenticated`
- * @param administrator name of the role that bypasses row-level security; null: the remembered name, else `administrator`
- * @param default_role name of the role that applications use by default, which is not created; null: the remembered name, else the anonymous role
+ * @param administrator name of the role that bypasses row-level security; null: the remembered name, else
+ *   `administrator`
+ * @param default_role name of the role that applications use by default, which is not created; null: the remembered
+ *   name, else the anonymous role
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per change; none where all is as asked for; a skipped row with 42501 where the caller cannot give BYPASSRLS, or others could take it
- * @throws invalid_parameter_value - two of the first three names are the same, one of the four is a superuser or the caller, one of the first three is a reporting role, or one of them is null and the name recorded for it is not acted on
+ * @returns one row per change; none where all is as asked for; a skipped row with 42501 where the caller cannot give
+ *   BYPASSRLS, or others could take it
+ * @throws invalid_parameter_value - two of the first three names are the same, one of the four is a superuser or the
+ *   caller, one of the first three is a reporting role, or one of them is null and the name recorded for it is not
+ *   acted on
  * @throws invalid_name - a name is empty or longer than 63 bytes
  * @throws reserved_name - a name belongs to PostgreSQL
  * @throws insufficient_privilege - the caller may not create or change the roles

@@ -5,7 +5,7 @@ import { baseRole, established, user } from './_shared.ts';
 /**
  * Creates the two test users for local development: app_user, and app_admin, which is also an administrator
  *
- * Raises a WARNING: the default passwords are known to everybody.
+ * Raises a WARNING, because everybody knows the default passwords.
  *
  * @group users
  * @param app_user name of the user in the anonymous and authenticated roles; null: `app_user`
@@ -13,10 +13,12 @@ import { baseRole, established, user } from './_shared.ts';
  * @param app_admin name of the user in all three base roles; null: `app_admin`
  * @param admin_password its password; null: none
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per change; none where all is as asked for; a membership by which others could take a power of the role is a WARNING and a skipped row with 42501
+ * @returns one row per change; none where all is as asked for; a membership by which others could take a power of the
+ *   role is a WARNING and a skipped row with 42501
  * @throws invalid_name - a name is empty or longer than 63 bytes
  * @throws reserved_name - a name belongs to PostgreSQL
- * @throws invalid_parameter_value - the two names are the same, one is a reporting role, or a password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
+ * @throws invalid_parameter_value - the two names are the same, one is a reporting role, or a password is empty, a
+ *   verifier of the empty one, an MD5 hash or an incomplete verifier
  * @throws insufficient_privilege - the caller may not create roles, or may not grant the base roles
  * @example SELECT operation, target, status FROM rolecall.create_test_users();
  */

@@ -5,14 +5,15 @@ import { rows } from './_shared.ts';
 /**
  * Forgets a role: nothing is remembered about it any more, and it is left as it is
  *
- * From then on drift() and converge() leave it out, and no policy removes it because it does not name it. The names of the base roles
- * stay. Of public, which is everybody, what policies have said of its privileges is forgotten. If a superuser makes the call, policies of other databases no longer take account of what a policy of this database said of
- * the role.
+ * From then on drift() and converge() leave it out, and no policy removes it because it does not name it. The names
+ * of the base roles stay. For `public`, that is everybody, it forgets what policies have said about the privileges of
+ * PUBLIC. If a superuser makes the call, policies of other databases no longer take account of what a policy of this
+ * database said of the role.
  *
  * @group keeping
  * @param role_name name of the role, which need not exist, or public
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row for each thing that was remembered; none where there is nothing
+ * @returns one row for each record; none where nothing was remembered
  * @throws null_value_not_allowed - the name is null
  * @throws invalid_name - the name is empty or longer than 63 bytes
  * @throws reserved_name - the name belongs to PostgreSQL
@@ -27,7 +28,7 @@ export function forget(role_name: Text, dry_run: Bool = false): SetOf<StepRow> {
       END IF;
       ${rows(sql`rolecall_internal.forget_role(${role_name}, ${dry_run})`)}
       IF ${dry_run} IS NOT TRUE THEN
-        -- What a policy has left on the role for other databases is no row.
+        -- The mark that a policy has left on the role for other databases is not a row of the record.
         PERFORM rolecall_internal.run(jsonb_build_object(
           'marks', jsonb_build_array(jsonb_build_object('role', nullif(${role_name}, 'public')))
         ), false);

@@ -4,18 +4,21 @@ import { establish } from './_shared.ts';
 /**
  * Makes one role a member of another, with the options given
  *
- * On PostgreSQL 16 and newer a membership can have several grantors: it is enough that one of them gave an option,
- * and an option that is not wanted is revoked from each of them. A role keeps the ADMIN OPTION that it has because it
- * created the other one.
+ * On PostgreSQL 16 and newer a membership can have several grantors: the member has an option if one of the grantors
+ * gave it, and an option that is not wanted is revoked from each of the memberships. A role keeps the ADMIN OPTION
+ * that it has because it created the other one.
  *
  * @group users
  * @param role_name role to be a member of; it may be a predefined one, such as `pg_monitor`
  * @param username role that becomes the member
- * @param admin_option whether the member may grant the role on; false, also where it is left out, revokes that from a member that has it
- * @param inherit_option whether the member has the privileges without SET ROLE; null: as it is, or in a new membership as the member's INHERIT attribute says
- * @param set_option whether the member may SET ROLE to it; null: as it is, or in a new membership yes
+ * @param admin_option whether the member may grant the role to others; false, the default, revokes ADMIN OPTION from
+ *   a member that has it
+ * @param inherit_option whether the member has the privileges without SET ROLE; null: it stays as it is, and a new
+ *   membership follows the INHERIT attribute of the member
+ * @param set_option whether the member may SET ROLE to it; null: it stays as it is, and a new membership allows it
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per change; a role that does not exist is a NOTICE and a skipped row with 42704; a membership by which others could take a power of the role is a WARNING and a skipped row with 42501
+ * @returns one row per change; a role that does not exist is a NOTICE and a skipped row with 42704; a membership by
+ *   which others could take a power of the role is a WARNING and a skipped row with 42501
  * @throws invalid_parameter_value - the member is a reporting role
  * @throws null_value_not_allowed - a name is null
  * @throws invalid_name - a name is empty or longer than 63 bytes

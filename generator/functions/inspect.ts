@@ -4,13 +4,15 @@ import { sql } from '../sql/template.ts';
 /**
  * Returns the roles as they are in the cluster, and what they have in this database, as a policy, whoever made them
  *
- * apply() of the result in the same database has no steps. Superusers, predefined roles, the caller and the reporting roles of this database are left out. Without
- * a list of roles the result also says what PUBLIC has beyond the privileges that the server gives it, or lacks of them. Where a role has a privilege on all objects of a schema, and
- * on those that somebody makes there later, that is one entry. Passwords are not in it.
+ * apply() of the result in the same database has no steps. Superusers, predefined roles, the caller and the reporting
+ * roles of this database are left out. Without a list of roles the result also describes how the privileges of PUBLIC
+ * differ from those that the server gives it. A privilege on all objects of a schema, and on those that somebody
+ * creates there later, is one entry. Passwords are not included.
  *
  * @group policies
  * @param roles names of roles; null: all
- * @param suggest_profiles true: privileges that roles have alike in several schemas become profiles; nobody gains or loses anything by that
+ * @param suggest_profiles true: privileges that roles have in the same way in several schemas become profiles; nobody
+ *   gains or loses anything by that
  * @returns the policy; keys and lists are in one order, so that two can be compared as text
  * @throws insufficient_privilege - the caller may not read what is recorded
  * @example SELECT jsonb_pretty(rolecall.inspect());

@@ -5,17 +5,19 @@ import { sql } from '../sql/template.ts';
 /**
  * Lists the reporting roles of databases of this cluster that no longer exist
  *
- * DROP DATABASE leaves roles behind: a shadow database or a database for tests leaves two if it was provisioned.
- * The record goes with the database, so a reporting role is recognized by what it is: a login without any power that is a
- * member of no role and has no privileges or objects in any database, and has the settings of a reporting role, but not
- * those that go with a database. Any other login of that kind is taken for one, so look before you run a remedy.
+ * DROP DATABASE leaves roles behind: a shadow database or a database for tests leaves two if it was provisioned. The
+ * record goes with the database, so a reporting role is recognized by its properties: it is a login without any
+ * power, is a member of no role, has no privileges or objects in any database, and has the settings of a reporting
+ * role except those for a single database. Any other login of that kind is listed too, so check before you run a
+ * remedy.
  *
  * Users and base roles are not listed: nothing tells them apart from roles that somebody else created.
  *
  * It changes nothing, and works in a READ ONLY transaction and on a standby.
  *
  * @group keeping
- * @returns `database` is what the name of the role says, and null where that is not known; `remedy` drops the role
+ * @returns `database` is the one that the name of the role suggests, and null where it suggests none; `remedy` drops
+ *   the role
  * @example SELECT role, database, remedy FROM rolecall.orphans();
  * @volatility stable
  */

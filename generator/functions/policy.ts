@@ -4,8 +4,9 @@ import { sql } from '../sql/template.ts';
 /**
  * Returns what the calls and policies of this database have established, as one policy
  *
- * apply() of it has no steps as long as drift() has none. Roles that calls made, and no policy describes, have
- * `"exact": false`: they keep what they have beyond it. Passwords, operators and the watching of new tables are not in it.
+ * apply() of the result has no steps as long as drift() has none. Roles that calls created, and that no policy
+ * describes, have `"exact": false`: they keep what they have beyond the policy. Passwords, operators and the watching
+ * of new tables are not included.
  *
  * @group policies
  * @returns the policy; keys and lists are in one order, so that two can be compared as text

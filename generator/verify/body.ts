@@ -6,7 +6,7 @@ import { parseSql } from './parse.ts';
 import { nameParts, nodesIn, objectsIn, type Tree } from './problem.ts';
 
 export interface BodyProblem {
-  /** Counted from the opening delimiter, from 1, as plpgsql does. */
+  /** Counted from 1 at the opening delimiter, as plpgsql does. */
   readonly line: number;
   readonly message: string;
 }
@@ -31,7 +31,7 @@ export function bodyProblems(tree: unknown): BodyProblem[] {
 }
 
 function catching(kind: string, node: Tree): string[] {
-  // Conditions themselves carry no line: look from the block that they belong to.
+  // A condition has no line of its own, so the line is that of its block.
   if (kind !== 'PLpgSQL_stmt_block') return [];
   const handlers = (node.exceptions as Tree | undefined)?.PLpgSQL_exception_block as Tree | undefined;
   const caught = ((handlers?.exc_list ?? []) as Tree[]).flatMap((handler) =>
@@ -49,7 +49,7 @@ function raising(kind: string, node: Tree): string[] {
     .filter(({ opt_type }) => (opt_type ?? 0) === errcodeOption)
     .map((option) => String(nodesIn(option, 'PLpgSQL_expr')[0]?.query));
   if (node.elog_level === exceptionLevel && codes.length === 0) return ['RAISE EXCEPTION without ERRCODE'];
-  // plpgsql looks a condition name up only when it raises it, and an unknown one would be another error.
+  // plpgsql looks up a condition name only when it raises it; an unknown name would then be another error.
   const [name] = codes.flatMap((code) => /^'([a-z_]+)'$/.exec(code)?.[1] ?? []);
   return name === undefined || name in sqlstates ? [] : [`ERRCODE ${name} is not in model/sqlstates.ts`];
 }
@@ -62,7 +62,7 @@ function executing(kind: string, node: Tree): string[] {
   const messages: string[] = [];
   if (node.params !== undefined) messages.push('EXECUTE ... USING: DDL takes no parameters');
   const expression = String(nodesIn(query, 'PLpgSQL_expr')[0]?.query);
-  // The statement of a change that a query of the same function has put together.
+  // The statement of a change, from a query of the same function.
   if (/^\w+ ->> 'statement'$/.test(expression)) return messages;
   const tree = parseSql(`SELECT ${expression}`);
   if (nodesIn(tree, 'A_Expr').some(({ name }) => nameParts(name).join('.') === '||')) {

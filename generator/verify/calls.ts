@@ -1,6 +1,6 @@
 /**
- * The graph of calls between our functions, and the checks of it: what is called exists and takes the arguments, no call
- * goes up, and a public function leads to every other one.
+ * The graph of calls between our functions, and the checks of it: every function that is called exists and takes
+ * these arguments, no call goes up, and every internal function is reached from a public one.
  */
 import { levelOf, rooms, type Room } from '../model/rooms.ts';
 import { parseSql } from './parse.ts';
@@ -20,10 +20,10 @@ export interface Definition extends Place {
   readonly parameters: readonly { readonly name: string; readonly optional: boolean }[];
 }
 
-/** A reference, and the function that it is in; null outside of functions, as in a view. */
+/** A reference, and the function that it is in; null outside of functions, for example in a view. */
 export type Use = Reference & Place & { readonly by: string | null };
 
-/** One function that leads to another, by a call or by naming it in a statement that is run later. */
+/** A function that leads to another one, by a call or by naming it in a statement that is run later. */
 export interface Call {
   readonly caller: Definition;
   readonly callee: Definition;
@@ -32,7 +32,7 @@ export interface Call {
 
 export interface CallGraph {
   readonly functions: ReadonlyMap<string, Definition>;
-  /** Tables, views and types: each is a type too. */
+  /** Tables, views and types; a table or view is also a type. */
   readonly relations: ReadonlySet<string>;
   readonly types: ReadonlySet<string>;
   readonly uses: readonly Use[];
@@ -94,7 +94,7 @@ export function callProblems(graph: CallGraph): Problem[] {
       .filter(({ name }) => !reached.has(name))
       .map((one) => ({ ...placed(one), message: `no public function leads to ${one.name}: call it, or remove it` })),
   ];
-  // A declaration is read twice.
+  // A declaration is read twice, so its references occur twice.
   return [...new Map(found.map((problem) => [JSON.stringify(problem), problem])).values()];
 }
 
@@ -132,7 +132,7 @@ function argumentMessages(callee: Definition, use: Use): string[] {
   ];
 }
 
-/** Calls from one function to another. Where users are told of a public function, in a hint, it is not called. */
+/** Calls from one function to another. A hint that names a public function is not a call. */
 export function callsIn({ functions, uses }: CallGraph): Call[] {
   return uses.flatMap((use) => {
     if (use.kind !== 'call' && use.kind !== 'mention') return [];
@@ -147,7 +147,7 @@ function isUp({ caller, callee }: Call): boolean {
   return from !== undefined && to !== undefined && from > to;
 }
 
-/** Every function that a public one, a view or a default leads to. */
+/** Every function that is reached from a public function, a view or a default. */
 function reachable(graph: CallGraph): Set<string> {
   const calls = callsIn(graph);
   const reached = new Set<string>();

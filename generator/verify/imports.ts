@@ -1,6 +1,6 @@
 /**
- * What the rooms of generator/engine/ import from each other, which goes down only, as their calls do: a fragment of SQL
- * knows what the function does that it is put into, and no room knows those above it.
+ * Checks that the rooms of generator/engine/ import from each other only downwards, as their functions call each
+ * other: no room knows those above it.
  */
 import { levelOf } from '../model/rooms.ts';
 import type { Problem } from './problem.ts';
@@ -8,7 +8,7 @@ import type { Problem } from './problem.ts';
 const folder = /^generator\/engine\/(\w+)\//;
 const imported = /\bfrom '(?:\.\.\/(\w+)\/|\.\.\/\.\.\/(functions)\/)/g;
 
-/** The imports of a file that lead up. */
+/** The imports of a file that go up. */
 export function importProblems(file: string, text: string): Problem[] {
   const room = folder.exec(file)?.[1] ?? '';
   return [...text.matchAll(imported)].flatMap((match) => {

@@ -1,11 +1,11 @@
 /**
- * Checks that each message is tested: what is constant in it occurs in a test.
+ * Checks that a test provokes each message: the longest constant part of it occurs in a test.
  */
 import { parseFunction, parseSql } from './parse.ts';
 import { nameParts, nodesIn, type Problem, type Tree } from './problem.ts';
 import { functionSource } from './statements.ts';
 
-/** Messages that no test can provoke, each with the reason. */
+/** The messages that no test can provoke, each with the reason. */
 const unprovoked: ReadonlyMap<string, string> = new Map([
   [
     'could not reach the desired state because other transactions kept changing it',
@@ -16,13 +16,13 @@ const unprovoked: ReadonlyMap<string, string> = new Map([
 /** opt_type of USING ERRCODE and USING MESSAGE. */
 const [errcodeOption, messageOption] = [0, 1];
 
-/** SQLSTATEs with which the engine speaks to itself: it catches them, and nobody sees the message. */
+/** SQLSTATEs that the engine raises and catches itself; nobody sees the message. */
 const internal = /^'RC\d{3}'$/;
 
 interface Message {
   readonly file: string;
   readonly line: number;
-  /** As in the source, with placeholders of format() or of RAISE. */
+  /** The text as in the source, with the placeholders of format() or RAISE. */
   readonly text: string;
 }
 
@@ -70,7 +70,9 @@ function textsOf(raise: Tree): string[] {
   return [...own, ...options(messageOption).flatMap(literals)].filter((text) => longestPart(text) !== '');
 }
 
-/** The literal that an expression is, or the templates of format() in it; none where it is a value, such as SQLERRM. */
+/**
+ * The literal that an expression consists of, or the templates of format() in it; none for a value, such as SQLERRM.
+ */
 function literals(expression: string): string[] {
   const [target] = nodesIn(parseSql(`SELECT ${expression}`), 'ResTarget');
   const templates = nodesIn(target, 'FuncCall')
@@ -82,13 +84,16 @@ function literals(expression: string): string[] {
   });
 }
 
-/** A placeholder of RAISE is a bare %. */
+/** The longest part without placeholders. A placeholder of RAISE is a bare %. */
 function longestPart(text: string): string {
   const parts = text.split(/%(?:\d+\$)?[sIL]?/).map((part) => part.trim());
   return parts.reduce((longest, part) => (part.length > longest.length ? part : longest));
 }
 
-/** As it reads: without the doubled quotes of SQL, and the backslashes of a string or of a regular expression. */
+/**
+ * A text as a user reads it: without the doubled quotes of SQL, and the backslashes of a string or a regular
+ * expression.
+ */
 function unquoted(text: string): string {
   return text.replaceAll("''", "'").replaceAll(/\\(.)/g, '$1');
 }

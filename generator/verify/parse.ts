@@ -1,5 +1,5 @@
 /**
- * libpg-query's parsers, by which each text is parsed once: several checks read the same trees, and none changes them.
+ * libpg-query's parsers. Each text is parsed once, because several checks read the same trees and none changes them.
  * Its `loadModule()` must have been awaited.
  */
 import { parsePlPgSQLSync, parseSync } from 'libpg-query';

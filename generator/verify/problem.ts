@@ -1,5 +1,5 @@
 /**
- * What a check reports, and the steps through parse trees that several checks take.
+ * The problems that a check reports, and functions that several checks use to walk parse trees.
  */
 export interface Problem {
   readonly file: string;
@@ -17,7 +17,7 @@ export function objectsIn(value: unknown, found: Tree[] = []): Tree[] {
   return found;
 }
 
-/** What nodesIn() has walked through: a tree is asked for many kinds, and does not change. */
+/** The results of walks: nodesIn() is called for many kinds of the same tree, which does not change. */
 const walked = new WeakMap<object, Tree[]>();
 
 /** Every node of one kind below a value. */
@@ -33,7 +33,7 @@ export function nameParts(value: unknown): string[] {
   return nodesIn(value, 'String').map((node) => String(node.sval));
 }
 
-/** Line of a byte offset, from 1; white space and comments before a statement are not the statement. */
+/** The line of a byte offset, from 1, after white space and comments before the statement. */
 export function lineAt(text: string, offset: number): number {
   const bytes = Buffer.from(text);
   const before = bytes.subarray(0, offset).toString();

@@ -1,16 +1,16 @@
 /**
- * What SQL names in a schema that is not the server's: functions that it calls, tables and types.
+ * The functions, tables and types that SQL refers to in schemas other than the server's.
  */
 import { parseFunction, parseSql } from './parse.ts';
 import { nameParts, objectsIn, type Tree } from './problem.ts';
 import type { FunctionSource } from './statements.ts';
 
 export interface Reference {
-  /** A mention is a function's name in a literal: of a hint, or of a statement that is run later. */
+  /** A mention is the name of a function in a literal: in a hint, or in a statement that is run later. */
   readonly kind: 'call' | 'mention' | 'relation' | 'type';
   /** With its schema. */
   readonly name: string;
-  /** Of a call: how many arguments it gives by position, and which by name. */
+  /** For a call: the number of arguments by position, and the names of the others. */
   readonly positional: number;
   readonly named: readonly string[];
   /** In bytes; from the start of what was parsed. */
@@ -69,7 +69,7 @@ function literals(constant: Tree | undefined): Reference[] {
     [...textOf(constant).matchAll(pattern)].flatMap((match) => reference(kind, match.slice(1), constant.location));
   return [
     ...named('mention', /(?<![\w%])(\w+)\.(\w+)\(/g),
-    // Statements that are put together by format(), and privileges as they are shown.
+    // Literals are statements for format(), or privileges as they are shown.
     ...named('relation', /\b(?:FROM|JOIN|INTO|UPDATE|ON) (\w+)\.(\w+)\b(?!\()/g),
   ];
 }
@@ -93,8 +93,8 @@ export function bodyReferences({ statement, body }: FunctionSource): BodyReferen
 }
 
 /**
- * The declarations of a body as functions of their own: the parser leaves out the initial value of a variable whose type
- * it does not know. Lines stay as they are.
+ * The declarations of a body, as functions of their own, because the parser leaves out the initial value of a
+ * variable whose type it does not know. The lines stay the same.
  */
 function declarations(statement: string, body: string): string[] {
   return [...body.matchAll(/^( *)DECLARE\n[\s\S]*?^\1BEGIN$/gm)].map(([block]) => {
@@ -114,7 +114,7 @@ function declaredTypes(tree: unknown): BodyReference[] {
   });
 }
 
-/** Every expression, with the line of the innermost statement around it. */
+/** Every expression, with the line of its innermost statement. */
 function* expressionsIn(value: unknown, line: number): Generator<[expression: Tree, line: number]> {
   if (typeof value !== 'object' || value === null) return;
   const { lineno, PLpgSQL_expr: expression } = value as Tree;
@@ -125,7 +125,8 @@ function* expressionsIn(value: unknown, line: number): Generator<[expression: Tr
 function inExpression(query: string, mode: number, line: number, body: string): BodyReference[] {
   const text = mode >= assignmentMode ? query.slice(query.indexOf(':=') + 2) : query;
   const found = references(parseSql(mode >= expressionMode ? `SELECT ${text}` : text));
-  // The parser moves what is in a statement: PERFORM was made SELECT, INTO was taken out. The name itself is as it was.
+  // The parser rewrites the text of a statement: PERFORM becomes SELECT, and INTO is removed. The name itself stays
+  // the same, so it is searched for in the source.
   const from = body.split('\n', line - 1).join('\n').length;
   return found.map((one, index) => {
     const earlier = found.slice(0, index).filter(({ name }) => name === one.name).length;

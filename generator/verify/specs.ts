@@ -1,5 +1,5 @@
 /**
- * Checks of the function specs: a public function is documented whole, and documents only what exists.
+ * Checks of the function specs: the documentation of a public function is complete, and describes only what exists.
  */
 import type { FunctionSpec } from '../model/inspect.ts';
 import { sqlstates } from '../model/sqlstates.ts';
@@ -8,7 +8,7 @@ import type { Problem } from './problem.ts';
 
 const publicFolder = 'generator/functions/';
 
-/** Lines of a body; more do not fit on a screen. */
+/** The most lines that a body may have: more do not fit on a screen. */
 const bodyLength = 80;
 
 /** `loadModule()` of libpg-query must have been awaited. */

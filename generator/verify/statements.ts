@@ -1,12 +1,12 @@
 /**
- * Checks of emitted SQL: it parses, and every function is made the way this project makes functions.
+ * Checks of emitted SQL: it parses, and every function follows the rules of this project.
  */
 import { hasSqlDetails } from 'libpg-query';
 import { bodyProblems } from './body.ts';
 import { parseFunction, parseSql } from './parse.ts';
 import { lineAt, nameParts, nodesIn, type Problem, type Tree } from './problem.ts';
 
-/** Problems of one file. psql's own commands are no SQL and are left out. `loadModule()` must have been awaited. */
+/** The problems of one file. Commands of psql are not SQL and are left out. `loadModule()` must have been awaited. */
 export function sqlProblems(file: string, source: string): Problem[] {
   const text = source.replaceAll(/^\\.*$/gm, '');
   let statements: Tree[];
@@ -36,7 +36,7 @@ export interface FunctionSource {
   /** CREATE FUNCTION as the parser takes it. */
   readonly statement: string;
   readonly body: string;
-  /** What a line number of plpgsql, which counts from the opening delimiter, is added to. */
+  /** The offset of line numbers in the body, which plpgsql counts from the opening delimiter. */
   readonly before: number;
 }
 
@@ -47,7 +47,7 @@ export function functionSource(text: string, statement: Tree, node: Tree): Funct
   const source = Buffer.from(text).subarray(offset, end).toString();
   const body = option(node, 'as').flatMap(nameParts)[0] ?? '';
   return {
-    // The parser knows no types but the server's own, and takes no others for an array that is returned.
+    // The parser knows only the server's own types, and accepts no other type for an array that is returned.
     statement: `${source.replace(/\bRETURNS [\w.]+\[\]$/m, 'RETURNS text[]')};`,
     body,
     before: lineAt(text, offset) + lineOf(source.trimStart(), body),
@@ -66,7 +66,10 @@ function inBody(file: string, line: number, signature: string, { statement, befo
   }
 }
 
-/** Lines before the body, less one as plpgsql counts from 1; comments before the statement are in `line` already. */
+/**
+ * The lines before the body, less one because plpgsql counts from 1. `line` includes the comments before the
+ * statement.
+ */
 function lineOf(statement: string, body: string): number {
   const create = statement.search(/^CREATE\b/im);
   return statement.slice(Math.max(create, 0), statement.indexOf(body)).split('\n').length - 2;
@@ -87,13 +90,13 @@ function declarationMessages(node: Tree): string[] {
   if (schemas.join() !== 'pg_catalog,pg_temp') messages.push('no SET search_path = pg_catalog, pg_temp');
   for (const parameter of nodesIn(node.parameters, 'FunctionParameter')) {
     const type = nameParts((parameter.argType as Tree).names).at(-1);
-    // A longer text would be cut to 63 bytes without a word, and name another role.
+    // The server would truncate a longer text to 63 bytes without an error, and it would name another role.
     if (type === 'name' && isInput(parameter)) messages.push(`argument ${String(parameter.name)} is of type name`);
   }
   return messages;
 }
 
-/** Values of the options of one name in CREATE FUNCTION. */
+/** The values of the options with one name in CREATE FUNCTION. */
 function option(node: Tree, name: string): unknown[] {
   return nodesIn(node.options, 'DefElem')
     .filter(({ defname }) => defname === name)

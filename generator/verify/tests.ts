@@ -1,10 +1,10 @@
 /**
- * Checks that what can be called is tested: each public function has a pgTAP file.
+ * Checks that each public function has a pgTAP file.
  */
 import type { FunctionSpec } from '../model/inspect.ts';
 import type { Problem } from './problem.ts';
 
-/** `exists` is told the path of a file in the repository. */
+/** `exists` takes the path of a file in the repository. */
 export function testProblems(specs: readonly FunctionSpec[], exists: (path: string) => boolean): Problem[] {
   return specs
     .filter(({ room }) => room === null)

@@ -13,7 +13,8 @@ export async function verify(
   files: Iterable<readonly [path: string, text: string]>,
 ): Promise<Problem[]> {
   await loadModule();
-  // The install script is checked through the files that it is made of: their lines are the useful ones.
+  // The files that the install script consists of are checked in its place, because their line numbers are the useful
+  // ones.
   const sql = [...files].filter(([path]) => path.startsWith('sql/'));
   return [
     ...specs.flatMap(specProblems),
@@ -21,7 +22,7 @@ export async function verify(
   ];
 }
 
-/** People read sql/ too. */
+/** People read the files in sql/ too, so their lines have a limit. */
 export function longLines(file: string, text: string): Problem[] {
   return text
     .split('\n')
