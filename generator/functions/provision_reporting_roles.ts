@@ -8,22 +8,32 @@ import { provisioned } from './_shared.ts';
  * Each role is what provision_reporting_role() creates.
  *
  * @group reporting
- * @param reporting_role role that reads the reporting schema; null: the name of the database followed by `_reporting`; one too long for that is cut, and told apart by a hash
+ * @param reporting_role role that reads the reporting schema; null: the name of the database followed by
+ *   `_reporting`; where that is too long, it is shortened and ends in a hash
  * @param raw_role role that reads the raw schema; null: the name of the database followed by `_raw`, likewise
  * @param reporting_schema schema of the reporting role, created where it is missing
  * @param raw_schema schema of the raw role
- * @param withheld_tables tables and columns withheld from both roles, as in SQL: quoted where needed, with or without the schema; null: those that an earlier call withheld, if any
- * @param table_owners roles whose future tables the roles read; null: every role that owns a table there, and the caller; one that does not exist is a skipped row with 42704
- * @param rotate_after age at which the secret is replaced, and with it the password of every reporting role; null: never
- * @param realign_password where the caller cannot read the stored verifier: true sets the passwords on every call, false trusts that they are right
+ * @param withheld_tables tables and columns withheld from both roles, as in SQL: quoted where needed, with or without
+ *   the schema; null: those that an earlier call withheld, if any
+ * @param table_owners roles whose future tables the roles read; null: every role that owns a table there, and the
+ *   caller; one that does not exist is a skipped row with 42704
+ * @param rotate_after age at which the secret, and with it the password of every reporting role, is replaced; null:
+ *   never
+ * @param realign_password where the caller cannot read the stored verifier: true sets the passwords with every call,
+ *   false trusts that they are right
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per change; what the caller may not grant or revoke is a WARNING and a skipped row with 42501, what is withheld under another name one with 55000
+ * @returns one row per change; what the caller may not grant or revoke is a WARNING and a skipped row with 42501, and
+ *   what is withheld under another name one with 55000
  * @throws null_value_not_allowed - a name in a list, or of a schema, is null
  * @throws invalid_name - a name is empty, longer than 63 bytes or, in the list, of more than three parts
  * @throws reserved_name - a name belongs to PostgreSQL or to rolecall
- * @throws invalid_parameter_value - the two roles have the same name, or one is a superuser, the caller, or another database's; an entry of the list is not written as in SQL; rotate_after is negative; or the secret is encrypted and the session has no key
- * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto; or this is a worker node of Citus
- * @throws insufficient_privilege - the caller may not create roles or schemas, or revoke an attribute or a membership of a role
+ * @throws invalid_parameter_value - the two roles have the same name, or one is a superuser, the caller, or the
+ *   reporting role of another database; an entry of the list is not written as in SQL; rotate_after is negative; or
+ *   the secret is encrypted and the session has no key
+ * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database has no pgcrypto; or
+ *   this is a worker node of Citus
+ * @throws insufficient_privilege - the caller may not create roles or schemas, or revoke an attribute or a membership
+ *   of a role
  * @example SELECT operation, target, status FROM rolecall.provision_reporting_roles(withheld_tables => ARRAY['tokens']);
  */
 export function provision_reporting_roles(

@@ -5,10 +5,10 @@ import { sql } from '../sql/template.ts';
 /**
  * Revokes what `add_operator()` grants
  *
- * Revokes the privileges on the schemas, functions and tables of the extension, whoever granted them, and no longer remembers the role
- * as an operator. Its other attributes and privileges, and the roles that it has created, stay. An operator knows the secret
- * that the passwords of the reporting roles are derived from: if it may have kept that, call
- * `rotate_reporting_secret()` too.
+ * Revokes the privileges on the schemas, functions and tables of the extension, whoever granted them, and no longer
+ * remembers the role as an operator. Its other attributes and privileges, and the roles that it has created, stay. An
+ * operator can read the secret that the passwords of the reporting roles are derived from. If it may have kept a
+ * copy, call `rotate_reporting_secret()` too.
  *
  * A privilege that another role granted is revoked as that role. Where the caller cannot become it, the row is
  * skipped with 42501, and names the role that can revoke it.

@@ -3,15 +3,16 @@ import { sql } from '../sql/template.ts';
 import { rows } from './_shared.ts';
 
 /**
- * Gives a role another name, here and in what is remembered
+ * Renames a role, also in what is remembered about it
  *
- * Password, memberships, privileges and settings stay. A reporting role gets the password of its new name, as
- * reporting_role_password() tells it. Other databases of the cluster that remember the role say so in drift(): rename it there
- * in the record by the same call, which changes nothing else then. Files with policies have to be changed by hand.
+ * Password, memberships, privileges and settings stay. A reporting role gets the password of its new name, which
+ * reporting_role_password() returns. Other databases of the cluster that remember the role list it in drift(); the
+ * same call there renames it in their record, and changes nothing else. Files with policies have to be changed by
+ * hand.
  *
  * @group users
  * @param username name of the role
- * @param new_name name that it is to have
+ * @param new_name its new name
  * @param dry_run true: return the steps as planned and change nothing
  * @returns one row per step; none where the role has the new name already
  * @throws null_value_not_allowed - a name is null
@@ -20,7 +21,7 @@ import { rows } from './_shared.ts';
  * @throws invalid_parameter_value - the role is a superuser or the caller, or a reporting role of another database
  * @throws undefined_object - there is no role of either name
  * @throws duplicate_object - there are roles of both names
- * @throws insufficient_privilege - the caller may not rename the role, or not change what is recorded
+ * @throws insufficient_privilege - the caller may not rename the role, or may not change what is recorded
  * @example SELECT operation, statement, status FROM rolecall.rename_user('alice', 'alice_smith');
  */
 export function rename_user(username: Text, new_name: Text, dry_run: Bool = false): SetOf<StepRow> {

@@ -12,8 +12,9 @@ import { sql } from '../sql/template.ts';
  * @throws invalid_name - the name is empty or longer than 63 bytes
  * @throws reserved_name - the name belongs to PostgreSQL
  * @throws undefined_object - the role was not provisioned in this database, or not since its dump was restored
- * @throws invalid_parameter_value - the secret is encrypted and the session has no key or another one
- * @throws object_not_in_prerequisite_state - the secret is to be encrypted or is, and the database has no pgcrypto
+ * @throws invalid_parameter_value - the secret is encrypted and the session has no encryption key, or another one
+ * @throws object_not_in_prerequisite_state - the secret is encrypted, or is to be encrypted, and the database has no
+ *   pgcrypto
  * @throws insufficient_privilege - the caller may not read the secret
  * @example SELECT length(rolecall.reporting_role_password('app_reports'));
  */

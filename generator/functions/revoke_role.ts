@@ -4,8 +4,8 @@ import { establish } from './_shared.ts';
 /**
  * Revokes the membership of one role in another, whoever granted it
  *
- * PostgreSQL 16 and newer keep one membership per grantor; each of them is revoked. A role keeps the ADMIN OPTION that it has
- * because it created the other one.
+ * PostgreSQL 16 and newer keep one membership per grantor; each of them is revoked. A role keeps the ADMIN OPTION
+ * that it has because it created the other one.
  *
  * @group users
  * @param role_name role that the other is a member of; it may be a predefined one
@@ -16,7 +16,7 @@ import { establish } from './_shared.ts';
  * @throws invalid_name - a name is empty or longer than 63 bytes
  * @throws reserved_name - a name belongs to PostgreSQL, and is not that of a predefined role to be revoked
  * @throws insufficient_privilege - the caller may not revoke the role
- * @throws dependent_objects_still_exist - the member granted the role on
+ * @throws dependent_objects_still_exist - the member granted the role to others
  * @example SELECT operation, statement, status FROM rolecall.revoke_role('authenticated', 'alice');
  */
 export function revoke_role(role_name: Text, username: Text, dry_run: Bool = false): SetOf<StepRow> {

@@ -5,13 +5,15 @@ import { sql } from '../sql/template.ts';
 /**
  * Draws roles as a graph: who is a member of what, and what each reads and writes in which schema
  *
- * A membership is an arrow from the member; its options are said where they are not those of a plain GRANT. A dotted arrow leads to a
- * schema that the role, or PUBLIC, itself reads tables of, or writes. In the drawing a role that can log in is round, one that
- * cannot a box, and a schema a barrel. The order is fixed, so two graphs can be compared as text.
+ * A membership is an arrow from the member. It shows the options that differ from those of a plain GRANT. A dotted
+ * arrow leads from a role, or PUBLIC, to a schema in which it has privileges of its own to read or write tables. A
+ * role that can log in is drawn round, one that cannot is a box, and a schema is a cylinder. The order is fixed, so
+ * two graphs can be compared as text.
  *
  * @group keeping
  * @param format `mermaid`, `dot` for Graphviz, or `json`
- * @param roles names of roles; they and what they are members of are drawn; null: all roles that are not predefined
+ * @param roles names of the roles to draw, together with the roles that they are members of; null: all roles that are
+ *   not predefined
  * @returns the graph in that notation
  * @throws null_value_not_allowed - the format is null
  * @throws invalid_parameter_value - the format is none of the three

@@ -5,13 +5,13 @@ import { sql } from '../sql/template.ts';
 /**
  * Returns the name of a base role in this database
  *
- * Where create_base_roles() was never called here, the names are `anonymous`, `authenticated` and `administrator`,
- * and the default role is the anonymous one. A recorded name is
- * not used where the role that recorded it could not grant it: then a WARNING says so, and the name before it counts.
+ * If create_base_roles() was never called here, the names are `anonymous`, `authenticated` and `administrator`, and
+ * the default role is the anonymous one. If the role that recorded a name could not grant it, the name is not used; a
+ * WARNING says so, and the name recorded before it counts.
  *
  * @group users
  * @param key `anonymous`, `authenticated`, `administrator` or `default`
- * @returns the name of the role; the role need not exist
+ * @returns the name of the role, which may be missing
  * @throws null_value_not_allowed - the key is null
  * @throws invalid_parameter_value - the key is not one of the four
  * @example SELECT rolecall.role_name('authenticated');

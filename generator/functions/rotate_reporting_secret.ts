@@ -5,22 +5,27 @@ import { sql } from '../sql/template.ts';
 import { rows } from './_shared.ts';
 
 /**
- * Replaces the secret that the passwords of reporting roles are derived from, and sets all of those passwords anew
+ * Replaces the secret that the passwords of reporting roles are derived from, and sets all of those passwords
  *
  * That includes every role that was provisioned in this database and still exists. Open sessions continue; new logins
- * need what reporting_role_password() returns once the transaction is committed. The new secret is encrypted where the
- * session has the setting `rolecall.encryption_key`; the old one need not be readable.
+ * require the password that reporting_role_password() returns once the transaction is committed. The new secret is
+ * encrypted if the session has the setting `rolecall.encryption_key`; the old one does not have to be readable.
  *
  * Provisioning runs and rotations wait for each other. Under REPEATABLE READ it does not see a role that was
  * provisioned since the snapshot; that role's password is set by its next provisioning run.
  *
  * @group reporting
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row for the secret and one per role, skipped where the role cannot be changed (42501, 55P03) and keeps its password, where it belongs to another database, or where its record is not acted on; none where nothing was ever provisioned
- * @throws insufficient_privilege - the caller may not write the secrets, or may not set the password of any of the roles; nothing is changed
- * @throws lock_not_available - others hold locks on all of the roles for 30 seconds, or for lock_timeout; nothing is changed
+ * @returns one row for the secret and one per role, skipped where the role cannot be changed (42501, 55P03) and keeps
+ *   its password, where it belongs to another database, or where its record is not acted on; none where nothing was
+ *   ever provisioned
+ * @throws insufficient_privilege - the caller may not write the secrets, or may not set the password of any of the
+ *   roles; nothing is changed
+ * @throws lock_not_available - others hold locks on all of the roles for 30 seconds, or for lock_timeout; nothing is
+ *   changed
  * @throws invalid_parameter_value - the present secret is encrypted and the session has no key
- * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto; or this is a worker node of Citus
+ * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database has no pgcrypto; or
+ *   this is a worker node of Citus
  * @throws serialization_failure - under REPEATABLE READ: another transaction has replaced the secret since the snapshot
  * @example SELECT operation, target, status FROM rolecall.rotate_reporting_secret();
  */
@@ -40,7 +45,7 @@ export function rotate_reporting_secret(dry_run: Bool = false): SetOf<StepRow> {
       v_roles := rolecall_internal.reporting_roles(true);
       v_left := rolecall_internal.left_out(${dry_run});
       v_left := v_left || rolecall_internal.refused_steps('read_access', v_left, ${dry_run});
-      -- A copy of a database has the secret of the original, which goes with this.
+      -- A copy of a database has the secret of the original, which this replaces.
       IF cardinality(v_roles) > 0
         OR EXISTS (SELECT FROM rolecall_internal.secret AS s WHERE s.key = ${reportingSecret})
       THEN

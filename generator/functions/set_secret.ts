@@ -4,11 +4,12 @@ import { raiseNull } from '../sql/raise.ts';
 import { sql } from '../sql/template.ts';
 
 /**
- * Stores a secret, in place of the one that the key has
+ * Stores a secret, and replaces the one that the key has
  *
- * No reporting role can read it, and no dump contains it. Where the session has the setting `rolecall.encryption_key`, it is
- * encrypted with pgcrypto (AES-256). If the present secret was encrypted with another key, the new one replaces it and is encrypted with the present key. Pass the value as a bind parameter: a literal would
- * be in the server's log if statements are logged.
+ * No reporting role can read it, and no dump contains it. Where the session has the setting
+ * `rolecall.encryption_key`, it is encrypted with pgcrypto (AES-256). If the present secret was encrypted with
+ * another key, the new one replaces it and is encrypted with the present key. Pass the value as a bind parameter: a
+ * literal would be in the server's log if statements are logged.
  *
  * @group secrets
  * @param key name of the secret
@@ -17,7 +18,7 @@ import { sql } from '../sql/template.ts';
  * @throws null_value_not_allowed - an argument is null
  * @throws invalid_parameter_value - the key is empty, or the present secret is encrypted and the session has no key
  * @throws reserved_name - the key starts with `rolecall.`
- * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto
+ * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database has no pgcrypto
  * @throws insufficient_privilege - the caller may not write the secrets
  * @throws serialization_failure - under REPEATABLE READ: another transaction has stored the secret since the snapshot
  * @example SELECT operation, target, status FROM rolecall.set_secret('smtp', 'open sesame');

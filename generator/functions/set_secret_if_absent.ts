@@ -5,19 +5,21 @@ import { sql } from '../sql/template.ts';
 /**
  * Stores a secret unless the key already has one, and returns the secret that the key has afterwards
  *
- * Of several callers at once the first one wins: the others wait until its transaction ends, and return its value. It
- * is stored as set_secret() stores it.
+ * If several callers call it at once, the first one stores its secret; the others wait until its transaction ends,
+ * and return that secret. It is stored as set_secret() stores it.
  *
  * @group secrets
  * @param key name of the secret
  * @param value the secret, if there is none yet
  * @returns the secret that is stored in the end
  * @throws null_value_not_allowed - an argument is null
- * @throws invalid_parameter_value - the key is empty, or the secret is encrypted and the session has no key or another one
+ * @throws invalid_parameter_value - the key is empty, or the secret is encrypted and the session has no encryption
+ *   key, or another one
  * @throws reserved_name - the key starts with `rolecall.`
- * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database no pgcrypto
+ * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database has no pgcrypto
  * @throws insufficient_privilege - the caller may not write the secrets
- * @throws serialization_failure - under REPEATABLE READ: another transaction has made the secret since the snapshot, which does not show it
+ * @throws serialization_failure - under REPEATABLE READ: another transaction has stored the secret since the
+ *   snapshot, which does not show it
  * @example SELECT rolecall.set_secret_if_absent('cookie', rolecall.generate_password()) IS NOT NULL;
  */
 export function set_secret_if_absent(key: Text, value: Text): Returns<Text> {
@@ -38,7 +40,7 @@ export function set_secret_if_absent(key: Text, value: Text): Returns<Text> {
           v_stored := v_value;
           PERFORM rolecall_internal.warn_about_publications();
         END IF;
-        -- Else another caller's was first, and can be read now.
+        -- Otherwise another caller stored its secret first, and it can be read now.
       END LOOP;
       RETURN convert_from(v_stored, 'UTF8');
     END

@@ -4,8 +4,10 @@ import { sql } from '../sql/template.ts';
 /**
  * Lists roles, memberships, settings and privileges that no call and no policy of this database asked for
  *
- * Superusers, predefined roles, the caller and reporting roles are left out, and so is what PUBLIC has. Privileges on what the whole cluster shares, such as tablespaces, are not listed, because another database may have asked for
- * them; roles and memberships belong to the cluster too, and are listed. It changes nothing, and works in a READ ONLY transaction and on a standby.
+ * Superusers, predefined roles, the caller and reporting roles are left out, and so are the privileges of PUBLIC.
+ * Privileges on objects of the whole cluster, such as tablespaces, are not listed, because another database may have
+ * asked for them. Roles and memberships are listed, although they belong to the cluster too. It changes nothing, and
+ * works in a READ ONLY transaction and on a standby.
  *
  * @group keeping
  * @returns one row for each, with the statement that ends it; none where all was asked for

@@ -3,7 +3,7 @@ import type { Returns, Text } from '../model/types.ts';
 import { sql, text } from '../sql/template.ts';
 
 /**
- * Returns the version of what is installed in this database, as an extension or by the plain script
+ * Returns the version that is installed in this database, as an extension or by the plain script
  *
  * @group keeping
  * @returns the version, such as `1.2.3`

@@ -5,13 +5,16 @@ import { sql } from '../sql/template.ts';
 /**
  * Lists who has a privilege on an object, and how
  *
- * A row for each way: `superuser`; `owner`; `itself`, where the role was granted it; `PUBLIC`; or `member of` the role that has it, be it the
- * owner, one that was granted it, or a predefined role such as `pg_read_all_data`. What a role could get with SET ROLE alone is not listed: see audit_role(). It changes nothing, and works in a READ ONLY transaction and on a standby.
+ * `path` says how a role has the privilege: `superuser`; `owner`; `itself`, if it was granted to the role; `PUBLIC`;
+ * or `member of` a role that has it, which is the owner, a grantee, or a predefined role such as `pg_read_all_data`.
+ * What a role could get only with SET ROLE is not listed: see audit_role(). It changes nothing, and works in a READ
+ * ONLY transaction and on a standby.
  *
  * @group keeping
  * @param privilege name of the privilege
- * @param object table, sequence, column (`schema.table.column`) or function with its arguments, as in SQL and with the schema; schema or database
- * @returns one row per role and way, with the role that granted the privilege; ordered by the role
+ * @param object table, sequence, column (`schema.table.column`) or function with its arguments, as in SQL and with
+ *   the schema; schema or database
+ * @returns one row for each role and each way in which it has the privilege, with the grantor; ordered by the role
  * @throws null_value_not_allowed - an argument is null
  * @throws undefined_object - there is no such object
  * @throws invalid_parameter_value - the kind of object has no such privilege, or the object is not written as in SQL

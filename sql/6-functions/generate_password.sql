@@ -19,7 +19,7 @@ BEGIN
       v_bytes := rolecall_internal.random_bytes();
       FOR v_position IN 0 .. 31 LOOP
         v_byte := get_byte(v_bytes, v_position);
-        -- 256 is no multiple of 62: bytes from 248 up would favour the first letters.
+        -- 256 is not a multiple of 62, so bytes from 248 up would favour the first letters.
         IF v_byte < 248 THEN
           v_password := v_password || substr(v_symbols, v_byte % 62 + 1, 1);
         END IF;

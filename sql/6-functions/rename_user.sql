@@ -36,6 +36,5 @@ EXCEPTION
 END
 $rename_user$;
 
-COMMENT ON FUNCTION rolecall.rename_user(text, text, boolean)
-  IS 'Gives a role another name, here and in what is remembered';
+COMMENT ON FUNCTION rolecall.rename_user(text, text, boolean) IS 'Renames a role, also in what is remembered about it';
 REVOKE ALL ON FUNCTION rolecall.rename_user(text, text, boolean) FROM PUBLIC;

@@ -22,7 +22,7 @@ BEGIN
   v_roles := rolecall_internal.reporting_roles(true);
   v_left := rolecall_internal.left_out(rotate_reporting_secret.dry_run);
   v_left := v_left || rolecall_internal.refused_steps('read_access', v_left, rotate_reporting_secret.dry_run);
-  -- A copy of a database has the secret of the original, which goes with this.
+  -- A copy of a database has the secret of the original, which this replaces.
   IF cardinality(v_roles) > 0
     OR EXISTS (SELECT FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.reporting')
   THEN
@@ -68,5 +68,5 @@ END
 $rotate_reporting_secret$;
 
 COMMENT ON FUNCTION rolecall.rotate_reporting_secret(boolean)
-  IS 'Replaces the secret that the passwords of reporting roles are derived from, and sets all of those passwords anew';
+  IS 'Replaces the secret that the passwords of reporting roles are derived from, and sets all of those passwords';
 REVOKE ALL ON FUNCTION rolecall.rotate_reporting_secret(boolean) FROM PUBLIC;

@@ -47,5 +47,5 @@ EXCEPTION
 END
 $set_secret$;
 
-COMMENT ON FUNCTION rolecall.set_secret(text, text) IS 'Stores a secret, in place of the one that the key has';
+COMMENT ON FUNCTION rolecall.set_secret(text, text) IS 'Stores a secret, and replaces the one that the key has';
 REVOKE ALL ON FUNCTION rolecall.set_secret(text, text) FROM PUBLIC;

@@ -25,7 +25,7 @@ BEGIN
         v_stored := v_value;
         PERFORM rolecall_internal.warn_about_publications();
       END IF;
-      -- Else another caller's was first, and can be read now.
+      -- Otherwise another caller stored its secret first, and it can be read now.
     END LOOP;
     RETURN convert_from(v_stored, 'UTF8');
   END;

@@ -11,5 +11,5 @@ END
 $version$;
 
 COMMENT ON FUNCTION rolecall.version()
-  IS 'Returns the version of what is installed in this database, as an extension or by the plain script';
+  IS 'Returns the version that is installed in this database, as an extension or by the plain script';
 REVOKE ALL ON FUNCTION rolecall.version() FROM PUBLIC;

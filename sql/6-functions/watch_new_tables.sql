@@ -41,6 +41,5 @@ END
 $watch_new_tables$;
 
 COMMENT ON FUNCTION rolecall.watch_new_tables(boolean, boolean)
-  IS 'Applies what reporting roles read, and what policies say of all objects of a schema, to an object the moment '
-     'anyone creates it';
+  IS 'Grants reporting roles and the roles of policies their privileges on a new object at once, whoever creates it';
 REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;

@@ -444,7 +444,7 @@ SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.rename_user(text, text, boolean)'::regprocedure),
   'v', 'rename_user: it is VOLATILE'
 );
-SELECT is(obj_description('rolecall.rename_user(text, text, boolean)'::regprocedure, 'pg_proc'), 'Gives a role another name, here and in what is remembered', 'rename_user: its comment');
+SELECT is(obj_description('rolecall.rename_user(text, text, boolean)'::regprocedure, 'pg_proc'), 'Renames a role, also in what is remembered about it', 'rename_user: its comment');
 SELECT function_privs_are('rolecall', 'rename_user', ARRAY['text', 'text', 'boolean']::text[], 'public', ARRAY[]::text[], 'rename_user: it is not for PUBLIC');
 
 SELECT is(
@@ -529,7 +529,7 @@ SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.rotate_reporting_secret(boolean)'::regprocedure),
   'v', 'rotate_reporting_secret: it is VOLATILE'
 );
-SELECT is(obj_description('rolecall.rotate_reporting_secret(boolean)'::regprocedure, 'pg_proc'), 'Replaces the secret that the passwords of reporting roles are derived from, and sets all of those passwords anew', 'rotate_reporting_secret: its comment');
+SELECT is(obj_description('rolecall.rotate_reporting_secret(boolean)'::regprocedure, 'pg_proc'), 'Replaces the secret that the passwords of reporting roles are derived from, and sets all of those passwords', 'rotate_reporting_secret: its comment');
 SELECT function_privs_are('rolecall', 'rotate_reporting_secret', ARRAY['boolean']::text[], 'public', ARRAY[]::text[], 'rotate_reporting_secret: it is not for PUBLIC');
 
 SELECT is(
@@ -580,7 +580,7 @@ SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.set_secret(text, text)'::regprocedure),
   'v', 'set_secret: it is VOLATILE'
 );
-SELECT is(obj_description('rolecall.set_secret(text, text)'::regprocedure, 'pg_proc'), 'Stores a secret, in place of the one that the key has', 'set_secret: its comment');
+SELECT is(obj_description('rolecall.set_secret(text, text)'::regprocedure, 'pg_proc'), 'Stores a secret, and replaces the one that the key has', 'set_secret: its comment');
 SELECT function_privs_are('rolecall', 'set_secret', ARRAY['text', 'text']::text[], 'public', ARRAY[]::text[], 'set_secret: it is not for PUBLIC');
 
 SELECT is(
@@ -665,7 +665,7 @@ SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.version()'::regprocedure),
   'i', 'version: it is IMMUTABLE'
 );
-SELECT is(obj_description('rolecall.version()'::regprocedure, 'pg_proc'), 'Returns the version of what is installed in this database, as an extension or by the plain script', 'version: its comment');
+SELECT is(obj_description('rolecall.version()'::regprocedure, 'pg_proc'), 'Returns the version that is installed in this database, as an extension or by the plain script', 'version: its comment');
 SELECT function_privs_are('rolecall', 'version', ARRAY[]::text[], 'public', ARRAY[]::text[], 'version: it is not for PUBLIC');
 
 SELECT is(
@@ -682,7 +682,7 @@ SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.watch_new_tables(boolean, boolean)'::regprocedure),
   'v', 'watch_new_tables: it is VOLATILE'
 );
-SELECT is(obj_description('rolecall.watch_new_tables(boolean, boolean)'::regprocedure, 'pg_proc'), 'Applies what reporting roles read, and what policies say of all objects of a schema, to an object the moment anyone creates it', 'watch_new_tables: its comment');
+SELECT is(obj_description('rolecall.watch_new_tables(boolean, boolean)'::regprocedure, 'pg_proc'), 'Grants reporting roles and the roles of policies their privileges on a new object at once, whoever creates it', 'watch_new_tables: its comment');
 SELECT function_privs_are('rolecall', 'watch_new_tables', ARRAY['boolean', 'boolean']::text[], 'public', ARRAY[]::text[], 'watch_new_tables: it is not for PUBLIC');
 
 SELECT is(
