@@ -9,7 +9,7 @@ DECLARE
   v_grants text[];
   v_statement text;
 BEGIN
-  -- What was granted on what is made anew.
+  -- The privileges on objects that are created again.
   SELECT array_agg(g.name), array_agg(g.statement) INTO v_granted, v_grants
   FROM (
     SELECT o.name, format(
@@ -237,7 +237,7 @@ SELECT p.resource ->> 'role',
        p.resource ->> 'role' IS NULL
          OR p.roles[1] = pg_catalog.to_regrole(pg_catalog.quote_ident(p.resource ->> 'role'))::oid,
        p.resource ->> 'privilege', p.resource #>> '{target,kind}', p.resource #>> '{target,means}',
-       -- In the key, so that few rows are looked at where few objects are asked for.
+       -- Part of the key, so that a query for few objects reads few rows.
        p.key #>> '{2,object}', p.resource #>> '{target,column}',
        p.resource @> '{"grantable": true}', p.resource @> '{"revoked": true}',
        EXISTS (
@@ -288,7 +288,7 @@ COMMENT ON COLUMN rolecall_watch.reporting_role.grantable IS 'whether it is to b
 COMMENT ON COLUMN rolecall_watch.reporting_role.revoked IS 'whether the role, or PUBLIC, is not to have it';
 COMMENT ON COLUMN rolecall_watch.reporting_role.exact IS 'whether the role is to have nothing else';
 
--- The ACL of the table comes with that of a column: its grant options count for the columns too.
+-- The ACL of a column comes with that of its table, because grant options on the table count for the columns too.
 CREATE OR REPLACE FUNCTION rolecall_internal.acl_entries(role_oid oid)
 RETURNS TABLE (
   classid oid,
@@ -387,7 +387,8 @@ END
 $acl_entries$;
 
 COMMENT ON FUNCTION rolecall_internal.acl_entries(oid)
-  IS 'Every entry of the ACLs in which a role occurs: of objects that it does not own, in this database and shared';
+  IS 'Every entry of the ACLs in which a role occurs: those of objects that it does not own, in this database and '
+     'shared ones';
 
 CREATE FUNCTION rolecall_internal.acl_groups(schemas oid[], special_kinds text[], specials oid[])
 RETURNS rolecall_internal.acl_group[]
@@ -449,9 +450,52 @@ END
 $acl_groups$;
 
 COMMENT ON FUNCTION rolecall_internal.acl_groups(oid[], text[], oid[])
-  IS 'The objects that have an ACL, those of the schemas, and the special ones, in groups; special is each of our own '
-     'schemas too';
+  IS 'In groups, the objects that have an ACL, those of the schemas, and the special ones, among them the extension''s '
+     'own schemas';
 REVOKE ALL ON FUNCTION rolecall_internal.acl_groups(oid[], text[], oid[]) FROM PUBLIC;
+
+-- These are not only functions with SECURITY DEFINER and views. Rules of tables and views are checked as the owner, a
+-- foreign table connects as the owner, and triggers run as the owner if a foreign key passes a change on or a
+-- subscription applies it. The same is true of everything else that a table calls for ANALYZE, in an index, for a
+-- foreign key, or where a subscription applies changes.
+CREATE OR REPLACE FUNCTION rolecall_internal.acting_as_owner(owner_oid oid, heir_oid oid) RETURNS TABLE (object text, advice text)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $acting_as_owner$
+BEGIN
+  RETURN QUERY
+    SELECT format('%s %s', i.type, i.identity), coalesce(f.advice, format(
+             CASE i.type WHEN 'function' THEN 'DROP FUNCTION %1$s, or ALTER FUNCTION %1$s SECURITY INVOKER'
+                         WHEN 'procedure' THEN 'DROP PROCEDURE %1$s, or ALTER PROCEDURE %1$s SECURITY INVOKER'
+                         WHEN 'subscription' THEN 'DROP SUBSCRIPTION %1$s'
+                         ELSE 'DROP EVENT TRIGGER %1$s' END,
+             i.identity
+           ))
+    FROM (
+      SELECT 'pg_proc'::regclass::oid, p.oid, NULL::text
+      FROM pg_proc AS p WHERE p.proowner = acting_as_owner.owner_oid AND p.prosecdef
+      UNION ALL
+      SELECT 'pg_subscription'::regclass, s.oid, NULL
+      FROM pg_subscription AS s WHERE s.subowner = acting_as_owner.owner_oid
+      UNION ALL
+      SELECT 'pg_event_trigger'::regclass, e.oid, NULL
+      FROM pg_event_trigger AS e WHERE e.evtowner = acting_as_owner.owner_oid
+      UNION ALL
+      SELECT 'pg_class'::regclass, c.oid, r.advice
+      FROM pg_class AS c
+      LEFT JOIN rolecall_internal.calling_relations(acting_as_owner.owner_oid, acting_as_owner.heir_oid) AS b(oid)
+        ON b.oid = c.oid
+      CROSS JOIN LATERAL rolecall_internal.acting_relation(c.oid, b.oid IS NOT NULL, acting_as_owner.heir_oid)
+        AS r(advice)
+      WHERE c.relowner = acting_as_owner.owner_oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND r.advice IS NOT NULL
+    ) AS f(classid, objid, advice)
+    CROSS JOIN LATERAL pg_identify_object(f.classid, f.objid, 0) AS i
+    ORDER BY 1;
+END
+$acting_as_owner$;
+
+COMMENT ON FUNCTION rolecall_internal.acting_as_owner(oid, oid)
+  IS 'The objects of a role in this database that would act as their owner for an heir, and what to do about each';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.acting_relation(relation oid, calls_others boolean, heir_oid oid) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -493,7 +537,7 @@ BEGIN
       WHEN rolecall_internal.has_calling_key(c.oid)
         THEN format('DROP CONSTRAINT for each foreign key of %1$s, or DROP TABLE %1$s', n.name)
       ELSE (
-        -- What the owner of the one adds to it, the other has too.
+        -- Whatever the owner of the one table adds to it, the other one has too.
         SELECT string_agg(format(
                  CASE WHEN k.relispartition THEN 'ALTER TABLE %2$s DETACH PARTITION %1$s'
                       ELSE 'ALTER TABLE %1$s NO INHERIT %2$s' END,
@@ -513,7 +557,7 @@ BEGIN
       FROM pg_options_to_table(c.reloptions) AS p WHERE p.option_name = 'security_invoker'
     ) AS o(invoker)
     CROSS JOIN LATERAL (
-      -- A foreign key has its casts evaluated as the owner of the table that it references.
+      -- The server evaluates the casts of a foreign key as the owner of the referenced table.
       SELECT string_agg(
         DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END, ', '
       )
@@ -539,7 +583,7 @@ END
 $acting_relation$;
 
 COMMENT ON FUNCTION rolecall_internal.acting_relation(oid, boolean, oid)
-  IS 'What to do about a relation that acts as its owner, or that others can have act so; null where it does not';
+  IS 'What to do about a relation that acts as its owner, or that others can make act so; null where it does not';
 
 -- Most calls adopt none, and that is found without a query.
 CREATE FUNCTION rolecall_internal.adopted_roles(document jsonb, steps rolecall.step[]) RETURNS text[]
@@ -612,8 +656,8 @@ END
 $after_revokes$;
 
 COMMENT ON FUNCTION rolecall_internal.after_revokes(text, text[])
-  IS 'What is left of statements, which are joined by semicolons, after those at their beginning that are among the '
-     'given ones, with CASCADE or without';
+  IS 'Statements joined by semicolons without those at their beginning that are among the given ones, with or without '
+     'CASCADE';
 REVOKE ALL ON FUNCTION rolecall_internal.after_revokes(text, text[]) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.apply_policy(policy jsonb, mode text, passwords jsonb, dry_run boolean)
@@ -1390,8 +1434,8 @@ END
 $attribute_clauses$;
 
 COMMENT ON FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb, jsonb)
-  IS 'The attributes of a role that differ, as CREATE ROLE and ALTER ROLE take them, with a blank before each; for a '
-     'role that is to be created also the limits that it had when it was recorded';
+  IS 'The attributes of a role that differ, as words of CREATE ROLE and ALTER ROLE, each after a blank; for a role '
+     'that is created, also the limits that it had when it was recorded';
 
 CREATE FUNCTION rolecall_internal.audit_columns(principals rolecall_internal.principal[])
 RETURNS SETOF rolecall_internal.finding
@@ -1598,7 +1642,7 @@ BEGIN
   END IF;
   RETURN QUERY
     SELECT 'critical', p.path || ' -> function grant', f.oid::regprocedure::text,
-           'is for superusers alone unless somebody grants it',
+           'only a superuser can execute it, unless somebody grants it',
            coalesce(p.remedy, format(
              CASE WHEN x.grantor = f.proowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
              pg_get_userbyid(x.grantor),
@@ -1682,12 +1726,12 @@ BEGIN
     CROSS JOIN LATERAL aclexplode(coalesce(g.acl, CASE g.kind WHEN 'DATABASE' THEN acldefault('d', g.owner) END)) AS x
     JOIN unnest(audit_objects.principals) AS p ON p.role_oid = x.grantee
     JOIN (
-      VALUES ('SCHEMA', 'CREATE', 'critical', 'warning', 'makes objects in this schema'),
-             ('DATABASE', 'CREATE', 'critical', 'warning', 'makes schemas in this database'),
-             ('DATABASE', 'TEMPORARY', 'warning', 'info', 'makes temporary tables'),
+      VALUES ('SCHEMA', 'CREATE', 'critical', 'warning', 'creates objects in this schema'),
+             ('DATABASE', 'CREATE', 'critical', 'warning', 'creates schemas in this database'),
+             ('DATABASE', 'TEMPORARY', 'warning', 'info', 'creates temporary tables'),
              ('LARGE OBJECT', 'UPDATE', 'critical', 'critical', 'writes this large object'),
-             ('FOREIGN DATA WRAPPER', 'USAGE', 'warning', 'warning', 'makes foreign servers, and connects to them'),
-             ('FOREIGN SERVER', 'USAGE', 'warning', 'warning', 'makes user mappings and foreign tables of this server'),
+             ('FOREIGN DATA WRAPPER', 'USAGE', 'warning', 'warning', 'creates foreign servers, and connects to them'),
+             ('FOREIGN SERVER', 'USAGE', 'warning', 'warning', 'creates user mappings and foreign tables for it'),
              ('TABLESPACE', 'CREATE', 'warning', 'warning', 'places tables there'),
              ('LANGUAGE', 'USAGE', 'info', NULL, 'writes functions in this language')
     ) AS k(kind, privilege_type, severity, to_public, detail) ON k.kind = g.kind AND k.privilege_type = x.privilege_type
@@ -1698,7 +1742,7 @@ BEGIN
       ));
   RETURN QUERY
     SELECT 'warning', p.path || ' -> default privileges', g.object,
-           format('gets %s when %I makes one', g.privileges, pg_get_userbyid(g.defaclrole)),
+           format('gets %s when %I creates one', g.privileges, pg_get_userbyid(g.defaclrole)),
            coalesce(p.remedy, format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s REVOKE %s ON %s FROM %s',
              pg_get_userbyid(g.defaclrole), g.place, g.privileges, g.kind, p.grantee))
     FROM (
@@ -2080,11 +2124,11 @@ BEGIN
     JOIN pg_roles AS r ON r.oid = p.role_oid AND p.becomes
     CROSS JOIN LATERAL (
       VALUES ('critical', 'SUPERUSER', r.rolsuper, 'SUPERUSER: no privilege is checked'),
-             ('critical', 'CREATEROLE', r.rolcreaterole, 'CREATEROLE: makes roles, and changes and grants others'),
+             ('critical', 'CREATEROLE', r.rolcreaterole, 'CREATEROLE: creates roles, and alters and grants others'),
              ('critical', 'REPLICATION', r.rolreplication,
               'REPLICATION: copies the whole cluster, with what is withheld'),
              ('critical', 'BYPASSRLS', r.rolbypassrls, 'BYPASSRLS: row-level security does not hold for it'),
-             ('warning', 'CREATEDB', r.rolcreatedb, 'CREATEDB: makes databases, and writes in them')
+             ('warning', 'CREATEDB', r.rolcreatedb, 'CREATEDB: creates databases, and writes in them')
     ) AS a(severity, word, present, detail)
     WHERE a.present
     UNION ALL
@@ -2106,12 +2150,12 @@ BEGIN
              ('pg_execute_server_program', 'critical', 'runs programs as the operating-system user of the server'),
              ('pg_signal_backend', 'warning', 'cancels and ends sessions of others'),
              ('pg_maintain', 'warning', 'locks, reindexes and refreshes every table'),
-             ('pg_create_subscription', 'warning', 'makes subscriptions, which write what another server sends'),
+             ('pg_create_subscription', 'warning', 'creates subscriptions, which write what another server sends'),
              ('pg_monitor', 'warning', 'sees the statements of others, with the data in them'),
              ('pg_read_all_stats', 'warning', 'sees the statements of others, with the data in them'),
              ('pg_stat_scan_tables', 'warning', 'locks tables while it monitors them'),
              ('pg_read_all_settings', 'info', 'reads every setting of the server'),
-             ('pg_checkpoint', 'info', 'makes checkpoints'),
+             ('pg_checkpoint', 'info', 'runs CHECKPOINT'),
              ('pg_use_reserved_connections', 'info', 'connects where others cannot any more'),
              ('pg_signal_autovacuum_worker', 'info', 'cancels automatic vacuums'),
              ('pg_database_owner', 'warning', 'has what the owner of the database has')
@@ -2207,6 +2251,63 @@ COMMENT ON FUNCTION rolecall_internal.audit_search_path(text, oid, jsonb)
   IS 'Who owns a schema that a reporting role searches, or may create objects in it: the role can be made to call '
      'their code';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_search_path(text, oid, jsonb) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.audit_server(principals rolecall_internal.principal[])
+RETURNS SETOF rolecall_internal.finding
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $audit_server$
+BEGIN
+  IF current_setting('lo_compat_privileges')::boolean THEN
+    RETURN QUERY
+      SELECT 'critical', p.path || ' -> lo_compat_privileges', 'large objects', 'writes every large object',
+             'ALTER SYSTEM SET lo_compat_privileges = off; SELECT pg_reload_conf()'
+      FROM unnest(audit_server.principals) AS p WHERE p.role_oid = 0;
+  END IF;
+  RETURN QUERY
+    SELECT 'info', p.path || ' -> function grant', 'large objects', 'creates large objects',
+           coalesce(p.remedy, format(
+             'REVOKE EXECUTE ON FUNCTION %s FROM %s',
+             string_agg(f.oid::regprocedure::text, ', ' ORDER BY f.proname), p.grantee
+           ))
+    FROM pg_proc AS f
+    CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
+    JOIN unnest(audit_server.principals) AS p ON p.role_oid = x.grantee
+    WHERE f.pronamespace = 'pg_catalog'::regnamespace AND f.proname IN ('lo_creat', 'lo_create', 'lo_from_bytea')
+      AND x.grantee <> f.proowner
+    GROUP BY p.path, p.grantee, p.remedy;
+  RETURN QUERY
+    SELECT 'info', p.path || ' -> database grant', quote_ident(d.datname),
+           'logs in to that database, and does there what PUBLIC may',
+           coalesce(p.remedy, format(
+             CASE WHEN x.grantor = d.datdba THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
+             pg_get_userbyid(x.grantor),
+             concat(
+               'REVOKE ', 'CONNECT ON DATABASE ', quote_ident(d.datname),
+               ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END
+             )
+           ))
+    FROM pg_database AS d
+    CROSS JOIN LATERAL aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS x
+    JOIN unnest(audit_server.principals) AS p ON p.role_oid = x.grantee
+    WHERE d.datname <> current_database() AND d.datallowconn AND x.privilege_type = 'CONNECT' AND x.grantee <> d.datdba;
+  RETURN QUERY
+    SELECT CASE x.privilege_type WHEN 'SET' THEN 'warning' ELSE 'critical' END,
+           p.path || ' -> parameter grant', x.parameter,
+           CASE x.privilege_type
+             WHEN 'SET' THEN 'sets this parameter in its sessions'
+             ELSE 'sets this parameter for the server'
+           END,
+           coalesce(p.remedy, format('REVOKE %s ON PARAMETER %s FROM %s', x.privilege_type, x.parameter, p.grantee))
+    FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
+      AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
+    JOIN unnest(audit_server.principals) AS p ON p.role_oid = x.grantee
+    WHERE x.grantee <> 10; -- the bootstrap superuser, which owns them all
+END
+$audit_server$;
+
+COMMENT ON FUNCTION rolecall_internal.audit_server(rolecall_internal.principal[])
+  IS 'What is left: large objects in general, other databases, configuration parameters';
 
 CREATE FUNCTION rolecall_internal.audit_settings(role_name text, settings jsonb) RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -2454,6 +2555,97 @@ COMMENT ON FUNCTION rolecall_internal.audited_roles(oid[])
      'the record says anything: each entry with the database that it is for, all read at once';
 REVOKE ALL ON FUNCTION rolecall_internal.audited_roles(oid[]) FROM PUBLIC;
 
+-- It requires whole groups of four, and the first "=" in the third or fourth place of its group. From there on it
+-- accepts anything of the alphabet, and each group gives as many bytes as the one with that "=".
+CREATE OR REPLACE FUNCTION rolecall_internal.base64_length(base64 text) RETURNS integer
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $base64_length$
+DECLARE
+  v_groups CONSTANT integer := length(base64_length.base64) / 4;
+  v_padding CONSTANT integer := strpos(base64_length.base64 COLLATE "C", '=') - 1;
+BEGIN
+  IF base64_length.base64 COLLATE "C" ~ '[^A-Za-z0-9+/=]'
+    OR length(base64_length.base64) % 4 <> 0
+    OR v_padding % 4 IN (0, 1)
+  THEN
+    RETURN NULL;
+  ELSIF v_padding < 0 THEN
+    RETURN 3 * v_groups;
+  END IF;
+  RETURN 3 * (v_padding / 4) + (v_padding % 4 - 1) * (v_groups - v_padding / 4);
+END
+$base64_length$;
+
+COMMENT ON FUNCTION rolecall_internal.base64_length(text)
+  IS 'The number of bytes into which the server''s strict base64 decoder decodes a text; null where it refuses it';
+
+-- PostgreSQL has no XOR for bytea, but one for bit strings. substring(varbit_send(bits) FROM 5) is the way back: the
+-- binary form of a bit string is its length in four bytes, then the bits.
+CREATE OR REPLACE FUNCTION rolecall_internal.bits(bytes bytea) RETURNS bit varying
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $bits$
+BEGIN
+  RETURN ('x' || encode(bits.bytes, 'hex'))::varbit;
+END
+$bits$;
+
+COMMENT ON FUNCTION rolecall_internal.bits(bytea) IS 'The bits of a bytea';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.blocking(role_oid oid, reassigns boolean, drops boolean) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $blocking$
+DECLARE
+  v_objects text;
+  v_losses text;
+BEGIN
+  v_objects := (
+    WITH found AS MATERIALIZED (
+      SELECT d.* FROM rolecall_internal.dependencies(blocking.role_oid, blocking.reassigns, blocking.drops) AS d
+      WHERE d.cleared_by IS NULL
+    ),
+    kind AS (
+      SELECT f.database,
+             format('%s (%s)', f.kind, concat(
+               array_to_string((array_agg(DISTINCT f.object ORDER BY f.object))[1:10], ', '),
+               ' and ' || nullif(greatest(count(DISTINCT f.object) - 10, 0), 0) || ' more'
+             )) AS objects
+      FROM found AS f GROUP BY f.database, f.kind
+    ),
+    remedy AS (
+      SELECT DISTINCT f.database, f.remedy FROM found AS f
+    )
+    SELECT string_agg(
+      format('In database %I: %s. To run there: %s', k.database, k.objects, r.statements),
+      E'\n' ORDER BY k.database COLLATE "C"
+    )
+    FROM (SELECT k.database, string_agg(k.objects, ', ' ORDER BY k.objects) AS objects FROM kind AS k GROUP BY 1) AS k
+    CROSS JOIN LATERAL (
+      SELECT array_to_string((array_agg(r.remedy ORDER BY r.remedy))[1:10], '; ') AS statements
+      FROM remedy AS r
+      WHERE r.database = k.database
+        AND NOT EXISTS (
+          SELECT FROM remedy AS o WHERE o.database = r.database AND starts_with(o.remedy, r.remedy || ';')
+        )
+    ) AS r
+  );
+  IF NOT blocking.drops THEN
+    v_losses := (
+      SELECT array_to_string((array_agg(g.statement))[1:10], '; ')
+      FROM rolecall_internal.plan_regrants(blocking.role_oid, blocking.reassigns) AS g WHERE g.sqlstate IS NOT NULL
+    );
+  END IF;
+  RETURN concat_ws(
+    E'\n', v_objects, 'Others lose what the role granted, unless it is granted again first: ' || v_losses
+  );
+END
+$blocking$;
+
+COMMENT ON FUNCTION rolecall_internal.blocking(oid, boolean, boolean)
+  IS 'What keeps a role from being dropped and no step clears, one line per database, and what others would lose';
+
 CREATE OR REPLACE FUNCTION rolecall_internal.bounding_recorder(recorder text) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -2473,8 +2665,73 @@ END
 $bounding_recorder$;
 
 COMMENT ON FUNCTION rolecall_internal.bounding_recorder(text)
-  IS 'Who has recorded a definition, where no more may be granted from it than that role may grant; null where the '
-     'caller alone counts. The owner of the database decides who reads what is in it.';
+  IS 'The recorder of a definition, if no more may be granted by it than that role may grant; null where only the '
+     'caller counts. The owner of the database decides who reads what is in it';
+
+-- The search goes from the code to what depends on it, because there is less code than there are tables. It does not
+-- go on from a relation to its dependents, except for keys on a column. Triggers run as the role that changes a row.
+CREATE OR REPLACE FUNCTION rolecall_internal.calling_relations(owner_oid oid, heir_oid oid) RETURNS TABLE (relation oid)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $calling_relations$
+BEGIN
+  RETURN QUERY
+    WITH RECURSIVE stranger AS MATERIALIZED (
+      SELECT t.oid, t.typtype FROM pg_type AS t JOIN pg_roles AS w ON w.oid = t.typowner
+      WHERE t.oid >= 16384 AND NOT w.rolsuper
+        AND t.typowner NOT IN (calling_relations.owner_oid, calling_relations.heir_oid)
+    ),
+    reached(classid, objid, objsubid) AS (
+      (SELECT 'pg_proc'::regclass::oid, p.oid, 0 FROM pg_proc AS p WHERE p.oid >= 16384 AND NOT (
+        p.prokind <> 'a'
+        AND EXISTS (SELECT FROM pg_language AS l WHERE l.oid = p.prolang AND l.lanname IN ('internal', 'c'))
+        AND EXISTS (SELECT FROM pg_roles AS w WHERE w.oid = p.proowner AND w.rolsuper)
+      )
+       UNION ALL
+       SELECT 'pg_type'::regclass, t.oid, 0 FROM stranger AS t WHERE t.typtype = 'd'
+       UNION ALL
+       SELECT 'pg_cast'::regclass, k.oid, 0 FROM pg_cast AS k
+       WHERE k.oid >= 16384 AND EXISTS (SELECT FROM stranger AS t WHERE t.oid IN (k.castsource, k.casttarget))
+       UNION ALL
+       SELECT 'pg_constraint'::regclass, k.oid, 0 FROM pg_constraint AS k
+       WHERE k.oid >= 16384 AND k.contypid <> 0 AND EXISTS (
+         SELECT FROM regexp_matches(k.conbin::text, 'funcid ([0-9]+)', 'g') AS m(parts)
+         JOIN pg_proc AS p ON p.oid = m.parts[1]::oid
+         WHERE p.provolatile <> 'i'
+       ))
+      UNION
+      SELECT n.* FROM reached AS r
+      CROSS JOIN LATERAL (
+        SELECT d.classid, d.objid, d.objsubid FROM pg_depend AS d
+        WHERE d.refclassid = r.classid AND d.refobjid = r.objid AND CASE
+          WHEN r.classid = 'pg_class'::regclass
+            THEN d.classid = 'pg_type'::regclass AND d.deptype = 'i'
+                 OR d.classid = 'pg_constraint'::regclass AND d.refobjsubid = r.objsubid AND r.objsubid > 0
+                    AND EXISTS (SELECT FROM pg_constraint AS k WHERE k.oid = d.objid AND k.contype = 'f')
+          WHEN d.classid = 'pg_proc'::regclass THEN d.deptype = 'i'
+          WHEN d.classid = 'pg_cast'::regclass THEN r.classid = 'pg_proc'::regclass
+          ELSE d.classid <> 'pg_trigger'::regclass
+        END
+        UNION ALL
+        SELECT d.refclassid, d.refobjid, 0 FROM pg_depend AS d
+        WHERE d.classid = r.classid AND d.objid = r.objid AND CASE
+          WHEN r.classid = 'pg_cast'::regclass THEN d.refclassid = 'pg_type'::regclass
+          WHEN r.classid IN ('pg_type'::regclass, 'pg_proc'::regclass) THEN false
+          WHEN r.classid = 'pg_class'::regclass
+            THEN d.deptype IN ('a', 'i') AND (
+              d.refclassid = 'pg_type'::regclass OR EXISTS (SELECT FROM pg_index AS x WHERE x.indexrelid = r.objid)
+            )
+          ELSE d.deptype IN ('a', 'i') OR r.classid = 'pg_constraint'::regclass AND d.refclassid = 'pg_class'::regclass
+        END
+      ) AS n
+    )
+    SELECT DISTINCT r.objid FROM reached AS r WHERE r.classid = 'pg_class'::regclass;
+END
+$calling_relations$;
+
+COMMENT ON FUNCTION rolecall_internal.calling_relations(oid, oid)
+  IS 'Relations that depend, directly or not, on a function that no superuser wrote, on a domain or a cast that a '
+     'third role can change, or on a domain that may run a query';
 
 CREATE FUNCTION rolecall_internal.canonical_name(kind text, means text, name text) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -2615,7 +2872,7 @@ DECLARE
   v_catalog text;
   v_worker boolean;
 BEGIN
-  -- Found without a query where there is no Citus, as nearly everywhere.
+  -- Without Citus, as on nearly every server, this takes no query.
   IF to_regclass('pg_catalog.pg_dist_local_group') IS NULL THEN
     RETURN;
   END IF;
@@ -2634,8 +2891,8 @@ END
 $check_coordinator$;
 
 COMMENT ON FUNCTION rolecall_internal.check_coordinator()
-  IS 'Refuses a call about reporting roles on a worker, which has a record and a secret of its own: the password would '
-     'be changed on all nodes, and the coordinator would not know it';
+  IS 'Refuses a call about reporting roles on a worker, which has a record and a secret of its own: it would change '
+     'the password on all nodes, and the coordinator would not know it';
 
 CREATE FUNCTION rolecall_internal.check_definitions(definitions jsonb) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -2704,14 +2961,53 @@ END
 $check_document$;
 
 COMMENT ON FUNCTION rolecall_internal.check_document(jsonb)
-  IS 'Refuses a desired state that names a role as no role can be named';
+  IS 'Refuses a desired state with a name that no role can have';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.check_handover(from_oid oid, to_oid oid) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $check_handover$
+BEGIN
+  IF rolecall_internal.has_more_rights(check_handover.to_oid, check_handover.from_oid) THEN
+    PERFORM rolecall_internal.refuse_handover(
+      pg_get_userbyid(check_handover.from_oid), pg_get_userbyid(check_handover.to_oid),
+      ARRAY(
+        SELECT format('%s. To run first: %s', a.object, a.advice)
+        FROM rolecall_internal.acting_as_owner(check_handover.from_oid, check_handover.to_oid) AS a
+      )
+    );
+  END IF;
+END
+$check_handover$;
+
+COMMENT ON FUNCTION rolecall_internal.check_handover(oid, oid)
+  IS 'Refuses to give a role what would then act with rights that the old owner does not have';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.check_may_add_operators() RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $check_may_add_operators$
+BEGIN
+  IF NOT has_schema_privilege('rolecall', 'USAGE WITH GRANT OPTION') THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'insufficient_privilege',
+      MESSAGE = 'only the installer of the extension and the owner of its objects can add or remove operators',
+      HINT = format('Have "%s", or another superuser, make the call.', (
+        SELECT pg_get_userbyid(n.nspowner) FROM pg_namespace AS n WHERE n.nspname = 'rolecall'
+      ));
+  END IF;
+END
+$check_may_add_operators$;
+
+COMMENT ON FUNCTION rolecall_internal.check_may_add_operators()
+  IS 'Refuses a caller that can neither add nor remove operators';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.check_not_reporting(role_name text) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_not_reporting$
 BEGIN
-  -- Few roles are, and a look at the index tells.
+  -- Few roles are reporting roles, and one look by index tells.
   IF NOT EXISTS (
     SELECT FROM rolecall_internal.resource AS r
     WHERE r.section = 'read_access' AND r.key = jsonb_build_array(check_not_reporting.role_name)
@@ -2761,7 +3057,105 @@ END
 $check_operator$;
 
 COMMENT ON FUNCTION rolecall_internal.check_operator(text)
-  IS 'Refuses an operator that does not exist or only reads, and a caller that could not grant it anything';
+  IS 'Refuses an operator that does not exist or is a reporting role, and a caller that could not grant it anything';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.check_protected(role_name text) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $check_protected$
+BEGIN
+  IF check_protected.role_name IN (current_user, session_user) THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = format('role "%s" is the role that makes this call', check_protected.role_name),
+      HINT = 'Choose another name: the role would lose attributes and privileges that the call needs.';
+  ELSIF has_table_privilege(
+    to_regrole(quote_ident(check_protected.role_name))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+  ) THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = format('role "%s" is a superuser', check_protected.role_name),
+      HINT = 'Choose another name: no call demotes an administrator.';
+  END IF;
+END
+$check_protected$;
+
+COMMENT ON FUNCTION rolecall_internal.check_protected(text)
+  IS 'Refuses to turn a superuser, or the caller itself, into a role of the desired state';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.check_read_access(definitions jsonb) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $check_read_access$
+DECLARE
+  v_definition record;
+  v_schema text;
+  v_table text;
+  v_part text;
+BEGIN
+  FOR v_definition IN
+    SELECT * FROM jsonb_to_recordset(check_read_access.definitions)
+      AS d(role text, schemas jsonb, withheld jsonb, owners jsonb, search_path jsonb)
+  LOOP
+    IF coalesce(jsonb_typeof(v_definition.schemas), 'null') = 'null' THEN
+      RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'schemas must not be null';
+    ELSIF v_definition.schemas = '[]' THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = format('reporting role "%s" requires at least one schema', v_definition.role);
+    END IF;
+    FOR v_schema IN
+      SELECT jsonb_array_elements_text(v_definition.schemas)
+      UNION ALL SELECT jsonb_array_elements_text(nullif(v_definition.search_path, 'null'))
+    LOOP
+      IF v_schema IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'schema name must not be null';
+      ELSIF octet_length(v_schema) NOT BETWEEN 1 AND 63 THEN
+        RAISE EXCEPTION USING
+          ERRCODE = 'invalid_name',
+          MESSAGE = format(
+            'schema name must be 1 to 63 bytes long, not %s', octet_length(v_schema)
+          ),
+          DETAIL = format('The name is %L.', v_schema);
+      ELSIF NOT v_definition.schemas ? v_schema THEN
+        CONTINUE; -- of the search_path: any, as in SET
+      ELSIF starts_with(v_schema, 'pg_')
+        OR v_schema IN ('information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch')
+      THEN
+        RAISE EXCEPTION USING ERRCODE = 'reserved_name', MESSAGE = format('schema "%s" is not for reports', v_schema);
+      ELSIF v_schema = 'public' AND to_regnamespace('public') IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_schema_name', MESSAGE = 'schema "public" does not exist';
+      END IF;
+    END LOOP;
+    FOR v_table IN SELECT * FROM jsonb_array_elements_text(v_definition.withheld) LOOP
+      IF v_table IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'name of a withheld table must not be null';
+      ELSIF cardinality(parse_ident(v_table)) > 3 THEN
+        RAISE EXCEPTION USING
+          ERRCODE = 'invalid_name',
+          MESSAGE = format('withheld name %L has more parts than a schema, a table and a column', v_table),
+          HINT = 'Quote a name that has dots in it, as in SQL: "a.b".';
+      END IF;
+      FOREACH v_part IN ARRAY parse_ident(v_table) LOOP
+        -- No table has such a name, so that the one that is meant would be readable.
+        IF octet_length(v_part) NOT BETWEEN 1 AND 63 THEN
+          RAISE EXCEPTION USING
+            ERRCODE = 'invalid_name',
+            MESSAGE = format(
+              'name of withheld table %L must be 1 to 63 bytes long, not %s', v_table, octet_length(v_part)
+            ),
+            DETAIL = format('The name is %L.', v_part);
+        END IF;
+      END LOOP;
+    END LOOP;
+    PERFORM rolecall_internal.check_role_name(o.name)
+    FROM jsonb_array_elements_text(nullif(v_definition.owners, 'null')) AS o(name);
+  END LOOP;
+END
+$check_read_access$;
+
+COMMENT ON FUNCTION rolecall_internal.check_read_access(jsonb)
+  IS 'Refuses a definition of a reporting role that could not be provisioned';
 
 CREATE FUNCTION rolecall_internal.check_rights(change rolecall_internal.change, message text) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -2780,6 +3174,43 @@ COMMENT ON FUNCTION rolecall_internal.check_rights(rolecall_internal.change, tex
   IS 'Refuses a change that requires more than the caller has';
 REVOKE ALL ON FUNCTION rolecall_internal.check_rights(rolecall_internal.change, text) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.check_secret_is_current() RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $check_secret_is_current$
+BEGIN
+  -- In READ COMMITTED the lock is enough: the secret is read after it, and nobody can replace it.
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    PERFORM FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.reporting' FOR SHARE;
+  END IF;
+END
+$check_secret_is_current$;
+
+COMMENT ON FUNCTION rolecall_internal.check_secret_is_current()
+  IS 'Refuses to use a reporting secret that was replaced after this transaction''s snapshot';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.check_secret_key(secret_key text) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $check_secret_key$
+BEGIN
+  IF check_secret_key.secret_key IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'key must not be null';
+  ELSIF check_secret_key.secret_key = '' THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = 'key must not be empty';
+  ELSIF starts_with(check_secret_key.secret_key, 'rolecall.') THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'reserved_name',
+      MESSAGE = format('key "%s" is reserved', check_secret_key.secret_key),
+      HINT = 'Keys that start with "rolecall." belong to the extension.';
+  END IF;
+END
+$check_secret_key$;
+
+COMMENT ON FUNCTION rolecall_internal.check_secret_key(text) IS 'Refuses a key that is null, empty or reserved';
+
 CREATE OR REPLACE FUNCTION rolecall_internal.check_user(username text) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -2792,7 +3223,7 @@ BEGIN
       HINT = 'To keep it out, call rolecall.remove_user(), or rotate_reporting_secret(), which changes its password.';
   ELSIF rolecall_internal.newest_record('roles', jsonb_build_array(check_user.username))
         @? '$.attributes.createrole'
-    -- A policy says of every role what its attributes are.
+    -- A policy sets the attributes of every role that it describes.
     AND rolecall_internal.newest_record('declared', jsonb_build_array(check_user.username)) IS NULL THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
@@ -2842,6 +3273,27 @@ $check_watch$;
 
 COMMENT ON FUNCTION rolecall_internal.check_watch(boolean, boolean)
   IS 'Refuses to start or stop watching new tables where the caller is not a superuser, or where it would not be safe';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.check_writable(detail text) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $check_writable$
+BEGIN
+  IF current_setting('transaction_read_only')::boolean THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'read_only_sql_transaction',
+      MESSAGE = CASE WHEN pg_is_in_recovery() THEN 'this call would change something, and the server is a standby'
+                     ELSE 'this call would change something, and the transaction is read-only' END,
+      DETAIL = check_writable.detail,
+      HINT = CASE WHEN pg_is_in_recovery() THEN 'Connect to the primary server'
+                  ELSE 'Make the call in a READ WRITE transaction' END
+             || ', or see by dry_run => true, or rolecall.drift(), what would change.';
+  END IF;
+END
+$check_writable$;
+
+COMMENT ON FUNCTION rolecall_internal.check_writable(text)
+  IS 'Refuses a change in a read-only transaction; on a standby every transaction is read-only';
 
 -- Who may change the role, or grant it, can hold the same lock for as long as they like.
 CREATE OR REPLACE FUNCTION rolecall_internal.comment_lock(role_name text, role_oid oid) RETURNS boolean
@@ -2994,12 +3446,12 @@ END
 $default_acls$;
 
 COMMENT ON FUNCTION rolecall_internal.default_acls(oid[])
-  IS 'Default privileges as they are; of these owners those for every schema too, which the server has where there is '
-     'no entry';
+  IS 'The present default privileges; for these owners also those for every schema that the server assumes where there '
+     'is no entry';
 REVOKE ALL ON FUNCTION rolecall_internal.default_acls(oid[]) FROM PUBLIC;
 
--- cleared_by is the step that clears it from this database: reassign_owned where something is to be reassigned,
--- drop_owned where it is to be dropped, or to be cleared of privileges after the rest was reassigned; null: neither.
+-- cleared_by is the step that clears it from this database: reassign_owned if it is reassigned, drop_owned if it is
+-- dropped, or if privileges are revoked after the rest was reassigned; null: no step.
 CREATE OR REPLACE FUNCTION rolecall_internal.dependencies(role_oid oid, reassigns boolean, drops boolean)
 RETURNS TABLE (database text, kind text, object text, remedy text, cleared_by text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -3015,7 +3467,7 @@ BEGIN
     owning AS (
       SELECT f.database FROM found AS f WHERE f.is_reassignable AND NOT f.is_shared GROUP BY 1
     ),
-    -- Before 16 the server does not keep who depends on whom, and a membership has no oid.
+    -- Before 16 the server does not record dependencies between memberships, and a membership has no oid.
     given AS (
       SELECT (to_jsonb(e) ->> 'oid')::oid AS oid, format('%I in %I', m.member, m.role) AS object,
              format('REVOKE %I FROM %I GRANTED BY %s CASCADE', m.role, m.member, v_name) AS remedy
@@ -3037,7 +3489,7 @@ BEGIN
       LEFT JOIN rolecall_internal.left_by_drop_owned(dependencies.role_oid) AS l
         ON l.classid = f.classid AND l.objid = f.objid AND l.objsubid = f.objsubid AND f.how = 'a'
            AND (f.is_here OR f.is_shared)
-      -- One that the role gave to itself ends with the role.
+      -- A membership that the role granted to itself ends with the role.
       WHERE f.classid <> 'pg_auth_members'::regclass OR g.oid IS NOT NULL
     )
     SELECT j.database, k.kind, concat(
@@ -3064,14 +3516,14 @@ BEGIN
                  j.identity, v_name
                )
                WHEN j.is_reassignable THEN format('REASSIGN OWNED BY %s TO "a plain owner"', v_name)
-               -- It drops what is still owned.
+               -- DROP OWNED would drop the objects that the role still owns.
                ELSE concat_ws('; ',
                  CASE WHEN o.database IS NOT NULL THEN format('REASSIGN OWNED BY %s TO "a plain owner"', v_name) END,
                  format('DROP OWNED BY %s', v_name)
                )
              END)
     ) AS k(kind, object, remedy)
-    -- One line for what is the same here, and for what has no name here.
+    -- One row for objects that are the same here, or have no name here.
     GROUP BY j.database, k.kind, k.remedy, j.cleared_by, CASE WHEN NOT j.is_far THEN k.object END;
 END
 $dependencies$;
@@ -3121,7 +3573,7 @@ BEGIN
       FROM pg_identify_object(s.classid, s.objid, s.objsubid) AS i
       WHERE p.here OR s.dbid = 0
       UNION ALL
-      -- The names of what is in another database are known only there.
+      -- Only the other database knows the names of its objects.
       SELECT CASE s.classid
                WHEN 'pg_class'::regclass THEN 'relation'
                WHEN 'pg_namespace'::regclass THEN 'schema'
@@ -3130,13 +3582,31 @@ BEGIN
              END, 'oid ' || s.objid, false
       WHERE NOT (p.here OR s.dbid = 0)
     ) AS i(type, identity, is_ours)
-    -- Before 15 a role of the server itself has a row about no object.
+    -- Before 15, predefined roles have a row without an object.
     WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = depending.role_oid AND s.deptype <> 'p';
 END
 $depending$;
 
 COMMENT ON FUNCTION rolecall_internal.depending(oid)
-  IS 'What pg_shdepend has about a role, with names where they can be known from this database';
+  IS 'The rows of pg_shdepend about a role, with the names that this database can know';
+
+-- The salt is derived too. Every caller computes the same verifier, and the salt says whether a verifier comes from
+-- this secret.
+CREATE OR REPLACE FUNCTION rolecall_internal.derived_salt(secret bytea, role_name text) RETURNS bytea
+LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $derived_salt$
+BEGIN
+  RETURN substring(
+    rolecall_internal.hmac_sha256(
+      derived_salt.secret, convert_to('rolecall.salt:' || derived_salt.role_name, 'UTF8')
+    ) FOR 16
+  );
+END
+$derived_salt$;
+
+COMMENT ON FUNCTION rolecall_internal.derived_salt(bytea, text)
+  IS 'The salt of the verifier of a reporting role''s password';
 
 CREATE FUNCTION rolecall_internal.disputed_changes(document jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -3173,7 +3643,7 @@ END
 $disputed_changes$;
 
 COMMENT ON FUNCTION rolecall_internal.disputed_changes(jsonb)
-  IS 'What a policy says and that of another database says otherwise, as skipped changes';
+  IS 'What a policy says and that of another database contradicts, as skipped changes';
 REVOKE ALL ON FUNCTION rolecall_internal.disputed_changes(jsonb) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.divided(document jsonb) RETURNS jsonb
@@ -3229,12 +3699,13 @@ END
 $divided$;
 
 COMMENT ON FUNCTION rolecall_internal.divided(jsonb)
-  IS 'The document of a policy without what those of other databases say otherwise, with what they say of its roles, '
-     'and with what is disputed, as a document; any other one, or where they say nothing of its roles, as it is';
+  IS 'The document of a policy without what policies of other databases contradict, with what they say of its roles, '
+     'and with the disputed part as a document. Any other document, and one about whose roles they say nothing, stays '
+     'as it is';
 REVOKE ALL ON FUNCTION rolecall_internal.divided(jsonb) FROM PUBLIC;
 
--- What only follows from a policy saying everything of a role, such as that it cannot log in, gives way to what
--- another names. A role that another one describes is not removed.
+-- A default, such as that the role cannot log in, yields to what another policy names. A role that another policy
+-- describes is not removed.
 CREATE FUNCTION rolecall_internal.divided_resource(section text, resource jsonb, theirs jsonb)
 RETURNS TABLE (rest jsonb, disputed jsonb)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -3307,8 +3778,8 @@ END
 $divided_resource$;
 
 COMMENT ON FUNCTION rolecall_internal.divided_resource(text, jsonb, jsonb)
-  IS 'What a policy says of a role that another database describes too: the part that stays, and the part that is '
-     'disputed; null where there is none';
+  IS 'What a policy says of a role that another database describes too, split into the part that stays and the part '
+     'that is disputed; null where a part is empty';
 REVOKE ALL ON FUNCTION rolecall_internal.divided_resource(text, jsonb, jsonb) FROM PUBLIC;
 
 -- Under an older snapshot a plan shows neither what another transaction has granted nor what it has made, and an event
@@ -3366,6 +3837,40 @@ COMMENT ON FUNCTION rolecall_internal.edit_distance(text, text)
   IS 'How many letters have to be added, removed or replaced to make one text of another';
 REVOKE ALL ON FUNCTION rolecall_internal.edit_distance(text, text) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.encrypt_older(secret_key text) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $encrypt_older$
+DECLARE
+  v_held text;
+BEGIN
+  IF NOT rolecall_internal.is_encrypting()
+    OR current_setting('transaction_read_only')::boolean
+    OR NOT has_table_privilege('rolecall_internal.secret', 'UPDATE')
+    OR NOT EXISTS (SELECT FROM rolecall_internal.secret AS s WHERE s.key = encrypt_older.secret_key AND NOT s.encrypted)
+  THEN
+    RETURN;
+  END IF;
+  -- A caller that reads a secret neither waits nor fails because another one is encrypting it.
+  BEGIN
+    SELECT encode(s.value, 'hex') INTO v_held
+    FROM rolecall_internal.secret AS s WHERE s.key = encrypt_older.secret_key AND NOT s.encrypted
+    FOR UPDATE SKIP LOCKED;
+    IF FOUND THEN
+      v_held := set_config('rolecall.plain', v_held, true);
+      UPDATE rolecall_internal.secret AS s SET value = rolecall_internal.sealed(), encrypted = true
+      WHERE s.key = encrypt_older.secret_key;
+    END IF;
+  EXCEPTION
+    WHEN serialization_failure THEN
+      NULL; -- another transaction has encrypted it since this one's snapshot
+  END;
+END
+$encrypt_older$;
+
+COMMENT ON FUNCTION rolecall_internal.encrypt_older(text)
+  IS 'Encrypts a secret that was stored before there was a key, where that requires no waiting';
+
 CREATE FUNCTION rolecall_internal.ended_columns(differences jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -3389,8 +3894,30 @@ END
 $ended_columns$;
 
 COMMENT ON FUNCTION rolecall_internal.ended_columns(jsonb)
-  IS 'The privileges on columns that are about to be revoked, as plan_kept() takes them; null where there are none';
+  IS 'The privileges on columns that are about to be revoked, in the form of plan_kept(); null where there are none';
 REVOKE ALL ON FUNCTION rolecall_internal.ended_columns(jsonb) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.ended_options(roles oid[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $ended_options$
+BEGIN
+  RETURN (
+    SELECT jsonb_agg(DISTINCT jsonb_build_object(
+             'kind', e.kind, 'objid', e.objid::bigint, 'objsubid', e.objsubid, 'role', e.grantee::bigint,
+             'grantor', e.grantor::bigint, 'privilege', e.privilege, 'option', true
+           ))
+    FROM unnest(ended_options.roles) AS r(oid)
+    CROSS JOIN LATERAL rolecall_internal.acl_entries(r.oid) AS e
+    WHERE e.grantee = r.oid AND e.is_grantable
+      AND e.grantor = CASE WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner
+        ELSE to_regrole(quote_ident(current_user))::oid END
+  );
+END
+$ended_options$;
+
+COMMENT ON FUNCTION rolecall_internal.ended_options(oid[])
+  IS 'The grant options that roles have and that can be revoked, in the form of plan_kept(); null where there are none';
 
 CREATE FUNCTION rolecall_internal.ended_privileges(
   groups rolecall_internal.acl_group[],
@@ -3438,7 +3965,7 @@ END
 $ended_privileges$;
 
 COMMENT ON FUNCTION rolecall_internal.ended_privileges(rolecall_internal.acl_group[], rolecall_internal.difference[])
-  IS 'The privileges on objects that are about to be revoked, as plan_kept() takes them; null where there are none';
+  IS 'The privileges on objects that are about to be revoked, in the form of plan_kept(); null where there are none';
 REVOKE ALL ON FUNCTION rolecall_internal.ended_privileges(rolecall_internal.acl_group[], rolecall_internal.difference[])
   FROM PUBLIC;
 
@@ -3473,7 +4000,7 @@ END
 $excepted_objects$;
 
 COMMENT ON FUNCTION rolecall_internal.excepted_objects(rolecall_internal.wanted_privilege[])
-  IS 'What is excepted of each scope: whole objects, or columns of them';
+  IS 'The whole objects, or columns of them, that are excepted from each scope';
 REVOKE ALL ON FUNCTION rolecall_internal.excepted_objects(rolecall_internal.wanted_privilege[]) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.exceptions(wanted rolecall_internal.wanted_privilege[])
@@ -3488,7 +4015,7 @@ BEGIN
              parse_ident(CASE WHEN w.kind IN ('table', 'sequence') THEN x.name END) AS parts
       FROM unnest(exceptions.wanted) AS w
       CROSS JOIN LATERAL jsonb_array_elements_text(w.scope -> 'except') AS x(name)
-      -- What an operator has recorded can be no name.
+      -- A record of an operator may contain something that is not a name.
       WHERE w.means = 'all' AND (
         w.kind NOT IN ('table', 'sequence')
         OR x.name ~ '^("([^"]|"")+"|[^\W\d][\w$]*)([.]("([^"]|"")+"|[^\W\d][\w$]*))*$'
@@ -3499,7 +4026,7 @@ BEGIN
              true AS named
       FROM entry AS e WHERE coalesce(cardinality(e.parts), 2) = 2
       UNION ALL
-      -- A name of three parts is that of a column.
+      -- A name of three parts names a column.
       SELECT e.scope, e.kind, e.name, a.attrelid, a.attnum::integer, true
       FROM entry AS e
       JOIN pg_attribute AS a
@@ -3548,8 +4075,8 @@ END
 $exceptions$;
 
 COMMENT ON FUNCTION rolecall_internal.exceptions(rolecall_internal.wanted_privilege[])
-  IS 'What each entry of an `except` means: whole objects, or columns, those of partitions too; named: as it is called '
-     'now, else that was so once';
+  IS 'The whole objects, or columns, also of partitions, that each entry of an `except` means; named: whether it has '
+     'that name now, or had it once';
 REVOKE ALL ON FUNCTION rolecall_internal.exceptions(rolecall_internal.wanted_privilege[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.execute_change(change rolecall_internal.change, lenient boolean, strict boolean)
@@ -3567,7 +4094,7 @@ DECLARE
 BEGIN
   IF change.sqlstate IS NOT NULL THEN
     IF change.operation = 'grant_role' AND change.sqlstate = '42704' THEN
-      -- As where the role is dropped at that moment.
+      -- For example, another transaction is dropping the role at that moment.
       RAISE NOTICE '%', change.note;
     ELSE
       RAISE WARNING USING
@@ -3594,7 +4121,7 @@ BEGIN
       v_message := set_config('lock_timeout', v_timeout, true);
       EXIT;
     EXCEPTION
-      -- Whole classes of errors. A cancellation, a deadlock or a serialization failure is the caller's.
+      -- Whole classes, without cancellations, deadlocks and serialization failures: those are the caller's.
       WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
         OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
         OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
@@ -3654,7 +4181,7 @@ DECLARE
   v_steps rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
   IF v_timeout = '0' OR v_timeout::interval > '1 second' THEN
-    PERFORM set_config('lock_timeout', '1s', true); -- Who has to wait for longer waits for the one change alone.
+    PERFORM set_config('lock_timeout', '1s', true); -- A longer wait is for execute_change().
   END IF;
   FOREACH v_change IN ARRAY execute_together.changes LOOP
     EXECUTE rolecall_internal.statement_of(v_change);
@@ -3673,8 +4200,8 @@ END
 $execute_together$;
 
 COMMENT ON FUNCTION rolecall_internal.execute_together(rolecall_internal.change[])
-  IS 'Makes changes of privileges in one subtransaction; null where one of them fails, and then none is made: which of '
-     'them, and what becomes of it, execute_change() finds out';
+  IS 'Makes changes of privileges in one subtransaction; null where one of them fails, and then none is made, and '
+     'execute_change() finds out which one';
 REVOKE ALL ON FUNCTION rolecall_internal.execute_together(rolecall_internal.change[]) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.expired_users() RETURNS jsonb
@@ -3715,6 +4242,29 @@ COMMENT ON FUNCTION rolecall_internal.expired_users()
   IS 'The users whose VALID UNTIL has passed, each with the desired state in which it is locked, as run_apart() takes '
      'them';
 REVOKE ALL ON FUNCTION rolecall_internal.expired_users() FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.fitted_name(name text, suffix text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $fitted_name$
+DECLARE
+  v_hash text := '_' || left(encode(sha256(convert_to(fitted_name.name, 'UTF8')), 'hex'), 8);
+  v_end text := fitted_name.suffix;
+  v_start text := fitted_name.name;
+BEGIN
+  IF octet_length(v_start || v_end) > 63 THEN
+    v_end := v_hash || v_end;
+    WHILE octet_length(v_start || v_end) > 63 LOOP
+      v_start := left(v_start, -1);
+    END LOOP;
+  END IF;
+  RETURN v_start || v_end;
+END
+$fitted_name$;
+
+COMMENT ON FUNCTION rolecall_internal.fitted_name(text, text)
+  IS 'A name with a suffix in at most 63 bytes; a longer one is shortened between two characters, and a hash keeps it '
+     'distinct';
 
 -- Mostly there was none, and one look tells.
 CREATE OR REPLACE FUNCTION rolecall_internal.forget_earlier(name jsonb) RETURNS void
@@ -3949,12 +4499,11 @@ END
 $found_by_server$;
 
 COMMENT ON FUNCTION rolecall_internal.found_by_server(text, text)
-  IS 'The oid that the server finds for the name of a function or type; null where it finds none, the name is none, or '
-     'the caller may not use the schema';
+  IS 'The oid that the server finds for the name of a function or type; null where it finds none, the text is not a '
+     'name, or the caller may not use the schema';
 REVOKE ALL ON FUNCTION rolecall_internal.found_by_server(text, text) FROM PUBLIC;
 
--- What is granted to a role for the objects of somebody who is not among the owners any more stays where no owners are
--- named.
+-- Where no owners are named, default privileges for a role that is no longer one of the owners stay.
 CREATE FUNCTION rolecall_internal.future_differences(
   document jsonb,
   wanted rolecall_internal.wanted_privilege[],
@@ -4014,7 +4563,8 @@ BEGIN
         AND (h.is_grantable OR NOT w.grantable)
     )
     UNION ALL
-    -- What PUBLIC would have of an owner that the document creates; acldefault() takes any.
+    -- The privileges of PUBLIC by default; for an owner that the document creates any oid serves, because
+    -- acldefault() accepts it.
     SELECT 1, 'public', NULL, w.owner, NULL, w.future, w.privilege, NULL
     FROM want AS w
     WHERE w.revoked AND w.role_oid = 0 AND w.owner_oid IS NULL AND w.schema IS NULL AND EXISTS (
@@ -4057,7 +4607,7 @@ $future_differences$;
 COMMENT ON FUNCTION rolecall_internal.future_differences(
   jsonb, rolecall_internal.wanted_privilege[], rolecall_internal.acl_group[], oid[]
 )
-  IS 'Default privileges that are missing, and those that roles must not have: phase 1 takes away, phase 2 gives';
+  IS 'Default privileges that are missing, and those that roles must not have; phase 1 revokes, phase 2 grants';
 REVOKE ALL ON FUNCTION rolecall_internal.future_differences(
   jsonb, rolecall_internal.wanted_privilege[], rolecall_internal.acl_group[], oid[]
 )
@@ -4109,8 +4659,8 @@ END
 $future_differs$;
 
 COMMENT ON FUNCTION rolecall_internal.future_differs(rolecall_internal.place[], rolecall_internal.table_group[])
-  IS 'Whether default privileges are missing, or there that must not be: mostly not, which is found out without saying '
-     'which';
+  IS 'Whether any default privileges are missing, or must not be there; usually neither is so, and this takes less '
+     'than to find out which';
 REVOKE ALL ON FUNCTION rolecall_internal.future_differs(rolecall_internal.place[], rolecall_internal.table_group[])
   FROM PUBLIC;
 
@@ -4132,7 +4682,7 @@ BEGIN
   THEN
     RETURN QUERY SELECT '3F000', format('schema "%s" does not exist', future_refusal.schema);
   ELSIF future_refusal.owner_oid IS NOT NULL AND NOT pg_has_role(future_refusal.owner_oid, 'USAGE') THEN
-    RETURN QUERY SELECT '42501', format('takes membership in %I, which makes the objects', future_refusal.owner);
+    RETURN QUERY SELECT '42501', format('requires membership in %I, which creates the objects', future_refusal.owner);
   ELSE
     RETURN QUERY SELECT NULL::text, NULL::text;
   END IF;
@@ -4140,8 +4690,154 @@ END
 $future_refusal$;
 
 COMMENT ON FUNCTION rolecall_internal.future_refusal(jsonb, text, text, oid, text)
-  IS 'Why default privileges cannot be changed; nulls where they can';
+  IS 'SQLSTATE and reason why default privileges cannot be changed; nulls where they can';
 REVOKE ALL ON FUNCTION rolecall_internal.future_refusal(jsonb, text, text, oid, text) FROM PUBLIC;
+
+-- Before PostgreSQL 16 a membership does not depend on who granted it.
+CREATE OR REPLACE FUNCTION rolecall_internal.given_memberships(role_oid oid)
+RETURNS TABLE (operation text, target text, statement text, granted text, may boolean)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $given_memberships$
+DECLARE
+  v_caller record;
+BEGIN
+  IF current_setting('server_version_num')::integer / 10000 < 16 THEN
+    RETURN;
+  END IF;
+  SELECT r.oid, r.rolsuper INTO v_caller FROM pg_roles AS r WHERE r.rolname = current_user;
+  RETURN QUERY
+    SELECT 'grant_role', m.member,
+           format('GRANT %I TO %I WITH %sINHERIT %s, SET %s%s', m.granted, m.member,
+                  CASE WHEN e.admin_option AND NOT o.admin THEN 'ADMIN OPTION, ' END,
+                  upper(n.inherit::text COLLATE "C"), upper(n.set::text COLLATE "C"),
+                  -- As for any other grant: see plan_memberships().
+                  CASE WHEN o.is_creator AND v_caller.rolsuper THEN ' GRANTED BY ' || quote_ident(m.member) END),
+           m.granted,
+           v_caller.rolsuper OR EXISTS (
+             SELECT FROM pg_auth_members AS a
+             WHERE a.member = v_caller.oid AND a.roleid = e.roleid AND a.admin_option AND a.grantor <> e.grantor
+           )
+    FROM pg_auth_members AS e
+    CROSS JOIN LATERAL (
+      SELECT pg_get_userbyid(e.member)::text, pg_get_userbyid(e.roleid)::text, to_jsonb(e)
+    ) AS m(member, granted, edge)
+    CROSS JOIN LATERAL (
+      SELECT count(*) > 0, coalesce(bool_or(x.admin_option), false),
+             coalesce(bool_or((to_jsonb(x) -> 'inherit_option')::boolean), false),
+             coalesce(bool_or((to_jsonb(x) -> 'set_option')::boolean), false),
+             coalesce(bool_or(rolecall_internal.is_creator_edge(to_jsonb(x))), false)
+      FROM pg_auth_members AS x
+      WHERE x.member = e.member AND x.roleid = e.roleid AND x.grantor <> e.grantor
+    ) AS o(present, admin, inherit, set, is_creator)
+    CROSS JOIN LATERAL (
+      SELECT o.inherit OR (m.edge -> 'inherit_option')::boolean, o.set OR (m.edge -> 'set_option')::boolean
+    ) AS n(inherit, set)
+    WHERE e.grantor = given_memberships.role_oid AND given_memberships.role_oid NOT IN (e.member, e.roleid)
+      AND NOT (o.present AND (o.admin OR NOT e.admin_option) AND n.inherit = o.inherit AND n.set = o.set);
+END
+$given_memberships$;
+
+COMMENT ON FUNCTION rolecall_internal.given_memberships(oid)
+  IS 'The memberships that members have only from one grantor, as the statements that grant them, and whether the '
+     'caller may run these';
+
+-- Either all privileges of the roles end, or those in the list: an entry of it is a privilege, or only its grant
+-- option. A privilege on a table ends on its columns too.
+CREATE OR REPLACE FUNCTION rolecall_internal.given_privileges(roles oid[], ended jsonb)
+RETURNS TABLE (target text, statement text, may boolean, is_direct boolean, cause text)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $given_privileges$
+DECLARE
+  v_caller record;
+BEGIN
+  SELECT r.oid, r.rolsuper INTO v_caller FROM pg_roles AS r WHERE r.rolname = current_user;
+  RETURN QUERY
+    WITH RECURSIVE entry AS MATERIALIZED (
+      SELECT DISTINCT ON (e.classid, e.objid, e.objsubid, e.grantor, e.grantee, e.privilege)
+             e.*, coalesce(w.ends OR NOT x.option, false) AS ends,
+             e.is_grantable AND NOT w.ends AND x.option IS NULL AS passes_on
+      FROM unnest(given_privileges.roles) AS r(oid)
+      CROSS JOIN LATERAL rolecall_internal.acl_entries(r.oid) AS e
+      LEFT JOIN jsonb_to_recordset(given_privileges.ended)
+        AS x(kind text, objid oid, objsubid integer, role oid, grantor oid, privilege text, option boolean)
+        ON x.kind = e.kind AND x.objid = e.objid AND x.objsubid IN (0, e.objsubid) AND x.role = e.grantee
+          AND x.grantor = e.grantor AND x.privilege = e.privilege
+      CROSS JOIN LATERAL (
+        SELECT given_privileges.ended IS NULL AND e.grantee = ANY (given_privileges.roles)
+      ) AS w(ends)
+      ORDER BY e.classid, e.objid, e.objsubid, e.grantor, e.grantee, e.privilege, x.option
+    ),
+    -- Who can grant what, other than the roles and those who can only through them.
+    holder AS (
+      SELECT e.classid, e.objid, 0 AS objsubid, e.privilege, e.owner AS role_oid FROM entry AS e
+      UNION
+      SELECT e.classid, e.objid, e.objsubid, e.privilege, e.grantee
+      FROM holder AS h
+      JOIN entry AS e ON h.classid = e.classid AND h.objid = e.objid AND h.privilege = e.privilege
+      AND h.objsubid IN (0, e.objsubid) AND e.grantor = h.role_oid
+      WHERE e.passes_on
+    ),
+    judged AS (
+      SELECT e.*, EXISTS (
+               SELECT FROM holder AS h
+               WHERE h.role_oid = e.grantor
+                 AND h.classid = e.classid AND h.objid = e.objid AND h.privilege = e.privilege
+                 AND h.objsubid IN (0, e.objsubid)
+             ) AS stays
+      FROM entry AS e WHERE NOT e.ends
+    ),
+    lost AS (
+      SELECT j.kind, j.object, j.grantee, concat(j.privilege, ' (' || j.part || ')') AS privilege,
+             bool_or(j.is_grantable) AS is_grantable, bool_or(j.grantor = ANY (given_privileges.roles)) AS is_direct,
+             min(pg_get_userbyid(j.grantor)::text) AS cause,
+             bool_or(v_caller.rolsuper OR v_caller.oid = j.owner OR EXISTS (
+               SELECT FROM entry AS e
+               WHERE e.classid = j.classid AND e.objid = j.objid AND e.privilege = j.privilege
+               AND e.objsubid IN (0, j.objsubid) AND e.grantor = e.owner AND e.grantee = v_caller.oid
+                 AND e.is_grantable
+             )
+             -- In place of the owner, the server may choose as the grantor another role with the grant option
+             -- whose rights the caller has, such as the one that is to be dropped.
+             OR given_privileges.ended IS NOT NULL AND pg_has_role(j.owner, 'USAGE') AND NOT EXISTS (
+               SELECT FROM entry AS e
+               WHERE e.classid = j.classid AND e.objid = j.objid AND e.privilege = j.privilege
+               AND e.objsubid IN (0, j.objsubid) AND e.is_grantable AND e.grantee <> e.owner
+                 AND pg_has_role(e.grantee, 'USAGE')
+             )) AS may
+      FROM judged AS j
+      WHERE NOT j.stays AND NOT EXISTS (
+        SELECT FROM judged AS k
+        WHERE k.stays AND k.classid = j.classid AND k.objid = j.objid AND k.privilege = j.privilege
+        AND k.objsubid IN (0, j.objsubid) AND k.grantee = j.grantee AND k.is_grantable >= j.is_grantable
+      )
+      GROUP BY j.kind, j.object, j.grantee, j.objsubid, j.privilege, j.part
+    ),
+    by_object AS (
+      SELECT l.kind, l.object, l.grantee, l.is_grantable, l.is_direct, l.may, min(l.cause) AS cause,
+             string_agg(l.privilege, ', ' ORDER BY l.privilege) AS privileges
+      FROM lost AS l GROUP BY 1, 2, 3, 4, 5, 6
+    ),
+    batched AS (
+      SELECT b.*, (row_number() OVER (
+               PARTITION BY b.kind, b.privileges, b.grantee, b.is_grantable, b.is_direct, b.may ORDER BY b.object
+             ) - 1) / 500 AS part
+      FROM by_object AS b
+    )
+    SELECT CASE b.grantee WHEN 0 THEN 'public' ELSE pg_get_userbyid(b.grantee)::text END,
+           format('GRANT %s ON %s %s TO %s%s', b.privileges, b.kind, string_agg(b.object, ', ' ORDER BY b.object),
+                  CASE b.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(b.grantee)) END,
+                  CASE WHEN b.is_grantable THEN ' WITH GRANT OPTION' END),
+           b.may, b.is_direct, min(b.cause)
+    FROM batched AS b
+    GROUP BY b.kind, b.privileges, b.grantee, b.is_grantable, b.is_direct, b.may, b.part;
+END
+$given_privileges$;
+
+COMMENT ON FUNCTION rolecall_internal.given_privileges(oid[], jsonb)
+  IS 'The privileges that others have only from roles, directly or through others, as the statements that grant them, '
+     'and whether the caller may run these; cause: one of the roles';
 
 -- Of these roles, or all that are not predefined; and of those that they are members of.
 CREATE FUNCTION rolecall_internal.graph(roles text[]) RETURNS jsonb
@@ -4333,6 +5029,51 @@ COMMENT ON FUNCTION rolecall_internal.graph_parts(jsonb)
   IS 'Nodes and arrows of a graph, in order, by numbers for the names; kinds of nodes: role, PUBLIC and schema';
 REVOKE ALL ON FUNCTION rolecall_internal.graph_parts(jsonb) FROM PUBLIC;
 
+-- Such rows are checked and completed as the owner. Of PostgreSQL's own functions only those that are not immutable
+-- may run a query.
+CREATE OR REPLACE FUNCTION rolecall_internal.has_calling_key(relation oid) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $has_calling_key$
+BEGIN
+  RETURN EXISTS (
+    -- ON DELETE CASCADE evaluates nothing.
+    WITH changing AS MATERIALIZED (
+      SELECT k.conkey, 'd' IN (k.confupdtype, k.confdeltype) AS to_default, false AS by_subscription
+      FROM pg_constraint AS k
+      WHERE k.contype = 'f' AND k.conrelid = has_calling_key.relation
+        AND (k.confupdtype IN ('c', 'n', 'd') OR k.confdeltype IN ('n', 'd'))
+      UNION ALL
+      SELECT NULL, true, true FROM pg_subscription_rel AS s
+      WHERE s.srrelid = has_calling_key.relation
+         OR s.srrelid IN (SELECT a.relid FROM pg_partition_ancestors(has_calling_key.relation) AS a)
+    )
+    SELECT FROM pg_constraint AS c
+    WHERE c.conrelid = has_calling_key.relation AND c.contype = 'c' AND EXISTS (SELECT FROM changing)
+      AND EXISTS (
+        SELECT FROM regexp_matches(c.conbin::text, 'funcid ([0-9]+)', 'g') AS m(parts)
+        JOIN pg_proc AS p ON p.oid = m.parts[1]::oid
+        WHERE p.provolatile <> 'i'
+      )
+    UNION ALL
+    SELECT FROM pg_attrdef AS d
+    JOIN pg_attribute AS a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+    WHERE d.adrelid = has_calling_key.relation AND EXISTS (
+      SELECT FROM changing AS k
+      WHERE k.by_subscription OR a.attgenerated <> '' OR k.to_default AND a.attnum = ANY (k.conkey)
+    ) AND EXISTS (
+      SELECT FROM regexp_matches(d.adbin::text, 'funcid ([0-9]+)', 'g') AS m(parts)
+      JOIN pg_proc AS p ON p.oid = m.parts[1]::oid
+      WHERE p.provolatile <> 'i'
+    )
+  );
+END
+$has_calling_key$;
+
+COMMENT ON FUNCTION rolecall_internal.has_calling_key(oid)
+  IS 'Whether a query may run as the owner of a table, where a foreign key changes its rows or a subscription applies '
+     'changes';
+
 CREATE FUNCTION rolecall_internal.has_more_powers(role_oid oid, than_name text) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -4359,10 +5100,10 @@ END
 $has_more_powers$;
 
 COMMENT ON FUNCTION rolecall_internal.has_more_powers(oid, text)
-  IS 'Whether a role has a power that another one, which may be gone, does not have';
+  IS 'Whether a role has a power that another one, which may no longer exist, does not have';
 REVOKE ALL ON FUNCTION rolecall_internal.has_more_powers(oid, text) FROM PUBLIC;
 
--- What a role can do in other databases counts, as far as one can see it from here. PUBLIC's rights are everybody's.
+-- Rights in other databases count as far as they can be seen from here. The privileges of PUBLIC do not matter.
 CREATE OR REPLACE FUNCTION rolecall_internal.has_more_rights(role_oid oid, than_oid oid) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -4386,7 +5127,7 @@ END
 $has_more_rights$;
 
 COMMENT ON FUNCTION rolecall_internal.has_more_rights(oid, oid)
-  IS 'Whether one role could do anything that the other could not: by an attribute, or by an object or a membership';
+  IS 'Whether one role could do anything that the other could not, by an attribute, an object or a membership';
 
 CREATE FUNCTION rolecall_internal.has_recorded_shape(section text, resource jsonb) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
@@ -4658,7 +5399,7 @@ BEGIN
       SELECT d.* FROM pg_shdepend AS d
       WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
         AND (d.classid <> 'pg_class'::regclass OR d.deptype <> 'a' OR d.objsubid <> 0)
-      OFFSET 0 -- Else it would become a join, which reads what every role of the cluster has.
+      OFFSET 0 -- Otherwise it would become a join, which reads the rows of every role of the cluster.
     ) AS d
     WHERE (d.deptype = 'o'
       AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass))
@@ -4674,7 +5415,7 @@ END
 $held_otherwise$;
 
 COMMENT ON FUNCTION rolecall_internal.held_otherwise(rolecall_internal.place[])
-  IS 'What the roles that are to read hold beside privileges on whole tables, USAGE on schemas, and default privileges';
+  IS 'What the roles that are to read have beside privileges on whole tables, USAGE on schemas, and default privileges';
 REVOKE ALL ON FUNCTION rolecall_internal.held_otherwise(rolecall_internal.place[]) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.held_privileges(groups rolecall_internal.acl_group[], roles oid[], everybody boolean)
@@ -4856,6 +5597,25 @@ $hint_of$;
 
 COMMENT ON FUNCTION rolecall_internal.hint_of(text, text)
   IS 'The hint for a failed change on this version of the server, as a format of the role and the caller; null: none';
+
+-- It is the key, each byte XOR that byte.
+CREATE OR REPLACE FUNCTION rolecall_internal.hmac_pad(key bytea, pad text) RETURNS bytea
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $hmac_pad$
+DECLARE
+  v_key bytea := hmac_pad.key;
+BEGIN
+  IF length(v_key) > 64 THEN
+    v_key := sha256(v_key);
+  END IF;
+  v_key := v_key || decode(repeat('00', 64 - length(v_key)), 'hex');
+  RETURN substring(varbit_send(rolecall_internal.bits(v_key) # ('x' || repeat(hmac_pad.pad, 64))::varbit) FROM 5);
+END
+$hmac_pad$;
+
+COMMENT ON FUNCTION rolecall_internal.hmac_pad(bytea, text)
+  IS 'The 64 bytes that HMAC-SHA256 puts before its inner (pad 36) or outer (5c) message';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.in_plan_order(steps rolecall.step[], changes rolecall_internal.change[])
 RETURNS rolecall.step[]
@@ -5140,6 +5900,51 @@ COMMENT ON FUNCTION rolecall_internal.is_asked_for(oid, oid)
      'a superuser';
 REVOKE ALL ON FUNCTION rolecall_internal.is_asked_for(oid, oid) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.is_creator_edge(edge jsonb) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $is_creator_edge$
+BEGIN
+  -- PostgreSQL 16 and newer record it as granted by the bootstrap superuser, whose oid is 10. Older servers have
+  -- no such options, and no such membership.
+  RETURN coalesce(
+    is_creator_edge.edge ->> 'grantor' = '10'
+      AND (is_creator_edge.edge -> 'admin_option')::boolean
+      AND NOT (is_creator_edge.edge -> 'inherit_option')::boolean
+      AND NOT (is_creator_edge.edge -> 'set_option')::boolean,
+    false
+  );
+END
+$is_creator_edge$;
+
+COMMENT ON FUNCTION rolecall_internal.is_creator_edge(jsonb)
+  IS 'Whether a role has ADMIN OPTION only because it created the other role: such a membership is never reported or '
+     'revoked';
+
+-- The server compares only the server key. A salt or key in an unusual spelling counts as one of the empty password,
+-- because that cannot be ruled out.
+CREATE OR REPLACE FUNCTION rolecall_internal.is_empty_verifier(verifier text) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $is_empty_verifier$
+DECLARE
+  v_fields CONSTANT text[] := rolecall_internal.scram_fields(is_empty_verifier.verifier);
+BEGIN
+  IF v_fields[3] COLLATE "C" !~ '^[A-Za-z0-9+/]*={0,2}$' OR v_fields[5] COLLATE "C" !~ '^[A-Za-z0-9+/]{43}=$' THEN
+    RETURN true;
+  END IF;
+  RETURN decode(v_fields[5], 'base64') = decode(split_part(
+    -- The server assigns what strtol() read to an int, which keeps the lower half.
+    rolecall_internal.scram(
+      '', decode(v_fields[3], 'base64'), ((v_fields[1] || v_fields[2])::bigint << 32 >> 32)::integer
+    ),
+    ':', 3
+  ), 'base64');
+END
+$is_empty_verifier$;
+
+COMMENT ON FUNCTION rolecall_internal.is_empty_verifier(text) IS 'Whether this verifier is one of the empty password';
+
 -- It knows roles, base roles, and memberships without options, and only what is simple about them: a record that is
 -- not acted on, or a reporting role, say, is for what comes after it. Which functions begin with it, `established()`
 -- says.
@@ -5220,6 +6025,24 @@ COMMENT ON FUNCTION rolecall_internal.is_established(jsonb)
      'nothing';
 REVOKE ALL ON FUNCTION rolecall_internal.is_established(jsonb) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.is_kept_verifier(verifier text) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $is_kept_verifier$
+BEGIN
+  IF NOT has_table_privilege('rolecall_internal.secret', 'SELECT') THEN
+    RETURN false;
+  END IF;
+  RETURN EXISTS (
+    SELECT FROM rolecall_internal.secret AS s
+    WHERE starts_with(s.key, 'rolecall.verifier.') AND s.value = convert_to(is_kept_verifier.verifier, 'UTF8')
+  );
+END
+$is_kept_verifier$;
+
+COMMENT ON FUNCTION rolecall_internal.is_kept_verifier(text)
+  IS 'Whether a verifier is kept as that of a reporting role, so that it does not have to be checked';
+
 CREATE FUNCTION rolecall_internal.is_moment(value text) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -5243,6 +6066,43 @@ COMMENT ON FUNCTION rolecall_internal.is_moment(text)
      'one';
 REVOKE ALL ON FUNCTION rolecall_internal.is_moment(text) FROM PUBLIC;
 
+-- Called only for code points that stringprep_class neither maps nor forbids.
+CREATE OR REPLACE FUNCTION rolecall_internal.is_nfkc_stable(code_point integer) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $is_nfkc_stable$
+BEGIN
+  RETURN is_nfkc_stable.code_point <@ int4multirange '
+    {[32,168), [169,170), [171,175), [176,178), [182,184), [187,188), [191,306), [308,319), [321,329), [330,383),
+    [384,452), [461,497), [500,686), [697,728), [734,736), [741,751), [885,886), [902,903), [904,975), [983,1008),
+    [1011,1012), [1014,1155), [1160,1415), [1417,1419), [1470,1471), [1472,1473), [1475,1476), [1488,1611),
+    [1632,1648), [1649,1653), [1657,1750), [1758,1759), [1765,1767), [1769,1770), [1776,1809), [1810,1837),
+    [1920,2362), [2365,2381), [2384,2385), [2400,2490), [2495,2509), [2528,2611), [2613,2614), [2616,2618),
+    [2622,2637), [2652,2653), [2662,2746), [2749,2765), [2768,2874), [2877,2878), [2879,2893), [2911,3002),
+    [3007,3021), [3047,3149), [3168,3266), [3267,3277), [3294,3386), [3391,3405), [3424,3527), [3536,3551),
+    [3570,3635), [3636,3640), [3647,3656), [3660,3763), [3764,3768), [3771,3783), [3788,3802), [3840,3852),
+    [3853,3864), [3866,3893), [3894,3895), [3896,3897), [3898,3907), [3908,3917), [3918,3922), [3923,3927),
+    [3928,3932), [3933,3945), [3946,3947), [3966,3968), [3973,3974), [3976,3987), [3988,3997), [3998,4002),
+    [4003,4007), [4008,4012), [4013,4025), [4026,4038), [4039,4142), [4143,4151), [4152,4153), [4160,4449),
+    [4470,4515), [4547,5908), [5920,5940), [5941,6098), [6099,6313), [7680,7834), [7840,8049), [8050,8051),
+    [8052,8053), [8054,8055), [8056,8057), [8058,8059), [8060,8061), [8064,8123), [8124,8125), [8130,8137),
+    [8138,8139), [8140,8141), [8144,8147), [8150,8155), [8160,8163), [8164,8171), [8172,8173), [8178,8185),
+    [8186,8187), [8188,8189), [8208,8209), [8210,8215), [8216,8228), [8231,8243), [8245,8246), [8248,8252),
+    [8253,8254), [8255,8263), [8266,8275), [8352,8360), [8361,8370), [8413,8417), [8418,8421), [8452,8453),
+    [8456,8457), [8468,8469), [8471,8473), [8478,8480), [8483,8484), [8485,8486), [8487,8488), [8489,8490),
+    [8494,8495), [8498,8499), [8506,8507), [8513,8517), [8522,8524), [8576,8748), [8750,8751), [8753,9001),
+    [9003,9291), [9451,10764), [10765,10868), [10871,10972), [10973,11935), [11936,12019), [12289,12330),
+    [12336,12342), [12343,12344), [12347,12439), [12445,12447), [12448,12543), [12549,12589), [12688,12690),
+    [12704,12800), [12927,12928), [13312,55204), [64014,64016), [64017,64018), [64019,64021), [64031,64032),
+    [64033,64034), [64035,64037), [64039,64042), [64830,64832), [65093,65095), [65139,65140), [66304,119134),
+    [119146,119149), [119171,119173), [119180,119210), [119214,119227), [119233,119262), [131072,173783)}
+  ';
+END
+$is_nfkc_stable$;
+
+COMMENT ON FUNCTION rolecall_internal.is_nfkc_stable(integer)
+  IS 'Whether NFKC leaves this code point as it is, whatever is next to it';
+
 CREATE FUNCTION rolecall_internal.is_nobody(document jsonb, role text) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -5259,6 +6119,25 @@ $is_nobody$;
 COMMENT ON FUNCTION rolecall_internal.is_nobody(jsonb, text)
   IS 'Whether a role neither exists nor is part of a document';
 REVOKE ALL ON FUNCTION rolecall_internal.is_nobody(jsonb, text) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.is_password_cleared(role_name text) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $is_password_cleared$
+BEGIN
+  IF NOT rolecall_internal.sees_passwords() THEN
+    RETURN false;
+  END IF;
+  -- An older snapshot may show two versions of the role.
+  RETURN NOT EXISTS (
+    SELECT FROM pg_authid AS a
+    WHERE a.oid = to_regrole(quote_ident(is_password_cleared.role_name))::oid AND a.rolpassword IS NOT NULL
+  );
+END
+$is_password_cleared$;
+
+COMMENT ON FUNCTION rolecall_internal.is_password_cleared(text)
+  IS 'Whether a role has no password although it was just given one';
 
 -- What they read is planned as ever. About the roles it knows only what is simple, by one query in place of the
 -- planners: a setting that is spelled otherwise, say, or a record that is not acted on, is for what comes after it.
@@ -5395,7 +6274,7 @@ BEGIN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('rotate_after must not be negative: %s', is_rotation_due.rotate_after),
-      HINT = 'null means never, and 0 with every call.';
+      HINT = 'Pass null to keep the secret for good, or 0 to replace it with every call.';
   END IF;
   RETURN NOT EXISTS (
     SELECT FROM rolecall_internal.secret AS s
@@ -5408,7 +6287,58 @@ END
 $is_rotation_due$;
 
 COMMENT ON FUNCTION rolecall_internal.is_rotation_due(interval)
-  IS 'Whether this database has no reporting secret of its own, or it is older than it may be';
+  IS 'Whether this database has no reporting secret of its own, or the secret is older than rotate_after';
+
+-- The rounding depends on the unit: 5us, 0.5ms and 0.01d become 0. So the function sets the value, reads what the
+-- server made of it, and restores the timeout of the session.
+CREATE OR REPLACE FUNCTION rolecall_internal.is_rounded_off(statement_timeout text) RETURNS boolean
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $is_rounded_off$
+DECLARE
+  v_kept CONSTANT text := current_setting('statement_timeout');
+  v_read text;
+BEGIN
+  IF is_rounded_off.statement_timeout !~ '[1-9]' THEN
+    RETURN false;
+  END IF;
+  v_read := set_config('statement_timeout', is_rounded_off.statement_timeout, true);
+  PERFORM set_config('statement_timeout', v_kept, true);
+  RETURN v_read = '0';
+END
+$is_rounded_off$;
+
+COMMENT ON FUNCTION rolecall_internal.is_rounded_off(text)
+  IS 'Whether the server rounds a statement_timeout that is greater than 0 to 0, which means no limit';
+
+-- Anything else, "SCRAM-SHA-256$" with a mistake after it included, it hashes as a plain password.
+CREATE OR REPLACE FUNCTION rolecall_internal.is_scram_verifier(verifier text) RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $is_scram_verifier$
+DECLARE
+  v_fields text[];
+BEGIN
+  -- The usual spelling, which takes a fraction of the time to recognize.
+  IF is_scram_verifier.verifier COLLATE "C"
+    ~ '^SCRAM-SHA-256[$][1-9][0-9]{0,8}:[A-Za-z0-9+/]+={0,2}[$][A-Za-z0-9+/]+=:[A-Za-z0-9+/]+=$'
+  AND length(split_part(split_part(is_scram_verifier.verifier, '$', 2), ':', 2)) % 4 = 0
+  AND length(split_part(split_part(is_scram_verifier.verifier, '$', 3), ':', 1)) = 44
+  AND length(split_part(split_part(is_scram_verifier.verifier, '$', 3), ':', 2)) = 44 THEN
+    RETURN true;
+  END IF;
+  v_fields := rolecall_internal.scram_fields(is_scram_verifier.verifier);
+  -- strtol() refuses what a long cannot hold.
+  RETURN v_fields IS NOT NULL
+    AND (v_fields[1] || v_fields[2])::numeric BETWEEN -9223372036854775808 AND 9223372036854775807
+    AND rolecall_internal.base64_length(v_fields[3]) IS NOT NULL
+    AND rolecall_internal.base64_length(v_fields[4]) IS NOT DISTINCT FROM 32
+    AND rolecall_internal.base64_length(v_fields[5]) IS NOT DISTINCT FROM 32;
+END
+$is_scram_verifier$;
+
+COMMENT ON FUNCTION rolecall_internal.is_scram_verifier(text)
+  IS 'Whether the server would store this text unchanged because it is a SCRAM-SHA-256 verifier';
 
 CREATE FUNCTION rolecall_internal.is_worth_taking(role_oid oid, definition jsonb) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -5448,9 +6378,41 @@ COMMENT ON FUNCTION rolecall_internal.keep_no_verifier(rolecall.step[])
   IS 'Keeps of the reporting roles whose passwords could not be set only that they are this database''s';
 REVOKE ALL ON FUNCTION rolecall_internal.keep_no_verifier(rolecall.step[]) FROM PUBLIC;
 
--- They tell as well which roles are this database's, by their oids. Only those go in that are known to be this
--- database's: a role that another database has created since is not, so a role that this call creates has none until
--- it is there.
+-- A reporting role grants nothing to others: whatever else is revoked from it, every grant option is.
+CREATE OR REPLACE FUNCTION rolecall_internal.keep_others(resources jsonb, changes rolecall_internal.change[])
+RETURNS rolecall_internal.change[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $keep_others$
+DECLARE
+  v_roles oid[];
+BEGIN
+  IF NOT EXISTS (
+    SELECT FROM unnest(keep_others.changes) AS c WHERE c.operation = 'revoke_privilege' AND c.sqlstate IS NULL
+  ) THEN
+    RETURN keep_others.changes;
+  END IF;
+  v_roles := ARRAY(
+    SELECT DISTINCT o.oid
+    FROM jsonb_to_recordset(keep_others.resources) AS r(role text)
+    CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(r.role))::oid) AS o(oid)
+    WHERE o.oid IS NOT NULL
+  );
+  RETURN ARRAY(
+    SELECT k FROM rolecall_internal.plan_kept(rolecall_internal.ended_options(v_roles)) AS k
+    -- What one reporting role has from another one is planned with the rest of its access.
+    WHERE to_regrole(quote_ident(k.target))::oid IS NULL
+      OR to_regrole(quote_ident(k.target))::oid <> ALL (v_roles)
+  ) || keep_others.changes;
+END
+$keep_others$;
+
+COMMENT ON FUNCTION rolecall_internal.keep_others(jsonb, rolecall_internal.change[])
+  IS 'The changes of reporting roles, and before them the grants that give others again what ends with the revocations';
+
+-- The verifiers also say, by oids, which roles belong to this database. Only verifiers of roles that are known to
+-- belong to it are kept. Another database could create a missing role meanwhile, so a role that this call creates has
+-- none until it exists.
 CREATE OR REPLACE FUNCTION rolecall_internal.keep_verifiers(passwords jsonb, role_oids jsonb) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -5466,7 +6428,8 @@ DECLARE
   v_role oid;
   v_kept_role oid;
 BEGIN
-  -- Sorted, so that no two calls wait for each other's; not by a cursor, whose parameters auto_explain can log.
+  -- In order, so that no two calls wait for each other. A loop over an array, because auto_explain can log the
+  -- parameters of a cursor.
   FOREACH v_position IN ARRAY ARRAY(
     SELECT p.position::integer - 1
     FROM jsonb_array_elements(keep_verifiers.passwords) WITH ORDINALITY AS p(password, position)
@@ -5480,7 +6443,7 @@ BEGIN
     IF v_kept IS DISTINCT FROM v_password ->> 'password' OR v_kept_role IS DISTINCT FROM v_role THEN
       PERFORM rolecall_internal.check_writable(format('A password of role "%s" would be kept.', v_password ->> 'role'));
       BEGIN
-        -- The server has the same text in pg_authid, so there is nothing to encrypt.
+        -- pg_authid has the same text, so encrypting it would protect nothing.
         INSERT INTO rolecall_internal.secret AS s (key, value, encrypted, made_in, role)
         VALUES ('rolecall.verifier.' || (v_password ->> 'role'), convert_to(v_password ->> 'password', 'UTF8'), false,
                 v_here, v_role)
@@ -5498,8 +6461,71 @@ END
 $keep_verifiers$;
 
 COMMENT ON FUNCTION rolecall_internal.keep_verifiers(jsonb, jsonb)
-  IS 'Keeps the verifiers of reporting roles for the next call, and returns the passwords with those marked that are '
-     'the first';
+  IS 'Keeps the verifiers of reporting roles for the next call, and returns the passwords with a mark on those that '
+     'are the first of their role';
+
+-- It also reads the rows of the catalogs, because the server's cache of memberships can be older than a role.
+CREATE OR REPLACE FUNCTION rolecall_internal.lacking(change rolecall_internal.change) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $lacking$
+DECLARE
+  v_name text := rolecall_internal.role_in_question(lacking.change);
+  v_role oid := to_regrole(quote_ident(v_name))::oid;
+  v_caller record;
+  v_is_admin boolean;
+  -- Any caller can create a role without an attribute, but only one that could give the attribute can revoke it.
+  v_clauses text := CASE lacking.change.operation
+    WHEN 'create_role' THEN substr(lacking.change.statement, length(format('CREATE ROLE %I', v_name)) + 1)
+    WHEN 'alter_role'
+      THEN replace(substr(lacking.change.statement, length(format('ALTER ROLE %I', v_name)) + 1), ' NO', ' ')
+  END;
+  -- A role with CREATEROLE gives and revokes the attributes that it has itself.
+  v_passes_on boolean := current_setting('server_version_num')::integer / 10000 >= 16;
+BEGIN
+  SELECT r.rolsuper, r.rolcreaterole, r.rolreplication, r.rolbypassrls, r.rolcreatedb INTO v_caller
+  FROM pg_roles AS r WHERE r.rolname = current_user;
+  IF v_caller.rolsuper THEN
+    RETURN NULL;
+  END IF;
+  IF lacking.change.operation IN ('reassign_owned', 'drop_owned') THEN
+    -- The statement of a removal can begin with a GRANT of the role to the caller.
+    RETURN CASE WHEN NOT pg_has_role(v_role, 'USAGE') AND NOT starts_with(lacking.change.statement, 'GRANT ')
+                THEN 'the privileges of role ' || quote_ident(v_name) END;
+  ELSIF lacking.change.operation = 'terminate_sessions' THEN
+    RETURN CASE WHEN rolecall_internal.leads_to_superuser(v_role) THEN 'SUPERUSER'
+                WHEN NOT pg_has_role(v_role, 'USAGE') AND NOT pg_has_role('pg_signal_backend', 'USAGE')
+                THEN 'the privileges of role ' || quote_ident(v_name) END;
+  ELSIF lacking.change.operation = 'create_schema' THEN
+    RETURN CASE WHEN NOT has_database_privilege(current_database(), 'CREATE') THEN 'CREATE on the database' END;
+  ELSIF NOT rolecall_internal.is_about_roles(lacking.change.operation)
+    OR v_name = current_user AND lacking.change.operation IN ('set_password', 'set_config')
+  THEN
+    RETURN NULL;
+  END IF;
+  -- The caller has ADMIN OPTION on a role that the same call creates. An older snapshot does not show a newer
+  -- role.
+  v_is_admin := v_role IS NULL OR pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION')
+    OR EXISTS (
+      SELECT FROM pg_auth_members AS m
+      WHERE m.roleid = v_role AND m.admin_option AND pg_has_role(m.member, 'MEMBER')
+    );
+  RETURN CASE
+    WHEN EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_role AND r.rolsuper) THEN 'SUPERUSER'
+    WHEN v_clauses ~ ' SUPERUSER' THEN 'SUPERUSER'
+    WHEN v_clauses ~ ' REPLICATION' AND NOT (v_passes_on AND v_caller.rolreplication) THEN 'REPLICATION'
+    WHEN v_clauses ~ ' BYPASSRLS' AND NOT (v_passes_on AND v_caller.rolbypassrls) THEN 'BYPASSRLS'
+    WHEN v_clauses ~ ' CREATEDB' AND v_passes_on AND NOT v_caller.rolcreatedb THEN 'CREATEDB'
+    WHEN NOT v_caller.rolcreaterole AND NOT (lacking.change.operation IN ('grant_role', 'revoke_role') AND v_is_admin)
+    THEN 'CREATEROLE'
+    WHEN current_setting('server_version_num')::integer / 10000 >= 16 AND NOT v_is_admin
+    THEN 'ADMIN OPTION on role ' || quote_ident(v_name)
+  END;
+END
+$lacking$;
+
+COMMENT ON FUNCTION rolecall_internal.lacking(rolecall_internal.change)
+  IS 'What the caller lacks for a change, in words; null: nothing that the catalogs show';
 
 -- A superuser can do everything. Others record what their calls have just done, so the roles exist, and the caller may
 -- change or grant them. The owner of a schema, or of the database, decides who reads what is in the schema. A policy's
@@ -5604,8 +6630,7 @@ BEGIN
 END
 $leads_to_superuser$;
 
-COMMENT ON FUNCTION rolecall_internal.leads_to_superuser(oid)
-  IS 'Whether whoever is a member of a role can become a superuser';
+COMMENT ON FUNCTION rolecall_internal.leads_to_superuser(oid) IS 'Whether a member of a role can become a superuser';
 
 CREATE FUNCTION rolecall_internal.leaving_out(document jsonb, role_name text) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
@@ -5619,8 +6644,49 @@ END
 $leaving_out$;
 
 COMMENT ON FUNCTION rolecall_internal.leaving_out(jsonb, text)
-  IS 'A document by which nothing is done to a role that others keep locked, beside those that are left out already';
+  IS 'The document with one more role that is left alone because others keep it locked';
 REVOKE ALL ON FUNCTION rolecall_internal.leaving_out(jsonb, text) FROM PUBLIC;
+
+-- DROP OWNED revokes what the owner granted if the role that runs it has the rights of the owner, and otherwise what
+-- that role itself granted. Here that role is the caller.
+CREATE OR REPLACE FUNCTION rolecall_internal.left_by_drop_owned(role_oid oid)
+RETURNS TABLE (classid oid, objid oid, objsubid integer, remedy text)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $left_by_drop_owned$
+DECLARE
+  v_caller oid := to_regrole(quote_ident(current_user))::oid;
+BEGIN
+  RETURN QUERY
+    WITH entry AS MATERIALIZED (
+      SELECT e.* FROM rolecall_internal.acl_entries(left_by_drop_owned.role_oid) AS e
+    )
+    SELECT l.classid, l.objid, l.objsubid, string_agg(l.statement, '; ' ORDER BY l.statement)
+    FROM (
+      SELECT e.classid, e.objid, e.objsubid, format(
+               'SET ROLE %I; REVOKE %s ON %s %s FROM %I%s; RESET ROLE', pg_get_userbyid(e.grantor),
+               string_agg(concat(e.privilege, ' (' || e.part || ')'), ', ' ORDER BY e.privilege),
+               e.kind, e.object, pg_get_userbyid(e.grantee), CASE WHEN bool_or(e.is_grantable) THEN ' CASCADE' END
+             ) AS statement
+      FROM entry AS e
+      WHERE e.grantee = left_by_drop_owned.role_oid AND e.grantor <> CASE
+          WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner
+          ELSE v_caller
+        END
+        -- On a column, the grantor may have granted by its grant option on the table.
+        OR e.grantor = left_by_drop_owned.role_oid AND e.grantee <> 0 AND NOT EXISTS (
+          SELECT FROM entry AS o
+          WHERE o.grantee = e.grantor AND o.is_grantable AND o.privilege = e.privilege
+            AND o.classid = e.classid AND o.objid = e.objid AND o.objsubid = e.objsubid
+        )
+      GROUP BY e.classid, e.objid, e.objsubid, e.kind, e.object, e.grantor, e.grantee
+    ) AS l
+    GROUP BY l.classid, l.objid, l.objsubid;
+END
+$left_by_drop_owned$;
+
+COMMENT ON FUNCTION rolecall_internal.left_by_drop_owned(oid)
+  IS 'The privileges that DROP OWNED does not revoke, by object, as the statements that revoke them';
 
 CREATE FUNCTION rolecall_internal.left_out_of(changes rolecall_internal.change[], held jsonb)
 RETURNS rolecall_internal.change[]
@@ -5644,7 +6710,7 @@ END
 $left_out_of$;
 
 COMMENT ON FUNCTION rolecall_internal.left_out_of(rolecall_internal.change[], jsonb)
-  IS 'The changes, those skipped for which a role has to be locked that others keep locked';
+  IS 'The changes, with those skipped that would lock a role that others keep locked';
 REVOKE ALL ON FUNCTION rolecall_internal.left_out_of(rolecall_internal.change[], jsonb) FROM PUBLIC;
 
 -- What was skipped is still missing; an older snapshot does not show what was done; and who may not see passwords does
@@ -5675,6 +6741,85 @@ $left_to_do$;
 COMMENT ON FUNCTION rolecall_internal.left_to_do(rolecall_internal.change[], text[], rolecall.step[])
   IS 'The changes of a later plan that are not behind this call already';
 
+CREATE OR REPLACE FUNCTION rolecall_internal.left_to_others(changes rolecall_internal.change[]) RETURNS rolecall_internal.change[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $left_to_others$
+DECLARE
+  v_change rolecall_internal.change;
+  v_lacking text;
+  v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+BEGIN
+  FOREACH v_change IN ARRAY left_to_others.changes LOOP
+    IF v_change.sqlstate IS NULL AND rolecall_internal.is_about_roles(v_change.operation)
+      AND to_regrole(quote_ident(rolecall_internal.role_in_question(v_change))) IS NOT NULL
+    THEN
+      v_lacking := rolecall_internal.lacking(v_change);
+      IF v_lacking IS NOT NULL THEN
+        v_change.sqlstate := '42501';
+        v_change.note := concat_ws('; ', v_change.note, 'the caller lacks ' || v_lacking);
+      END IF;
+    END IF;
+    v_changes := v_changes || v_change;
+  END LOOP;
+  RETURN v_changes;
+END
+$left_to_others$;
+
+COMMENT ON FUNCTION rolecall_internal.left_to_others(rolecall_internal.change[])
+  IS 'The changes, with those skipped that are about an existing role and require more than the caller has';
+
+-- The lock lasts until the end of the transaction, and comes before any lock on a role. The table exists only for
+-- that. A role that may not write the secrets cannot lock it.
+CREATE OR REPLACE FUNCTION rolecall_internal.lock_reporting_secret(exclusive boolean) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $lock_reporting_secret$
+BEGIN
+  IF lock_reporting_secret.exclusive THEN
+    PERFORM rolecall_internal.check_writable('The secret would be replaced.');
+    LOCK TABLE rolecall_internal.turn IN EXCLUSIVE MODE;
+  ELSE
+    LOCK TABLE rolecall_internal.turn IN ROW SHARE MODE;
+  END IF;
+END
+$lock_reporting_secret$;
+
+COMMENT ON FUNCTION rolecall_internal.lock_reporting_secret(boolean)
+  IS 'Lets a call that replaces the reporting secret and calls that set passwords derived from it wait for each other';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.lost_grants(role_oid oid, member_oid oid)
+RETURNS TABLE (member oid, grantor oid, depth integer, allowed boolean)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $lost_grants$
+BEGIN
+  IF current_setting('server_version_num')::integer / 10000 < 16 OR EXISTS (
+    SELECT FROM pg_auth_members AS e
+    WHERE e.roleid = lost_grants.role_oid AND e.member = lost_grants.member_oid AND e.admin_option
+      AND NOT rolecall_internal.may_revoke(e.roleid, e.grantor)
+  ) THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    WITH RECURSIVE lost AS (
+      SELECT l.member, l.grantor, l.admin_option, 1 AS depth
+      FROM pg_auth_members AS l WHERE l.roleid = lost_grants.role_oid AND l.grantor = lost_grants.member_oid
+      UNION
+      SELECT n.member, n.grantor, n.admin_option, l.depth + 1
+      FROM lost AS l
+      JOIN pg_auth_members AS n ON n.roleid = lost_grants.role_oid AND n.grantor = l.member
+      WHERE l.admin_option
+    )
+    SELECT l.member, l.grantor, max(l.depth), rolecall_internal.may_revoke(lost_grants.role_oid, l.grantor)
+    FROM lost AS l GROUP BY l.member, l.grantor;
+END
+$lost_grants$;
+
+COMMENT ON FUNCTION rolecall_internal.lost_grants(oid, oid)
+  IS 'The memberships that depend on the ADMIN OPTION of one role on another, and whether the caller may revoke them; '
+     'none before 16, or if the role keeps the option because the caller may not revoke it';
+
 CREATE OR REPLACE FUNCTION rolecall_internal.may_revoke(role_oid oid, grantor oid) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -5692,7 +6837,7 @@ $may_revoke$;
 COMMENT ON FUNCTION rolecall_internal.may_revoke(oid, oid)
   IS 'Whether the caller may revoke a role that somebody has granted';
 
--- A column comes by name, and need not exist: a table is withheld as a whole where that is null.
+-- A column is given by name, and may be missing; null: the whole table is withheld.
 CREATE OR REPLACE FUNCTION rolecall_internal.meant(resources jsonb)
 RETURNS TABLE (number integer, role text, entry text, table_oid oid, column_name text, named boolean)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER ROWS 10
@@ -5743,7 +6888,7 @@ END
 $meant$;
 
 COMMENT ON FUNCTION rolecall_internal.meant(jsonb)
-  IS 'The tables and columns that the entries of each resource mean; named: as they are called now, else that was so '
+  IS 'The tables and columns that the entries of each resource mean; named: whether they have that name now, or had it '
      'once';
 
 CREATE FUNCTION rolecall_internal.membership_problems(policy jsonb)
@@ -5780,7 +6925,7 @@ BEGIN
     SELECT e.path, '22023', format('role "%s" is to be absent', e.role), NULL
     FROM edge AS e WHERE v_roles -> e.role ? 'state'
     UNION ALL
-    SELECT e.path, '0A000', 'the INHERIT and SET options of a membership need PostgreSQL 16 or newer', NULL
+    SELECT e.path, '0A000', 'the INHERIT and SET options of a membership require PostgreSQL 16 or newer', NULL
     FROM edge AS e
     WHERE e.options ?| '{inherit,set}' AND current_setting('server_version_num')::integer / 10000 < 16;
 END
@@ -5895,8 +7040,88 @@ $misshape$;
 COMMENT ON FUNCTION rolecall_internal.misshape(text, jsonb, jsonb)
   IS 'Why no call can have written a row; null where one can';
 
--- Options that neither it nor an earlier call asks for stay as they are, where the edges leave a membership that gives
--- something; else they are those of a plain GRANT.
+-- For each group it says whether the caller may grant on its tables, and whether to grant on all tables of the schema
+-- at once. It does that where the caller may grant on each of them and it costs less than naming them.
+CREATE OR REPLACE FUNCTION rolecall_internal.missing_groups(
+  places rolecall_internal.place[],
+  groups rolecall_internal.table_group[],
+  singly boolean
+)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $missing_groups$
+BEGIN
+  RETURN (
+    -- Each ACL is taken apart once, however many roles there are.
+    WITH reader AS MATERIALIZED (
+      SELECT DISTINCT g.number, x.grantee
+      FROM unnest(missing_groups.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number)
+      CROSS JOIN LATERAL aclexplode(g.acl) AS x
+      WHERE x.privilege_type = 'SELECT'
+        AND (x.grantee = 0 OR x.grantee IN (SELECT p.role_oid FROM unnest(missing_groups.places) AS p))
+    ),
+    held AS MATERIALIZED (
+      SELECT p.position, p.place, p.schema, p.role_oid, p.withheld_in, g.number, g.owner, g.size,
+             CASE WHEN g.kind = 'S' THEN 'SEQUENCES' ELSE 'TABLES' END AS kind, a.allowed,
+             -- A table that PUBLIC reads is granted too, because PUBLIC may lose the privilege; but it does not
+             -- count as missing if the caller cannot grant it.
+             r.number IS NOT NULL OR (u.number IS NOT NULL AND NOT a.allowed) AS reads
+      FROM unnest(missing_groups.places) AS p
+      JOIN unnest(missing_groups.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number)
+        ON g.schema = p.schema_oid
+      -- Null where the table was dropped since the snapshot.
+      CROSS JOIN LATERAL (
+        SELECT coalesce(has_table_privilege(g.sample, 'SELECT WITH GRANT OPTION'), true) AND (
+          p.recorder IS NULL
+          OR coalesce(has_table_privilege(
+                          coalesce(to_regrole(quote_ident(p.recorder))::oid, 0), g.sample, 'SELECT WITH GRANT OPTION'
+                        ), true)
+        )
+      ) AS a(allowed)
+      LEFT JOIN reader AS r ON r.number = g.number AND r.grantee = p.role_oid
+      LEFT JOIN reader AS u ON u.number = g.number AND u.grantee = 0
+    ),
+    missing AS (
+      SELECT h.position, h.place, h.kind, h.number, h.owner, m.tables, h.allowed
+      FROM held AS h
+      CROSS JOIN LATERAL (
+        SELECT h.size - count(*) FROM unnest(h.withheld_in) AS w(number) WHERE w.number = h.number
+      ) AS m(tables)
+      WHERE NOT h.reads AND h.owner IS DISTINCT FROM h.role_oid AND m.tables > 0
+    ),
+    manner AS (
+      SELECT m.position, m.place, m.kind,
+             h.allowed AND NOT missing_groups.singly AND (
+               m.tables = h.tables
+               OR sum(m.tables) OVER (ORDER BY m.tables::real / h.tables, m.position, h.schema, m.kind) > 1000
+             ) AS whole
+      FROM (
+        SELECT m.position, m.place, m.kind, sum(m.tables) AS tables
+        FROM missing AS m GROUP BY m.position, m.place, m.kind
+      ) AS m
+      JOIN (
+        SELECT h.position, h.place, h.kind, h.schema, bool_and(h.allowed) AS allowed, sum(h.size) AS tables
+        FROM held AS h GROUP BY h.position, h.place, h.kind, h.schema
+      ) AS h USING (position, place, kind)
+    )
+    SELECT jsonb_agg(jsonb_build_object(
+             'position', m.position, 'place', m.place, 'kind', m.kind, 'number', m.number,
+             'owner', m.owner::bigint, 'allowed', m.allowed, 'whole', n.whole
+           ))
+    FROM missing AS m
+    JOIN manner AS n USING (position, place, kind)
+  );
+END
+$missing_groups$;
+
+COMMENT ON FUNCTION rolecall_internal.missing_groups(
+  rolecall_internal.place[], rolecall_internal.table_group[], boolean
+)
+  IS 'The groups with tables on which a role lacks SELECT, for each place; null where there are none';
+
+-- Options that neither it nor an earlier call asks for stay as they are if the edges give the member anything;
+-- otherwise they are those of a plain GRANT.
 CREATE OR REPLACE FUNCTION rolecall_internal.missing_options(membership jsonb, edges jsonb, member oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -5909,7 +7134,7 @@ DECLARE
   v_inherit boolean := (missing_options.membership ->> 'inherit')::boolean;
   v_set boolean := (missing_options.membership ->> 'set')::boolean;
 BEGIN
-  -- Before 16 no membership has options to differ in.
+  -- Before 16 memberships have no such options.
   IF current_setting('server_version_num')::integer / 10000 >= 16 THEN
     IF v_inherits AND v_inherit IS NOT FALSE OR v_sets AND v_set IS NOT FALSE THEN
       v_inherit := coalesce(v_inherit, v_inherits);
@@ -5926,7 +7151,8 @@ BEGIN
   END IF;
   RETURN jsonb_build_object(
     'admin', v_admin, 'inherit', v_inherit, 'set', v_set,
-    -- Who made the role has an edge of the same grantor as what a superuser grants: they would become one.
+    -- The creator of the role has an edge from the same grantor that a superuser's grant would have, so the two
+    -- would become one.
     'grantor', (
       SELECT missing_options.membership ->> 'member' FROM jsonb_array_elements(missing_options.edges) AS e(edge)
       WHERE rolecall_internal.is_creator_edge(e.edge)
@@ -5940,7 +7166,7 @@ END
 $missing_options$;
 
 COMMENT ON FUNCTION rolecall_internal.missing_options(jsonb, jsonb, oid)
-  IS 'A membership with what the edges that are there lack of it, and who is to grant that; null where they lack '
+  IS 'A membership with the options that the present edges lack, and the grantor for these; null where they lack '
      'nothing';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.name_list(names text[]) RETURNS jsonb
@@ -5962,7 +7188,7 @@ END
 $name_list$;
 
 COMMENT ON FUNCTION rolecall_internal.name_list(text[])
-  IS 'A list of names as JSON, each once, however many dimensions the array has; null for null';
+  IS 'A list of names as JSON, without duplicates, from an array of any number of dimensions; null for null';
 
 CREATE FUNCTION rolecall_internal.name_problems(policy jsonb)
 RETURNS TABLE (path text, code text, problem text, hint text)
@@ -6233,8 +7459,45 @@ END
 $note_default_role$;
 
 COMMENT ON FUNCTION rolecall_internal.note_default_role(jsonb)
-  IS 'Says that the default role of a desired state is neither there nor created with it: it may be a mistake';
+  IS 'Raises a NOTICE if the default role of a desired state neither exists nor is part of it, because it may be a '
+     'mistake';
 REVOKE ALL ON FUNCTION rolecall_internal.note_default_role(jsonb) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.note_holders(role_name text) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $note_holders$
+DECLARE
+  v_role oid := to_regrole(quote_ident(note_holders.role_name))::oid;
+  v_holders text;
+BEGIN
+  FOR v_look IN 1 .. 50 LOOP
+    v_holders := (
+      SELECT string_agg(DISTINCT coalesce(
+               format('process %s (role "%s", database "%s")', l.pid, a.usename, a.datname),
+               'a prepared transaction'
+             ), ', ')
+      FROM pg_locks AS l
+      LEFT JOIN pg_stat_get_activity(l.pid) AS s ON true
+      LEFT JOIN LATERAL (
+        SELECT pg_get_userbyid(s.usesysid), d.datname FROM pg_database AS d WHERE d.oid = s.datid
+      ) AS a(usename, datname) ON true
+      WHERE l.locktype = 'object' AND l.classid = 'pg_authid'::regclass AND l.objid = v_role
+        AND l.granted AND l.pid IS DISTINCT FROM pg_backend_pid()
+    );
+    IF v_holders IS NULL THEN
+      RETURN;
+    END IF;
+    PERFORM pg_sleep(0.02);
+  END LOOP;
+  RAISE NOTICE USING
+    MESSAGE = format('waiting to drop role "%s", which other transactions use: %s', note_holders.role_name, v_holders),
+    HINT = 'To go on at once, end them with pg_terminate_backend(), or cancel this call.';
+END
+$note_holders$;
+
+COMMENT ON FUNCTION rolecall_internal.note_holders(text)
+  IS 'Raises a NOTICE with the sessions that hold a lock on a role for a while, because DROP ROLE waits for them';
 
 -- Whose CONNECT the call itself has skipped, a WARNING has named.
 CREATE OR REPLACE FUNCTION rolecall_internal.note_no_connect(steps rolecall.step[]) RETURNS void
@@ -6371,7 +7634,8 @@ BEGIN
 END
 $note_unmatched_exceptions$;
 
-COMMENT ON FUNCTION rolecall_internal.note_unmatched_exceptions(jsonb) IS 'Says which exceptions match nothing now';
+COMMENT ON FUNCTION rolecall_internal.note_unmatched_exceptions(jsonb)
+  IS 'Raises a NOTICE about exceptions that match nothing now';
 REVOKE ALL ON FUNCTION rolecall_internal.note_unmatched_exceptions(jsonb) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.object_in_schema(kind text, name text) RETURNS oid
@@ -6408,8 +7672,8 @@ END
 $object_in_schema$;
 
 COMMENT ON FUNCTION rolecall_internal.object_in_schema(text, text)
-  IS 'The oid of what a name as in SQL means; null where there is none. The server itself finds nothing for who may '
-     'not use the schema';
+  IS 'The oid for a name as in SQL; null where there is none. The server''s own functions find nothing for a caller '
+     'that may not use the schema';
 REVOKE ALL ON FUNCTION rolecall_internal.object_in_schema(text, text) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.object_oid(kind text, means text, name text) RETURNS oid
@@ -6466,8 +7730,7 @@ BEGIN
 END
 $object_oid$;
 
-COMMENT ON FUNCTION rolecall_internal.object_oid(text, text, text)
-  IS 'The oid of what a name means; null where there is none';
+COMMENT ON FUNCTION rolecall_internal.object_oid(text, text, text) IS 'The oid for a name; null where there is none';
 REVOKE ALL ON FUNCTION rolecall_internal.object_oid(text, text, text) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.objects_of(groups rolecall_internal.acl_group[], numbers oid[])
@@ -6613,7 +7876,8 @@ BEGIN
       SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
              string_agg(
                format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
-                      -- From 16 on what somebody has granted on keeps the membership from being revoked.
+                      -- From 16 on a membership cannot be revoked without CASCADE if its member has granted the role to
+                      -- others.
                       CASE WHEN t.edge ? 'set_option' THEN format(
                         CASE WHEN EXISTS (
                           SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
@@ -6631,7 +7895,110 @@ END
 $operator_takers$;
 
 COMMENT ON FUNCTION rolecall_internal.operator_takers(oid)
-  IS 'Who could take the rights of a role that is to be an operator, and is none; nulls where there is nobody';
+  IS 'The roles that could take the rights of a new operator and are not operators; nulls where there is none';
+
+-- The verifier that was kept for this very role, here or in the original of a copied database, decides, because the
+-- role cannot change it. Without one, the setting decides. The role could set that for any database, but it cannot
+-- grant itself a privilege there. Another login could grant it one on large objects, temporary tables and whatever
+-- else everybody may create, so those do not count; only schemas, and objects of roles that may provision, do.
+CREATE OR REPLACE FUNCTION rolecall_internal.other_database(role_name text) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $other_database$
+DECLARE
+  v_role oid := to_regrole(quote_ident(other_database.role_name))::oid;
+  v_database text;
+BEGIN
+  IF v_role IS NULL THEN
+    RETURN NULL;
+  END IF;
+  SELECT d.datname INTO v_database
+  FROM rolecall_internal.secret AS s
+  JOIN pg_database AS d ON d.oid = s.made_in
+  WHERE s.key = 'rolecall.verifier.' || other_database.role_name AND s.role = v_role;
+  IF FOUND THEN
+    RETURN nullif(v_database, current_database());
+  END IF;
+  RETURN (
+    SELECT d.datname
+    FROM pg_db_role_setting AS s
+    JOIN pg_database AS d ON d.oid = s.setdatabase
+    WHERE s.setrole = v_role AND d.datname <> current_database()
+      AND 'default_transaction_read_only=on' = ANY (s.setconfig)
+      AND EXISTS (
+        SELECT FROM pg_shdepend AS g
+        WHERE g.dbid = d.oid AND g.refclassid = 'pg_authid'::regclass AND g.refobjid = s.setrole AND g.deptype = 'a'
+          AND (g.classid = 'pg_namespace'::regclass OR NOT EXISTS (
+            SELECT FROM pg_shdepend AS o
+            JOIN pg_roles AS r ON r.oid = o.refobjid AND NOT r.rolsuper AND NOT r.rolcreaterole
+            WHERE o.dbid = g.dbid AND o.classid = g.classid AND o.objid = g.objid AND o.deptype = 'o'
+          ))
+      )
+    ORDER BY d.datname
+    LIMIT 1
+  );
+END
+$other_database$;
+
+COMMENT ON FUNCTION rolecall_internal.other_database(text)
+  IS 'Name of the other database of the cluster that a reporting role belongs to; null where it is this one''s, or '
+     'nobody''s';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.parameter_privileges() RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $parameter_privileges$
+DECLARE
+  v_catalog text;
+  v_privileges jsonb;
+BEGIN
+  SELECT c.relname::text INTO v_catalog FROM pg_class AS c WHERE c.oid = to_regclass('pg_catalog.pg_parameter_acl');
+  IF FOUND THEN
+    EXECUTE format(
+      'SELECT jsonb_agg(to_jsonb(x) || jsonb_build_object(''parameter'', a.parname)) '
+      'FROM pg_catalog.%I AS a CROSS JOIN LATERAL aclexplode(a.paracl) AS x',
+      v_catalog
+    ) INTO v_privileges;
+  END IF;
+  RETURN coalesce(v_privileges, '[]');
+END
+$parameter_privileges$;
+
+COMMENT ON FUNCTION rolecall_internal.parameter_privileges()
+  IS 'Privileges on configuration parameters, from PostgreSQL 15 on';
+
+-- Never null. A password that is itself a verifier matches only itself, because the server stores it unchanged. A
+-- verifier with a hundred thousand iterations or more, or in an unusual spelling, is no match: a role can set its own
+-- verifier, and could otherwise keep the session of its administrator busy.
+CREATE OR REPLACE FUNCTION rolecall_internal.password_matches(password text, verifier text) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $password_matches$
+DECLARE
+  v_fields text[];
+BEGIN
+  IF password_matches.password IS NULL OR NOT rolecall_internal.is_scram_verifier(password_matches.verifier) THEN
+    RETURN false;
+  ELSIF password_matches.password COLLATE "C" = password_matches.verifier COLLATE "C" THEN
+    RETURN true;
+  ELSIF rolecall_internal.is_scram_verifier(password_matches.password) THEN
+    RETURN false;
+  END IF;
+  v_fields := regexp_match(
+    password_matches.verifier COLLATE "C", '^SCRAM-SHA-256[$]([1-9][0-9]{0,4}):([A-Za-z0-9+/]+={0,2})[$]'
+  );
+  IF v_fields IS NULL THEN
+    RETURN false;
+  END IF;
+  RETURN password_matches.verifier COLLATE "C"
+    = rolecall_internal.scram(
+      password_matches.password, decode(v_fields[2], 'base64'), v_fields[1]::integer
+    ) COLLATE "C";
+END
+$password_matches$;
+
+COMMENT ON FUNCTION rolecall_internal.password_matches(text, text)
+  IS 'Whether this stored verifier is one of this password';
 
 CREATE FUNCTION rolecall_internal.password_of(role_name text, password text) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -6752,7 +8119,7 @@ $passwords_of$;
 COMMENT ON FUNCTION rolecall_internal.passwords_of(jsonb)
   IS 'The plain passwords and verifiers of a document, by the name of the role; of two for one role the first counts';
 
--- It is bounded where somebody who may not make the change can hold what it has to lock, for as long as they like.
+-- The wait is bounded if a role that may not make the change can hold the lock that it requires.
 CREATE OR REPLACE FUNCTION rolecall_internal.patience(operation text) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -6772,6 +8139,41 @@ END
 $patience$;
 
 COMMENT ON FUNCTION rolecall_internal.patience(text) IS 'The lock_timeout for a change';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.pgcrypto_schema() RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $pgcrypto_schema$
+DECLARE
+  v_schema text;
+BEGIN
+  -- Whoever installed the extension can add a function of that name to it, so its author is checked.
+  SELECT n.nspname::text INTO v_schema
+  FROM pg_extension AS e
+  JOIN pg_depend AS d
+    ON d.refclassid = 'pg_catalog.pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
+    AND d.classid = 'pg_catalog.pg_proc'::regclass
+  JOIN pg_proc AS p ON p.oid = d.objid
+  JOIN pg_namespace AS n ON n.oid = p.pronamespace
+  WHERE e.extname = 'pgcrypto' AND p.proname = 'pgp_sym_encrypt_bytea'
+    AND oidvectortypes(p.proargtypes) = 'bytea, text, text'
+    AND p.prosrc = 'pgp_sym_encrypt_bytea' AND (
+      p.prokind <> 'a'
+      AND EXISTS (SELECT FROM pg_language AS l WHERE l.oid = p.prolang AND l.lanname IN ('internal', 'c'))
+      AND EXISTS (SELECT FROM pg_roles AS w WHERE w.oid = p.proowner AND w.rolsuper)
+    );
+  IF v_schema IS NULL THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'object_not_in_prerequisite_state',
+      MESSAGE = 'secrets are to be encrypted, but the extension pgcrypto is not installed in this database',
+      HINT = 'Run CREATE EXTENSION pgcrypto, or RESET rolecall.encryption_key to store secrets as they are.';
+  END IF;
+  RETURN v_schema;
+END
+$pgcrypto_schema$;
+
+COMMENT ON FUNCTION rolecall_internal.pgcrypto_schema()
+  IS 'The schema of pgcrypto''s functions, wherever the extension was put';
 
 -- It has to be a member of an extension of a superuser, with the ACL that its script gave it, and a search_path of
 -- schemas in which the role creates nothing, temporary objects last.
@@ -6851,7 +8253,7 @@ BEGIN
       CROSS JOIN LATERAL (
         SELECT c.* FROM pg_class AS c
         WHERE c.oid = w.table_oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-        OFFSET 0 -- Table by table: all of them are many more.
+        OFFSET 0 -- Table by table, because there are many more tables than withheld ones.
       ) AS c
       LEFT JOIN unnest(places.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number) ON (
         g.schema = c.relnamespace AND g.kind = c.relkind AND g.owner = c.relowner
@@ -6871,15 +8273,15 @@ END
 $places$;
 
 COMMENT ON FUNCTION rolecall_internal.places(jsonb, rolecall_internal.table_group[])
-  IS 'Each schema of each resource, with the tables in it that are withheld or have columns that are, and their '
-     'groups, where those are given';
+  IS 'Each schema of each resource, with the tables in it that are withheld or have withheld columns, and with the '
+     'groups of tables where these are given';
 
 -- The document has the mask where there is a password; the passwords are beside it, by the name of the role. With the
 -- key `singly` each privilege that a reporting role lacks has a change of its own. With the key `recorded` the
 -- document is what earlier calls have asked for: what this caller may not change about one role is skipped, and the
 -- rest goes on.
 --
--- Of a policy, what those of other databases say otherwise is skipped.
+-- What a policy says and policies of other databases contradict is skipped.
 CREATE OR REPLACE FUNCTION rolecall_internal.plan(document jsonb, passwords jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -6911,7 +8313,7 @@ END
 $plan$;
 
 COMMENT ON FUNCTION rolecall_internal.plan(jsonb, jsonb)
-  IS 'The differences between the desired state and the catalogs, in the order in which they have to be made';
+  IS 'The differences between the desired state and the catalogs, in the order in which the changes have to be made';
 
 CREATE FUNCTION rolecall_internal.plan_absent_objects(document jsonb, wanted rolecall_internal.wanted_privilege[])
 RETURNS SETOF rolecall_internal.change
@@ -6971,12 +8373,12 @@ END
 $plan_absent_objects$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_absent_objects(jsonb, rolecall_internal.wanted_privilege[])
-  IS 'What is wanted on objects that do not exist: on a schema that the document creates it is granted, in such a '
-     'schema there is nothing to grant on yet, and all else is skipped';
+  IS 'Wanted privileges on objects that do not exist. Those on a schema that the document creates are granted, such a '
+     'schema has no objects yet, and all others are skipped';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_absent_objects(jsonb, rolecall_internal.wanted_privilege[]) FROM PUBLIC;
 
--- The server applies a role's settings to sessions of that very role alone. A member that has a timeout of its own
--- keeps it; one that has what the client role had before gets what it is to have now.
+-- The server applies the settings of a role only to sessions of that very role. A member that has a timeout of its own
+-- keeps it; a member that has the client role's earlier timeout gets the new one.
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_client_timeouts(document jsonb) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -7160,7 +8562,8 @@ BEGIN
              coalesce(s.role, 'public'),
              CASE WHEN m.missing THEN '42704' WHEN NOT s.allowed OR s.names IS NOT NULL THEN '42501' END AS code,
              CASE WHEN m.missing THEN format('role "%s" does not exist', s.role)
-                  WHEN NOT s.allowed THEN format('owned by %I, whose grant it is', pg_get_userbyid(s.owner))
+                  WHEN NOT s.allowed
+                    THEN format('owned by %I, and the caller cannot grant it', pg_get_userbyid(s.owner))
                   ELSE 'it could be taken by ' || s.names || ', by membership or ADMIN OPTION' END AS note
       FROM said AS s
       CROSS JOIN LATERAL (SELECT rolecall_internal.is_nobody(plan_column_changes.document, s.role)) AS m(missing)
@@ -7250,7 +8653,7 @@ $plan_column_excess$;
 COMMENT ON FUNCTION rolecall_internal.plan_column_excess(rolecall_internal.place[])
   IS 'Privileges on columns that a role must not have: what writes, the grant option, and SELECT where it is withheld';
 
--- REVOKE of a privilege on a table takes it from the columns too: then it has to be granted on them anew.
+-- REVOKE of a privilege on a table also revokes it on the columns; it then has to be granted on them again.
 CREATE FUNCTION rolecall_internal.plan_columns(
   document jsonb,
   wanted rolecall_internal.wanted_privilege[],
@@ -7271,7 +8674,7 @@ BEGIN
         SELECT w.role, w.role_oid, w.oid AS table_oid, w.attnum, w.privilege, w.grantable, w.revoked
         FROM unnest(plan_columns.wanted) AS w WHERE w.kind = 'column' AND w.attnum IS NOT NULL
         UNION ALL
-        -- Of a table with excepted columns the others.
+        -- The other columns of a table with excepted columns.
         SELECT w.role, w.role_oid, x.object_oid, a.attnum, w.privilege, w.grantable, w.revoked
         FROM rolecall_internal.excepted_objects(plan_columns.wanted) AS x
         JOIN unnest(plan_columns.wanted) AS w ON w.scope = x.scope AND w.kind = x.kind AND w.means = 'all'
@@ -7363,12 +8766,44 @@ $plan_comments$;
 COMMENT ON FUNCTION rolecall_internal.plan_comments(jsonb) IS 'Comments that differ';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_comments(jsonb) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_connect(places rolecall_internal.place[]) RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_connect$
+BEGIN
+  RETURN QUERY
+    SELECT 'grant_privilege', d.datname::text, format('GRANT CONNECT ON DATABASE %I TO %I', d.datname, t.role),
+           NULL::text, ARRAY[t.role], CASE WHEN NOT a.allowed THEN '42501' END,
+           CASE WHEN NOT a.allowed THEN 'only the owner may do this' END
+    FROM (
+      SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(plan_connect.places) AS p
+    ) AS t
+    JOIN pg_database AS d ON d.datname = current_database()
+    CROSS JOIN LATERAL (
+      SELECT has_database_privilege(d.oid, 'CONNECT WITH GRANT OPTION') AND (
+        t.recorder IS NULL
+        OR has_database_privilege(
+                      coalesce(to_regrole(quote_ident(t.recorder))::oid, 0), d.oid, 'CONNECT WITH GRANT OPTION'
+                    )
+      )
+    ) AS a(allowed)
+    WHERE NOT EXISTS (
+      SELECT FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) AS x
+      WHERE x.privilege_type = 'CONNECT' AND (x.grantee = 0 OR x.grantee = t.role_oid)
+    )
+    ORDER BY t.position;
+END
+$plan_connect$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_connect(rolecall_internal.place[])
+  IS 'CONNECT on this database, where the role has it neither itself nor through PUBLIC';
+
 CREATE FUNCTION rolecall_internal.plan_declared(document jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_declared$
 BEGIN
-  -- A document without memberships, or privileges, says that there are none.
+  -- A policy without memberships, or privileges, asks that there are none.
   RETURN CASE WHEN plan_declared.document ? 'memberships' THEN '{}'::rolecall_internal.change[]
               ELSE rolecall_internal.plan_revokes(rolecall_internal.with_excess(plan_declared.document)) END
     || ARRAY(SELECT p FROM rolecall_internal.plan_other_settings(plan_declared.document) AS p)
@@ -7382,6 +8817,155 @@ $plan_declared$;
 COMMENT ON FUNCTION rolecall_internal.plan_declared(jsonb)
   IS 'Memberships and settings that roles of a policy have beyond it, and privileges where it has none';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_declared(jsonb) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_default_privileges(
+  places rolecall_internal.place[],
+  groups rolecall_internal.table_group[]
+)
+RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_default_privileges$
+BEGIN
+  RETURN QUERY
+    WITH named AS (
+      SELECT p.position, o.name AS owner, to_regrole(quote_ident(o.name))::oid AS owner_oid, p.recorder
+      FROM unnest(plan_default_privileges.places) AS p
+      CROSS JOIN LATERAL unnest(p.owners) AS o(name)
+      UNION
+      SELECT p.position, pg_get_userbyid(g.owner)::text, g.owner, p.recorder
+      FROM unnest(plan_default_privileges.places) AS p
+      JOIN unnest(plan_default_privileges.groups) AS g ON g.schema = p.schema_oid AND g.kind <> 'S'
+      WHERE p.every_owner
+    ),
+    owner AS (
+      SELECT n.*, pg_has_role(n.owner_oid, 'USAGE') AND (
+        n.recorder IS NULL
+        OR pg_has_role(coalesce(to_regrole(quote_ident(n.recorder))::oid, 0), n.owner_oid, 'USAGE')
+      ) AS may
+      FROM named AS n
+    ),
+    present AS (
+      SELECT t.position, t.role, d.defaclrole, d.defaclnamespace, d.defaclobjtype, x.privilege_type, x.is_grantable,
+             d.defaclobjtype IN ('r', 'S') AND x.privilege_type = 'SELECT'
+               AND EXISTS (
+                 SELECT FROM unnest(plan_default_privileges.places) AS p
+                 WHERE p.position = t.position AND p.schema_oid = d.defaclnamespace
+               ) AS wanted
+      FROM pg_default_acl AS d
+      CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
+      JOIN (
+        SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(plan_default_privileges.places) AS p
+      ) AS t ON t.role_oid = x.grantee
+    ),
+    change AS (
+      SELECT p.position, 1 AS phase, p.role, o.owner, o.owner_oid, o.may, o.recorder,
+             format('ALTER DEFAULT PRIVILEGES FOR ROLE %I IN SCHEMA %s GRANT SELECT ON %s TO %I', o.owner,
+                    string_agg(quote_ident(p.schema), ', ' ORDER BY p.place), k.name, p.role) AS statement
+      FROM unnest(plan_default_privileges.places) AS p
+      JOIN owner AS o USING (position)
+      CROSS JOIN (VALUES ('r'::"char", 'TABLES'), ('S', 'SEQUENCES')) AS k(type, name)
+      WHERE o.owner <> p.role
+        AND NOT EXISTS (
+          SELECT FROM present AS d
+          WHERE d.wanted AND d.position = p.position AND d.defaclrole = o.owner_oid
+            AND d.defaclnamespace = p.schema_oid AND d.defaclobjtype = k.type
+        )
+        -- SELECT that PUBLIC will have does not count as missing if the caller cannot grant it.
+        AND (o.may IS NOT FALSE OR NOT EXISTS (
+          SELECT FROM pg_default_acl AS d CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
+          WHERE d.defaclrole = o.owner_oid AND d.defaclnamespace IN (0, p.schema_oid) AND d.defaclobjtype = k.type
+            AND x.grantee = 0 AND x.privilege_type = 'SELECT'
+        ))
+      GROUP BY p.position, p.role, o.owner, o.owner_oid, o.may, o.recorder, k.name
+      UNION ALL
+      SELECT d.position, 2, d.role, pg_get_userbyid(d.defaclrole), d.defaclrole,
+             pg_has_role(d.defaclrole, 'USAGE'), NULL,
+             format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s REVOKE %s ON %s FROM %I CASCADE',
+                    pg_get_userbyid(d.defaclrole), ' IN SCHEMA ' || quote_ident(n.nspname),
+                    concat(CASE WHEN d.wanted THEN 'GRANT OPTION FOR ' END, d.privilege_type),
+                    CASE d.defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'FUNCTIONS'
+                         WHEN 'T' THEN 'TYPES' WHEN 'n' THEN 'SCHEMAS' WHEN 'L' THEN 'LARGE OBJECTS' END, d.role)
+      FROM present AS d
+      LEFT JOIN pg_namespace AS n ON n.oid = d.defaclnamespace
+      WHERE NOT d.wanted OR d.is_grantable
+    )
+    SELECT 'default_privilege', c.role, c.statement, NULL::text, ARRAY[c.role],
+           CASE WHEN c.owner_oid IS NULL THEN '42704' WHEN NOT c.may THEN '42501' END,
+           CASE WHEN c.owner_oid IS NULL THEN format('role "%s" does not exist', c.owner)
+                WHEN NOT c.may
+                  THEN format('requires membership in %I, which creates the tables', c.owner)
+                       || coalesce('; recorded by ' || quote_ident(c.recorder), '') END
+    FROM change AS c
+    ORDER BY c.position, c.phase, c.statement;
+END
+$plan_default_privileges$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_default_privileges(
+  rolecall_internal.place[], rolecall_internal.table_group[]
+)
+  IS 'Default privileges that are missing for future tables, and those that the role must not have';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_former_operators(operators jsonb) RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_former_operators$
+DECLARE
+  v_caller oid := to_regrole(quote_ident(current_user))::oid;
+  -- A caller that has used SET ROLE continues in that role afterwards.
+  v_back text := coalesce(quote_ident(nullif(current_setting('role'), 'none')), 'NONE');
+  v_become text := CASE WHEN current_setting('server_version_num')::integer / 10000 < 16 THEN 'MEMBER' ELSE 'SET' END;
+BEGIN
+  RETURN QUERY
+    SELECT 'revoke_privilege', e.role,
+           CASE WHEN e.delegated
+                  THEN format('SET LOCAL ROLE %I; %s; SET LOCAL ROLE %s', e.grantor, e.statement, v_back)
+                ELSE e.statement END,
+           NULL::text, ARRAY[e.role],
+           CASE WHEN e.delegated AND NOT e.may THEN '42501' END,
+           CASE WHEN e.delegated THEN format('granted by %I', e.grantor) END
+    FROM (
+      SELECT DISTINCT w.role, k.kind, format(k.revoke_format, w.role) AS statement,
+             pg_get_userbyid(a.grantor)::text AS grantor, pg_has_role(a.grantor, v_become) AS may,
+             -- REVOKE revokes what the owner granted if the caller has the owner's rights, else what the caller
+             -- granted.
+             a.grantor <> CASE WHEN pg_has_role(o.owner, 'USAGE') THEN o.owner ELSE v_caller END AS delegated
+      FROM jsonb_to_recordset(plan_former_operators.operators) AS w(role text, state text)
+      CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(w.role))::oid) AS r(role_oid)
+      CROSS JOIN (
+        VALUES (1, '{USAGE}'::text[],
+         'GRANT USAGE ON SCHEMA rolecall, rolecall_internal, rolecall_watch TO %I',
+         'REVOKE ALL ON SCHEMA rolecall, rolecall_internal, rolecall_watch FROM %I'),
+        (2, '{EXECUTE}'::text[],
+         'GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal TO %I',
+         'REVOKE ALL ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal FROM %I'),
+        (3, '{SELECT,INSERT,UPDATE,DELETE}'::text[],
+         'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA rolecall_internal, '
+         'rolecall_watch TO %I',
+         'REVOKE ALL ON ALL TABLES IN SCHEMA rolecall_internal, rolecall_watch FROM %I')
+      ) AS k(kind, privileges, grant_format, revoke_format)
+      JOIN (
+        SELECT DISTINCT o.kind, o.owner,
+               coalesce(o.acl, acldefault((ARRAY['n', 'f', 'r'])[o.kind]::"char", o.owner)) AS acl
+        FROM pg_namespace AS n
+        CROSS JOIN LATERAL (
+          SELECT 1, n.nspowner, n.nspacl
+          UNION ALL
+          SELECT 2, p.proowner, p.proacl FROM pg_proc AS p WHERE p.pronamespace = n.oid
+          UNION ALL
+          SELECT 3, c.relowner, c.relacl FROM pg_class AS c WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'v')
+        ) AS o(kind, owner, acl)
+        WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch')
+      ) AS o ON o.kind = k.kind AND o.owner <> r.role_oid
+      CROSS JOIN LATERAL aclexplode(o.acl) AS a
+      WHERE w.state = 'absent' AND a.grantee = r.role_oid
+    ) AS e
+    ORDER BY e.role, e.kind, e.grantor;
+END
+$plan_former_operators$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_former_operators(jsonb)
+  IS 'The steps that revoke the privileges of operators whose state is absent';
 
 CREATE FUNCTION rolecall_internal.plan_future(
   document jsonb,
@@ -7484,7 +9068,7 @@ BEGIN
         )
       ) AS a(allowed)
       LEFT JOIN LATERAL (
-        -- Else the function would be called before the condition is looked at.
+        -- A subquery of its own, so that the server does not call the function before it checks the condition.
         SELECT p.* FROM (SELECT to_regrole(quote_ident(d.role))::oid WHERE g.kept OFFSET 0) AS k(role_oid)
         CROSS JOIN LATERAL rolecall_internal.privilege_takers(
           k.role_oid, ARRAY(
@@ -7538,7 +9122,8 @@ BEGIN
            NULL::text, array_remove(ARRAY[f.role], 'public'),
            CASE WHEN r.missing THEN '42704' WHEN NOT f.allowed OR f.names IS NOT NULL THEN '42501' END AS code,
            CASE WHEN r.missing THEN format('role "%s" does not exist', f.role)
-                WHEN NOT f.allowed THEN format('owned by %I, whose grant it is', pg_get_userbyid(f.owner))
+                WHEN NOT f.allowed
+                  THEN format('owned by %I, and the caller cannot grant it', pg_get_userbyid(f.owner))
                 ELSE 'it could be taken by ' || f.names || ', by membership or ADMIN OPTION' END AS note
     FROM found AS f
     CROSS JOIN LATERAL (SELECT rolecall_internal.is_nobody(plan_grants.document, f.role)) AS r(missing)
@@ -7549,14 +9134,14 @@ $plan_grants$;
 COMMENT ON FUNCTION rolecall_internal.plan_grants(
   jsonb, rolecall_internal.acl_group[], rolecall_internal.difference[], oid[]
 )
-  IS 'Privileges that roles are missing: all objects of a schema at once where each of them lacks the same, others by '
-     'name';
+  IS 'Privileges that roles are missing: on all objects of a schema at once if each of them lacks the same, otherwise '
+     'by name';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_grants(
   jsonb, rolecall_internal.acl_group[], rolecall_internal.difference[], oid[]
 )
   FROM PUBLIC;
 
--- As a rule there is nothing, which one look shows before the rest has to be planned.
+-- Usually there are none, and one short query finds that out before the long one has to be planned.
 CREATE FUNCTION rolecall_internal.plan_held_otherwise(places rolecall_internal.place[])
 RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -7578,11 +9163,36 @@ END
 $plan_held_otherwise$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_held_otherwise(rolecall_internal.place[])
-  IS 'Privileges that the role must not have, other than on tables, and objects that it owns, which nobody but their '
-     'next owner can take';
+  IS 'Privileges that the role must not have, other than on tables, and objects that it owns, which only a new owner '
+     'can take from it';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_held_otherwise(rolecall_internal.place[]) FROM PUBLIC;
 
--- Each membership is one that is to end; without a member, all of the role are.
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_kept(ended jsonb) RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_kept$
+BEGIN
+  IF plan_kept.ended IS NULL THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    SELECT 'grant_privilege', g.target, g.statement, NULL::text, array_remove(ARRAY[g.target], 'public'),
+           CASE WHEN NOT g.may THEN '2BP01' END,
+           CASE WHEN g.may THEN format('"%s" granted it', g.cause)
+                ELSE format('this ends with what role "%s" granted, and the caller cannot grant it', g.cause) END
+    FROM rolecall_internal.given_privileges(ARRAY(
+      SELECT DISTINCT x.role FROM jsonb_to_recordset(plan_kept.ended) AS x(role oid)
+    ), plan_kept.ended) AS g
+    WHERE g.is_direct OR NOT g.may
+    ORDER BY g.statement COLLATE "C";
+END
+$plan_kept$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_kept(jsonb)
+  IS 'The changes that grant others again what they would lose with privileges that are revoked; what the caller '
+     'cannot grant is skipped';
+
+-- The memberships given are those that are to end; one without a member means all memberships in the role.
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_left_timeouts(memberships jsonb) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -7644,8 +9254,8 @@ END
 $plan_left_timeouts$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_left_timeouts(jsonb)
-  IS 'The timeouts that members of client roles lose with the membership, or where the client role is dropped: what '
-     'they have of it is replaced by what another client role of theirs has, or ends';
+  IS 'The timeouts that members of client roles lose with the membership, or with the client role: each is replaced by '
+     'that of another client role of the member, or ends';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_lost_grants(memberships jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -7696,7 +9306,7 @@ BEGIN
       UNION ALL
       SELECT 2, 'revoke_role', format('REVOKE %I FROM %I GRANTED BY %I', n.role, n.member, n.grantor)
     ) AS s
-    -- One that is to end itself is in the list.
+    -- A membership that is to end itself is in the list already.
     WHERE NOT coalesce(l.declared, false) OR NOT plan_lost_grants.memberships @> jsonb_build_array(
       jsonb_build_object('member', n.member, 'role', n.role, 'state', 'absent')
     )
@@ -7706,9 +9316,8 @@ END
 $plan_lost_grants$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_lost_grants(jsonb)
-  IS 'What others lose of what a role granted them, where its ADMIN OPTION ends with all its memberships: each '
-     'membership, those that were granted last first; from a role of a policy, which says nothing of others, only '
-     'after they are granted it again';
+  IS 'The memberships that a role granted to others and that end with its ADMIN OPTION when all its memberships end, '
+     'the latest grants first; for a role of a policy, only after they are granted again';
 
 CREATE FUNCTION rolecall_internal.plan_mark_ends(resources jsonb) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -7736,11 +9345,11 @@ END
 $plan_mark_ends$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_mark_ends(jsonb)
-  IS 'The marks of roles that this database is to say nothing of any more';
+  IS 'The changes that remove the marks of roles of which this database no longer says anything';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_mark_ends(jsonb) FROM PUBLIC;
 
--- One change for all of them, as a policy can have many users. What is only recorded leaves a mark where the role, and
--- with it the earlier mark, is gone.
+-- One change writes all marks, because a policy can have many users. A recorded policy leaves a mark only where the
+-- role was dropped, and the earlier mark with it.
 CREATE FUNCTION rolecall_internal.plan_marks(document jsonb) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -7793,8 +9402,8 @@ END
 $plan_marks$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_marks(jsonb)
-  IS 'The mark that a document leaves on each role that a policy describes; of one that it does not describe exactly, '
-     'what was said before is said too';
+  IS 'The mark that a document leaves on each role that a policy describes; for a role that it does not describe '
+     'exactly, the mark keeps what it said before';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_marks(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_memberships(document jsonb) RETURNS rolecall_internal.change[]
@@ -7811,13 +9420,13 @@ DECLARE
   v_role_oid oid;
   v_member_oid oid;
   v_edges jsonb[];
-  v_first text := plan_memberships.document #>> '{roles,0,name}'; -- mostly the one that is created
+  v_first text := plan_memberships.document #>> '{roles,0,name}'; -- usually the role that is created
   v_made jsonb;
   v_absent text;
   v_granted jsonb := '{}';
   v_is_circular boolean;
 BEGIN
-  -- Most calls revoke nothing, and ask for no options; what a role merely has is not looked at for that.
+  -- Most calls revoke nothing and ask for no options, so other memberships of the role are not read for them.
   IF v_list @? '$[*] ? (@.state == "absent" || @.admin == false || @.inherit != null || @.set != null)' THEN
     IF current_setting('server_version_num')::integer / 10000 < 16
       AND v_list @? '$[*] ? (@.inherit != null || @.set != null)' THEN
@@ -7866,7 +9475,7 @@ BEGIN
       END IF;
     END IF;
     v_is_circular := false;
-    IF v_list -> v_position ? 'recorded' THEN -- where a call asks for it, the server refuses
+    IF v_list -> v_position ? 'recorded' THEN -- where a call asks for it, the server raises the error
       v_is_circular := (v_granted ? v_member OR EXISTS (SELECT FROM pg_auth_members AS e WHERE e.roleid = v_member_oid))
         AND rolecall_internal.would_be_circular(v_role, v_member, v_changes);
     END IF;
@@ -7884,6 +9493,88 @@ END
 $plan_memberships$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_memberships(jsonb) IS 'Memberships to revoke, then memberships to grant';
+
+-- A REVOKE of SELECT on the table, which comes first, takes what the same grantor has granted on its columns too.
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_missing_columns(places rolecall_internal.place[], missing jsonb, singly boolean)
+RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_missing_columns$
+BEGIN
+  IF NOT EXISTS (SELECT FROM unnest(plan_missing_columns.places) AS p WHERE p.partial <> '{}') THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    WITH shard AS MATERIALIZED (
+      SELECT r.number, r.table_oid FROM rolecall_internal.readable_shards(plan_missing_columns.places) AS r
+    ),
+    partial AS MATERIALIZED (
+      SELECT p.position, p.place, p.role, p.role_oid, p.schema, p.recorder, t.columns, c.oid AS table_oid, c.relname,
+             c.relowner, c.relacl,
+             has_table_privilege(c.oid, 'SELECT WITH GRANT OPTION') AND (
+               p.recorder IS NULL
+               OR has_table_privilege(
+                                    coalesce(to_regrole(quote_ident(p.recorder))::oid, 0),
+                                    c.oid, 'SELECT WITH GRANT OPTION'
+                                  )
+             ) AS allowed,
+             coalesce(plan_missing_columns.missing @> jsonb_build_array(jsonb_build_object(
+               'position', p.position, 'place', p.place, 'kind', 'TABLES', 'whole', true
+             )), false) OR EXISTS (
+               SELECT FROM shard AS s WHERE s.number = p.position AND s.table_oid = c.oid
+             ) AS whole
+      FROM unnest(plan_missing_columns.places) AS p
+      CROSS JOIN LATERAL jsonb_each(p.partial) AS t(oid, columns)
+      CROSS JOIN LATERAL (
+        SELECT c.oid, c.relname, c.relowner, c.relacl FROM pg_class AS c WHERE c.oid = t.oid::oid OFFSET 0
+      ) AS c
+      WHERE c.relowner IS DISTINCT FROM p.role_oid
+    ),
+    lacking AS (
+      SELECT p.position, p.place, p.role, p.schema, p.recorder, p.table_oid, p.relname, p.relowner, p.allowed,
+             string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) AS columns
+      FROM partial AS p
+      CROSS JOIN LATERAL (
+        SELECT a.attname, a.attnum, a.attacl FROM pg_attribute AS a
+        WHERE a.attrelid = p.table_oid AND a.attnum > 0 AND NOT a.attisdropped
+        OFFSET 0 -- By the index, whatever the planner thinks of the number of tables.
+      ) AS a
+      WHERE NOT p.columns ? a.attname::text
+        -- SELECT that PUBLIC has does not count as missing if the caller cannot grant it.
+        AND (p.allowed OR NOT EXISTS (
+          SELECT FROM aclexplode(p.relacl || a.attacl) AS x WHERE x.grantee = 0 AND x.privilege_type = 'SELECT'
+        ))
+        AND (p.whole OR a.attacl IS NULL OR NOT EXISTS (
+          SELECT FROM aclexplode(a.attacl) AS x
+          WHERE x.grantee = p.role_oid AND x.privilege_type = 'SELECT' AND NOT EXISTS (
+            SELECT FROM aclexplode(p.relacl) AS t
+            WHERE t.grantee = x.grantee AND t.grantor = x.grantor AND t.privilege_type = 'SELECT'
+          )
+        ))
+      GROUP BY p.position, p.place, p.role, p.schema, p.recorder, p.table_oid, p.relname, p.relowner, p.allowed
+    ),
+    part AS (
+      SELECT l.*, s.single, CASE WHEN s.single THEN l.table_oid::bigint ELSE (row_number() OVER (
+               PARTITION BY l.position, l.place, l.columns, s.single ORDER BY l.relname COLLATE "C"
+             ) - 1) / 500 END AS part
+      FROM lacking AS l
+      CROSS JOIN LATERAL (SELECT plan_missing_columns.singly OR NOT l.allowed) AS s(single)
+    )
+    SELECT 'grant_privilege',
+           CASE WHEN p.single THEN min(format('%I.%I', p.schema, p.relname)) ELSE p.schema END,
+           format('GRANT SELECT (%s) ON %s TO %I', p.columns,
+                  string_agg(format('%I.%I', p.schema, p.relname), ', ' ORDER BY p.relname COLLATE "C"), p.role),
+           NULL::text, ARRAY[p.role], CASE WHEN NOT p.allowed THEN '42501' END,
+           CASE WHEN NOT p.allowed
+                THEN rolecall_internal.table_refusal(min(p.table_oid), min(p.relowner), min(p.recorder)) END
+    FROM part AS p
+    GROUP BY p.position, p.place, p.role, p.schema, p.columns, p.allowed, p.single, p.part
+    ORDER BY p.position, p.place, min(p.relname COLLATE "C");
+END
+$plan_missing_columns$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_missing_columns(rolecall_internal.place[], jsonb, boolean)
+  IS 'Missing SELECT on the other columns of tables with withheld columns, grouped by equal lists of columns';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_missing_tables(
   places rolecall_internal.place[],
@@ -7947,7 +9638,8 @@ BEGIN
       FROM named AS n
       WHERE NOT n.allowed
       UNION ALL
-      -- ALL TABLES includes the withheld ones; nobody sees them between the two statements of one transaction.
+      -- ALL TABLES includes the withheld tables. Nobody sees the state between the two statements of one
+      -- transaction.
       SELECT w.position, 2, 0, 0, 'revoke_privilege', w.schema,
              format('REVOKE SELECT ON %s FROM %I', string_agg(t.oid::regclass::text, ', '), w.role), w.role, NULL
       FROM whole AS w
@@ -8037,7 +9729,7 @@ END
 $plan_operators$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_operators(jsonb)
-  IS 'Privileges on the extension''s own objects that operators are missing, and those that are to be taken away again';
+  IS 'Privileges on the extension''s own objects that operators are missing, and those that are to be revoked';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_other_excess(places rolecall_internal.place[])
 RETURNS SETOF rolecall_internal.change
@@ -8100,13 +9792,14 @@ $plan_other_excess$;
 COMMENT ON FUNCTION rolecall_internal.plan_other_excess(rolecall_internal.place[])
   IS 'Privileges that the role must not have on anything but tables and columns, and objects that it owns';
 
--- The timeout of a client role is one that its members have too.
+-- The members of a client role also have its timeout.
 CREATE FUNCTION rolecall_internal.plan_other_settings(document jsonb) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_other_settings$
 DECLARE
-  -- Names are looked up in these: a join is planned as a loop in a loop where the catalog seems to be empty.
+  -- The rows are looked up by name in jsonb, because a join is planned as a nested loop if the catalog seems to
+  -- be empty.
   v_exact jsonb := (
     SELECT jsonb_object_agg(d.resource ->> 'role', d.position)
     FROM jsonb_array_elements(plan_other_settings.document -> 'declared') WITH ORDINALITY AS d(resource, position)
@@ -8329,6 +10022,57 @@ COMMENT ON FUNCTION rolecall_internal.plan_parameters(rolecall_internal.wanted_p
   IS 'Privileges on configuration parameters that roles are missing, or that are to be revoked';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_parameters(rolecall_internal.wanted_privilege[]) FROM PUBLIC;
 
+-- The document has the mask where there is a password, and the passwords are beside it: see run().
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_passwords(document jsonb, passwords jsonb) RETURNS rolecall_internal.change[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $plan_passwords$
+DECLARE
+  v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+  v_readable boolean := has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT');
+  v_resource jsonb;
+  v_name text;
+  v_role oid;
+  v_until timestamptz;
+  v_present timestamptz;
+  v_stored text;
+  v_wanted boolean;
+BEGIN
+  FOR v_position IN 0 .. jsonb_array_length(plan_passwords.document -> 'passwords') - 1 LOOP
+    v_resource := plan_passwords.document -> 'passwords' -> v_position;
+    v_name := v_resource ->> 'role';
+    v_role := to_regrole(quote_ident(v_name))::oid;
+    v_until := (v_resource ->> 'valid_until')::timestamptz;
+    -- The role may have been dropped meanwhile, or the same call creates it, with its password.
+    CONTINUE WHEN v_role IS NULL;
+    -- The database to which such a role belongs is unknown, but it was not created here.
+    IF (v_resource -> 'first')::boolean AND NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_role) THEN
+      PERFORM rolecall_internal.refuse_other_database(v_name, 'another database, or was made at the same moment');
+    END IF;
+    IF v_readable THEN
+      SELECT a.rolpassword, a.rolvaliduntil INTO v_stored, v_present FROM pg_authid AS a WHERE a.oid = v_role;
+      v_wanted := NOT rolecall_internal.password_matches(plan_passwords.passwords ->> v_name, v_stored);
+    ELSE
+      SELECT r.rolvaliduntil INTO v_present FROM pg_roles AS r WHERE r.oid = v_role;
+      v_wanted := coalesce((v_resource -> 'realign')::boolean, true);
+    END IF;
+    CONTINUE WHEN NOT v_wanted AND (v_until IS NULL OR v_until = v_present);
+    -- If the password is right, it is left out, because a new verifier of it would break poolers that keep the
+    -- present one.
+    v_changes := v_changes || ROW(
+      CASE WHEN v_wanted THEN 'set_password' ELSE 'alter_role' END, v_name,
+      concat_ws(' ', format('ALTER ROLE %I', v_name), 'VALID UNTIL ' || quote_literal(v_until),
+                CASE WHEN v_wanted THEN format('PASSWORD %L', '********') END),
+      CASE WHEN v_wanted THEN '********' END, ARRAY[v_name], NULL, NULL
+    )::rolecall_internal.change;
+  END LOOP;
+  RETURN v_changes;
+END
+$plan_passwords$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_passwords(jsonb, jsonb)
+  IS 'Passwords that differ from the stored verifier, or that the caller cannot compare with it, and VALID UNTIL';
+
 CREATE FUNCTION rolecall_internal.plan_privilege_excess(
   groups rolecall_internal.acl_group[],
   differences rolecall_internal.difference[]
@@ -8404,7 +10148,7 @@ $plan_privilege_excess$;
 COMMENT ON FUNCTION rolecall_internal.plan_privilege_excess(
   rolecall_internal.acl_group[], rolecall_internal.difference[]
 )
-  IS 'Privileges that roles must not have, or not pass on';
+  IS 'Privileges that roles must not have, or must not grant to others';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_privilege_excess(
   rolecall_internal.acl_group[], rolecall_internal.difference[]
 )
@@ -8471,8 +10215,8 @@ END
 $plan_privileges$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_privileges(jsonb)
-  IS 'Differences in the privileges that a document asks for; of the roles that are to have nothing else, what they '
-     'have beyond it';
+  IS 'Differences in the privileges that a document asks for, and what the roles that are to have nothing else have '
+     'beyond it';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_privileges(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_read_access(resources jsonb, singly boolean)
@@ -8519,8 +10263,39 @@ END
 $plan_read_access$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_read_access(jsonb, boolean)
-  IS 'Differences in the read-only access of reporting roles; each privilege in a statement of its own where that is '
-     'asked for';
+  IS 'Differences in the read-only access of reporting roles, on request with a statement for each privilege';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_regrants(role_oid oid, regrants boolean) RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_regrants$
+DECLARE
+  v_role text := pg_get_userbyid(plan_regrants.role_oid);
+BEGIN
+  RETURN QUERY
+    SELECT g.operation, g.target, g.statement, NULL::text,
+           CASE WHEN g.granted IS NULL THEN ARRAY[v_role] ELSE ARRAY[g.target, g.granted] END,
+           CASE WHEN NOT k.keeps THEN '2BP01' END,
+           CASE WHEN k.keeps THEN format('"%s" granted it', v_role)
+                ELSE format('this ends with what role "%s" granted%s', v_role, CASE
+                  WHEN plan_regrants.regrants THEN ', and the caller cannot grant it'
+                  ELSE '; with reassign_to it is granted again' END) END
+    FROM (
+      SELECT m.*, true AS is_direct FROM rolecall_internal.given_memberships(plan_regrants.role_oid) AS m
+      UNION ALL
+      SELECT 'grant_privilege', p.target, p.statement, NULL, p.may, p.is_direct
+      FROM rolecall_internal.given_privileges(ARRAY[plan_regrants.role_oid], NULL) AS p
+    ) AS g
+    CROSS JOIN LATERAL (SELECT plan_regrants.regrants AND g.may) AS k(keeps)
+    -- A privilege that was granted to others is kept with the one from which it was granted.
+    WHERE g.is_direct OR NOT k.keeps
+    ORDER BY g.operation DESC, g.statement COLLATE "C";
+END
+$plan_regrants$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_regrants(oid, boolean)
+  IS 'The changes that grant others again what they have from a role that is removed. A grant that was not asked for, '
+     'or that the caller cannot make, is skipped, and says what somebody loses';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_removal(role_name text, reassign_to text, drops boolean, terminates boolean)
 RETURNS SETOF rolecall_internal.change
@@ -8531,7 +10306,8 @@ DECLARE
   v_role oid := to_regrole(quote_ident(plan_removal.role_name))::oid;
   v_heir oid := to_regrole(quote_ident(plan_removal.reassign_to))::oid;
   v_found record;
-  -- The new owner too: of two calls that give to each other's role, each would wait for the other.
+  -- The new owner is locked too: otherwise two calls that each reassign to the other's role would wait for each
+  -- other.
   v_locks text[] := array_remove(ARRAY[plan_removal.role_name, plan_removal.reassign_to], NULL);
   v_drop rolecall_internal.change := ROW(
     'drop_role', role_name,
@@ -8589,7 +10365,7 @@ BEGIN
     SELECT FROM pg_stat_get_activity(NULL) AS a
     WHERE a.usesysid = v_role AND a.pid <> pg_backend_pid()
   ) THEN
-    -- Nothing brings a session back, so it is not ended for a call that then fails.
+    -- Nothing brings a session back, so no session is ended by a call that then fails.
     PERFORM rolecall_internal.check_rights(v_drop, 'permission denied to drop role');
     PERFORM rolecall_internal.check_rights(v_steps[1], 'permission denied to reassign or drop objects');
   END IF;
@@ -8598,7 +10374,98 @@ END
 $plan_removal$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_removal(text, text, boolean, boolean)
-  IS 'The steps that remove one role; an error where it cannot be dropped after them';
+  IS 'The steps that remove one role; it raises an error if the role cannot be dropped after them';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_removals(resources jsonb) RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_removals$
+DECLARE
+  v_wanted record;
+BEGIN
+  FOR v_wanted IN
+    SELECT r.name, r.reassign_to, coalesce(r.drop_owned, false) AS drops,
+           coalesce(r.terminate_sessions, false) AS terminates
+    FROM jsonb_to_recordset(plan_removals.resources)
+      AS r(name text, state text, reassign_to text, drop_owned boolean, terminate_sessions boolean)
+    WHERE r.state = 'absent'
+  LOOP
+    IF v_wanted.reassign_to = v_wanted.name THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = format('what role "%s" owns cannot be reassigned to the role itself', v_wanted.name);
+    END IF;
+    CONTINUE WHEN to_regrole(quote_ident(v_wanted.name)) IS NULL;
+    IF v_wanted.terminates AND EXISTS (
+      SELECT FROM pg_stat_get_activity(NULL) AS a
+      WHERE a.usesysid = to_regrole(quote_ident(v_wanted.name))::oid AND a.pid <> pg_backend_pid()
+    ) THEN
+      -- First, because what a session has locked can be neither altered, reassigned nor dropped.
+      RETURN QUERY
+        SELECT 'terminate_sessions', v_wanted.name, format(
+          'SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity AS a '
+          'WHERE a.usesysid = %L::regrole AND a.pid <> pg_backend_pid()',
+          quote_ident(v_wanted.name)
+        ),
+               NULL::text, array_remove(ARRAY[v_wanted.name, v_wanted.reassign_to], NULL), NULL::text, NULL::text;
+    END IF;
+    IF rolecall_internal.newest_record(
+      'settings', jsonb_build_array(v_wanted.name, 'statement_timeout')
+    ) IS NOT NULL THEN
+      RETURN QUERY SELECT * FROM rolecall_internal.plan_left_timeouts(
+        jsonb_build_array(jsonb_build_object('role', v_wanted.name, 'state', 'absent'))
+      );
+    END IF;
+    RETURN QUERY SELECT * FROM rolecall_internal.plan_removal(
+      v_wanted.name, v_wanted.reassign_to, v_wanted.drops, v_wanted.terminates
+    );
+  END LOOP;
+END
+$plan_removals$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_removals(jsonb)
+  IS 'The steps that remove the roles whose state is absent; it raises an error, before anything is changed, if one '
+     'cannot be dropped';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_renamed(resources jsonb) RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_renamed$
+BEGIN
+  IF NOT EXISTS (SELECT FROM rolecall_internal.withheld) THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    SELECT 'grant_privilege', t.name,
+           format('SELECT * FROM rolecall.provision_reporting_role(%L, %L, %L)',
+                  w.role, r.schemas, r.withheld || t.name),
+           NULL::text, '{}'::text[], '55000',
+           format('withheld as %s, which it was, or belonged to: name it among the withheld tables, '
+                  'or remove %s from them', w.entry, w.entry)
+    FROM (
+      SELECT f.number, f.role, f.table_oid, f.column_name, min(f.entry) AS entry
+      FROM rolecall_internal.withheld_tables(plan_renamed.resources) AS f
+      GROUP BY f.number, f.role, f.table_oid, f.column_name
+      HAVING NOT bool_or(f.named)
+    ) AS w
+    JOIN pg_class AS c ON c.oid = w.table_oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    CROSS JOIN LATERAL (
+      SELECT concat(format('%I.%I', n.nspname, c.relname), '.' || quote_ident(w.column_name))
+    ) AS t(name)
+    CROSS JOIN LATERAL (
+      SELECT ARRAY(SELECT jsonb_array_elements_text(d.resource -> 'schemas')),
+             ARRAY(SELECT jsonb_array_elements_text(d.resource -> 'withheld'))
+      FROM (SELECT plan_renamed.resources -> (w.number - 1)) AS d(resource)
+    ) AS r(schemas, withheld)
+    WHERE n.nspname = ANY (r.schemas)
+    ORDER BY w.number, t.name COLLATE "C";
+END
+$plan_renamed$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_renamed(jsonb)
+  IS 'A skipped step for each table or column that is withheld under a name which is no longer its own, until the list '
+     'says what it means';
 
 CREATE FUNCTION rolecall_internal.plan_renamed_exceptions(wanted rolecall_internal.wanted_privilege[])
 RETURNS SETOF rolecall_internal.change
@@ -8631,8 +10498,8 @@ END
 $plan_renamed_exceptions$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_renamed_exceptions(rolecall_internal.wanted_privilege[])
-  IS 'What is excepted under a name that is no longer its own: a skipped row for each, until the list says which it '
-     'means';
+  IS 'A skipped step for each object that is excepted under a name which is no longer its own, until the list says '
+     'what it means';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_renamed_exceptions(rolecall_internal.wanted_privilege[]) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.plan_renames(resources jsonb) RETURNS SETOF rolecall_internal.change
@@ -8670,10 +10537,11 @@ $plan_renames$;
 COMMENT ON FUNCTION rolecall_internal.plan_renames(jsonb) IS 'The statements that rename roles';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_renames(jsonb) FROM PUBLIC;
 
--- Where every membership ends, so does the one that a role has because it made the other: it could grant itself the
--- rest again. One that the caller may not revoke, or on which one depends that it may not revoke, is skipped then:
--- whoever granted it cannot stop the rest. Where a call names the role, one that leads to a predefined role or a
--- superuser is not skipped: a role that writes every table is no reporting role, and few can grant that.
+-- If every membership of a role ends, so does the one that it has because it created the other role; otherwise it
+-- could grant itself the rest again. A membership that the caller may not revoke, or on which another one depends that
+-- it may not revoke, is skipped then, so that its grantor cannot stop the call. If a call names the role, a membership
+-- that leads to a predefined role or a superuser is not skipped but an error, because a role that writes every table
+-- is not a reporting role, and few roles can grant that.
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_revokes(memberships jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -8705,12 +10573,12 @@ BEGIN
          WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, declared, recorder, position)
     CROSS JOIN LATERAL (
       SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid
-      OFFSET 0 -- Each name is looked up once, not wherever its oid is used.
+      OFFSET 0 -- Each name is looked up once, not at each use of its oid.
     ) AS o(role_oid, member_oid)
     CROSS JOIN LATERAL (
       SELECT e.* FROM pg_auth_members AS e
       WHERE e.member = o.member_oid AND (e.roleid = o.role_oid OR w.every)
-      OFFSET 0 -- Member by member, by the index on them.
+      OFFSET 0 -- Member by member, by the index on members.
     ) AS e
     CROSS JOIN LATERAL (SELECT pg_get_userbyid(e.roleid)::text) AS g(role)
     CROSS JOIN LATERAL (
@@ -8742,8 +10610,7 @@ BEGIN
 END
 $plan_revokes$;
 
-COMMENT ON FUNCTION rolecall_internal.plan_revokes(jsonb)
-  IS 'Memberships that are to end, and options that are to be taken away';
+COMMENT ON FUNCTION rolecall_internal.plan_revokes(jsonb) IS 'Memberships and options to revoke';
 
 CREATE FUNCTION rolecall_internal.plan_roles(document jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -8782,7 +10649,8 @@ BEGIN
         FROM pg_roles AS a WHERE a.oid = v_role LIMIT 1
       );
       IF v_present IS NULL THEN
-        -- Just dropped, which this backend has not noticed; or newer than the snapshot, and then it is taken as made.
+        -- The role was just dropped, which this backend has not noticed, or it is newer than the snapshot; then
+        -- it counts as created.
         PERFORM rolecall_internal.refresh_caches();
         v_role := to_regrole(quote_ident(v_name))::oid;
       END IF;
@@ -8793,7 +10661,7 @@ BEGIN
         MESSAGE = format('role "%s" does not exist', v_name);
     ELSIF v_role IS NULL THEN
       v_wanted := coalesce(v_resource -> 'initial', '{}') || CASE
-        -- A user that was locked, and dropped by somebody else, does not come back with more than it had.
+        -- A locked user that somebody else dropped is not created again with more than it had.
         WHEN rolecall_internal.newest_record('roles', jsonb_build_array(v_name)) @> '{"attributes": {"login": false}}'
           THEN '{"login": false}' ELSE '{}' END::jsonb || v_wanted;
       v_present := '{}'::jsonb;
@@ -8825,7 +10693,7 @@ BEGIN
       )::rolecall_internal.change;
     END IF;
     IF v_refusals IS NOT NULL THEN
-      FOREACH v_refused IN ARRAY v_refusals LOOP -- A list that is joined to another is copied as a whole.
+      FOREACH v_refused IN ARRAY v_refusals LOOP -- Joining a list to another copies it as a whole.
         v_changes := v_changes || v_refused;
       END LOOP;
       v_refusals := NULL;
@@ -8837,6 +10705,85 @@ $plan_roles$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_roles(jsonb) IS 'Roles that are missing, and attributes that differ';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_roles(jsonb) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_schemas(places rolecall_internal.place[]) RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_schemas$
+BEGIN
+  RETURN QUERY
+    -- Each ACL is expanded once, however many roles there are.
+    WITH held AS MATERIALIZED (
+      SELECT n.oid, x.grantee
+      FROM pg_namespace AS n
+      CROSS JOIN LATERAL aclexplode(n.nspacl) AS x
+      WHERE x.privilege_type = 'USAGE'
+        AND (x.grantee = 0 OR x.grantee IN (SELECT p.role_oid FROM unnest(plan_schemas.places) AS p))
+    ),
+    found AS (
+      SELECT p.position, 1 AS phase, p.place, 'create_schema' AS operation, p.schema AS target,
+             format('CREATE SCHEMA %I', p.schema) AS statement, '{}'::text[] AS locks, true AS allowed
+      FROM unnest(plan_schemas.places) AS p
+      WHERE p.schema_oid IS NULL
+        AND NOT EXISTS (
+          SELECT FROM unnest(plan_schemas.places) AS e WHERE e.schema = p.schema AND e.position < p.position
+        )
+      UNION ALL
+      SELECT p.position, 2, p.place, 'grant_privilege', p.schema,
+             format('GRANT USAGE ON SCHEMA %I TO %I', p.schema, p.role), ARRAY[p.role],
+             p.schema_oid IS NULL OR has_schema_privilege(p.schema_oid, 'USAGE WITH GRANT OPTION') AND (
+               p.recorder IS NULL
+               OR has_schema_privilege(
+                                    coalesce(to_regrole(quote_ident(p.recorder))::oid, 0),
+                                    p.schema_oid, 'USAGE WITH GRANT OPTION'
+                                  )
+             )
+      FROM unnest(plan_schemas.places) AS p
+      WHERE NOT EXISTS (
+        SELECT FROM held AS h WHERE h.oid = p.schema_oid AND (h.grantee = 0 OR h.grantee = p.role_oid)
+      )
+    )
+    SELECT f.operation, f.target, f.statement, NULL::text, f.locks,
+           CASE WHEN NOT f.allowed THEN '42501' END,
+           CASE WHEN NOT f.allowed THEN 'only the owner may do this' END
+    FROM found AS f
+    ORDER BY f.position, f.phase, f.place;
+END
+$plan_schemas$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_schemas(rolecall_internal.place[])
+  IS 'Schemas that are missing, and USAGE on schemas where the role has it neither itself nor through PUBLIC';
+
+-- A session that has changed its own role keeps others from changing it. The first step does not wait: ALTER ROLE
+-- itself waits for such a session, so it precedes the changes of any later session, which the last step ends.
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_sessions(resources jsonb, first boolean) RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_sessions$
+BEGIN
+  RETURN QUERY
+    SELECT 'terminate_sessions', s.role,
+           CASE WHEN plan_sessions.first THEN format(
+             'SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity AS a '
+             'WHERE a.usesysid = %L::regrole AND a.pid <> pg_backend_pid()',
+             quote_ident(s.role)
+           ) ELSE format(
+             'SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity AS a '
+             'WHERE a.usesysid = %L::regrole AND a.pid <> pg_backend_pid()',
+             quote_ident(s.role)
+           ) END,
+           NULL::text, ARRAY[s.role], NULL::text, NULL::text
+    FROM jsonb_to_recordset(plan_sessions.resources) AS s(role text, state text)
+    JOIN pg_roles AS r ON r.rolname = s.role
+    WHERE s.state = 'absent' AND (r.rolcanlogin OR NOT plan_sessions.first) AND EXISTS (
+      SELECT FROM pg_stat_get_activity(NULL) AS a
+      WHERE a.usesysid = r.oid AND a.pid <> pg_backend_pid()
+    );
+END
+$plan_sessions$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_sessions(jsonb, boolean)
+  IS 'The steps that end the sessions of roles that are to have none; first: before NOLOGIN, for roles that can log in';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_settings(document jsonb) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -8865,7 +10812,7 @@ BEGIN
       SELECT 1, NULL::name,
              format('ALTER ROLE %I%s SET %I = %s', s.role,
                     CASE WHEN s.here THEN format(' IN DATABASE %I', current_database()) END, s.name,
-                    CASE WHEN s.value = '[""]' THEN '''''' -- which is how an empty list is written
+                    CASE WHEN s.value = '[""]' THEN '''''' -- the way to write an empty list
                          WHEN jsonb_typeof(s.value) = 'array' THEN (
                            SELECT string_agg(quote_ident(e.name), ', ' ORDER BY e.position)
                            FROM jsonb_array_elements_text(s.value) WITH ORDINALITY AS e(name, position)
@@ -8959,8 +10906,8 @@ END
 $plan_shards$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_shards(rolecall_internal.place[])
-  IS 'The revocation of SELECT on withheld tables of which a role reads shards: Citus sends it to each of them, also '
-     'where the table itself has nothing to revoke';
+  IS 'The changes that revoke SELECT on withheld tables of which a role reads shards. Citus sends the REVOKE to each '
+     'shard, also where there is nothing to revoke on the table itself';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_table_excess(
   places rolecall_internal.place[],
@@ -9126,7 +11073,7 @@ BEGIN
     )
     SELECT f.operation, f.target, f.statement, NULL::text, '{}'::text[],
            coalesce(CASE WHEN NOT v_superuser THEN '42501' END, f.sqlstate),
-           coalesce(CASE WHEN NOT v_superuser THEN 'takes a superuser' END, f.note)
+           coalesce(CASE WHEN NOT v_superuser THEN 'only a superuser can do this' END, f.note)
     FROM found AS f
     ORDER BY f.phase, f.statement;
 END
@@ -9739,9 +11686,9 @@ COMMENT ON FUNCTION rolecall_internal.policy_values(jsonb)
   IS 'Every value in a policy, with its path and its shape; no shape: nothing of that key belongs there';
 REVOKE ALL ON FUNCTION rolecall_internal.policy_values(jsonb) FROM PUBLIC;
 
--- It is not given to a role that somebody without it could become: whoever may create roles can take a name that is to
--- be expected. BYPASSRLS can be given by a superuser, and from PostgreSQL 16 by a role that has it, to roles that it
--- may change.
+-- No role gets it that a role without it could become, because whoever may create roles can create one with a name
+-- that is likely to be used. A superuser can give BYPASSRLS, and from PostgreSQL 16 on so can a role that has it, to
+-- roles that it may alter.
 CREATE FUNCTION rolecall_internal.power_refusal(role_name text, role_oid oid, attribute text)
 RETURNS rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -9766,7 +11713,7 @@ DECLARE
 BEGIN
   IF v_note IS NULL THEN
     IF NOT EXISTS (SELECT FROM pg_auth_members AS m WHERE m.roleid = power_refusal.role_oid) THEN
-      RETURN NULL; -- Without the query, which would have to be planned.
+      RETURN NULL; -- Without a query, which would have to be planned.
     END IF;
     SELECT t.* INTO v_takers FROM (
       WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
@@ -9790,7 +11737,8 @@ BEGIN
       SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
              string_agg(
                format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
-                      -- From 16 on what somebody has granted on keeps the membership from being revoked.
+                      -- From 16 on a membership cannot be revoked without CASCADE if its member has granted the role to
+                      -- others.
                       CASE WHEN t.edge ? 'set_option' THEN format(
                         CASE WHEN EXISTS (
                           SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
@@ -9814,7 +11762,7 @@ END
 $power_refusal$;
 
 COMMENT ON FUNCTION rolecall_internal.power_refusal(text, oid, text)
-  IS 'The change that gives a role an attribute that is a power, as it is skipped; null where the caller gives it';
+  IS 'The skipped change that would give a role an attribute that is a power; null where the caller can give it';
 REVOKE ALL ON FUNCTION rolecall_internal.power_refusal(text, oid, text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.power_takers(role_oid oid, member_oid oid) RETURNS TABLE (names text, revokes text)
@@ -9822,7 +11770,8 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $power_takers$
 DECLARE
-  -- Mostly there are none. All roles are read once for them, not again for each who could take them.
+  -- Usually the role has no power. All roles are read once to find its powers, not again for each role that could
+  -- take them.
   v_powers pg_roles[] := ARRAY(
     SELECT g FROM pg_roles AS g
     WHERE pg_has_role(power_takers.role_oid, g.oid, 'MEMBER') AND (
@@ -9863,7 +11812,8 @@ BEGIN
       SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
              string_agg(
                format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
-                      -- From 16 on what somebody has granted on keeps the membership from being revoked.
+                      -- From 16 on a membership cannot be revoked without CASCADE if its member has granted the role to
+                      -- others.
                       CASE WHEN t.edge ? 'set_option' THEN format(
                         CASE WHEN EXISTS (
                           SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
@@ -9878,11 +11828,11 @@ END
 $power_takers$;
 
 COMMENT ON FUNCTION rolecall_internal.power_takers(oid, oid)
-  IS 'Those who could take through a member what attributes, predefined roles or the rights of an operator give a '
-     'role, and do not have it; no row or nulls where there is nobody';
+  IS 'The roles that could take, through a member, a power that a role has by attributes, predefined roles or the '
+     'rights of an operator, and that they do not have; no row, or nulls, where there is none';
 
--- What a role has beyond what is wanted is a difference only for the roles that are to have nothing else, and neither
--- on what belongs to the cluster nor on the extension's own.
+-- A privilege that is not wanted is a difference only for the roles that are to have nothing else, and not on objects
+-- that belong to the cluster or to the extension.
 CREATE FUNCTION rolecall_internal.privilege_differences(
   wanted rolecall_internal.wanted_privilege[],
   groups rolecall_internal.acl_group[],
@@ -9975,7 +11925,7 @@ $privilege_differences$;
 COMMENT ON FUNCTION rolecall_internal.privilege_differences(
   rolecall_internal.wanted_privilege[], rolecall_internal.acl_group[], oid[]
 )
-  IS 'What differs between the privileges that are wanted and those that the groups have';
+  IS 'The differences between the wanted privileges and those that the groups have';
 REVOKE ALL ON FUNCTION rolecall_internal.privilege_differences(
   rolecall_internal.wanted_privilege[], rolecall_internal.acl_group[], oid[]
 )
@@ -10146,11 +12096,11 @@ BEGIN
     WHERE s.since IS NULL AND EXISTS (SELECT FROM jsonb_each(v_kinds) AS k(name, has) WHERE k.has ? s.privilege)
     UNION ALL
     SELECT s.path, '0A000',
-           format('the privilege %s needs PostgreSQL %s or newer', s.privilege, s.since), NULL
+           format('the privilege %s requires PostgreSQL %s or newer', s.privilege, s.since), NULL
     FROM said AS s WHERE s.since > current_setting('server_version_num')::integer / 10000
     UNION ALL
     SELECT t.path, '0A000',
-           format('privileges on parameters need PostgreSQL %s or newer', 15), NULL
+           format('privileges on parameters require PostgreSQL %s or newer', 15), NULL
     FROM rolecall_internal.policy_targets(privilege_problems.policy) AS t
     WHERE t.target = 'parameter' AND current_setting('server_version_num')::integer / 10000 < 15
     UNION ALL
@@ -10203,7 +12153,8 @@ BEGIN
     SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
            string_agg(
              format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
-                    -- From 16 on what somebody has granted on keeps the membership from being revoked.
+                    -- From 16 on a membership cannot be revoked without CASCADE if its member has granted the role to
+                    -- others.
                     CASE WHEN t.edge ? 'set_option' THEN format(
                       CASE WHEN EXISTS (
                         SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
@@ -10217,12 +12168,12 @@ END
 $privilege_takers$;
 
 COMMENT ON FUNCTION rolecall_internal.privilege_takers(oid, oid[])
-  IS 'Those who could take through a role a privilege that the server keeps from PUBLIC, such as EXECUTE on '
-     'pg_read_file(), and are none of its holders; nulls where there is nobody';
+  IS 'The roles that do not have a privilege that the server keeps from PUBLIC, such as EXECUTE on pg_read_file(), but '
+     'could take it through a role; nulls where there is none';
 REVOKE ALL ON FUNCTION rolecall_internal.privilege_takers(oid, oid[]) FROM PUBLIC;
 
--- Of functions, EXECUTE is harmless but on one that runs as its owner, reaches out of the database, or was made to be
--- closed to others.
+-- EXECUTE is harmless except on a function that runs as its owner, reaches out of the database, or is kept from
+-- PUBLIC.
 CREATE OR REPLACE FUNCTION rolecall_internal.privileges_on_objects(places rolecall_internal.place[])
 RETURNS TABLE (
   number integer,
@@ -10317,7 +12268,7 @@ END
 $privileges_on_objects$;
 
 COMMENT ON FUNCTION rolecall_internal.privileges_on_objects(rolecall_internal.place[])
-  IS 'The privileges that roles which are to read have on objects other than tables, and on parameters';
+  IS 'The privileges that the roles that are to read have on objects other than tables, and on parameters';
 
 CREATE FUNCTION rolecall_internal.protection_note(resource jsonb, declared jsonb) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -10327,7 +12278,7 @@ BEGIN
   IF ((protection_note.resource ->> 'name') IN (current_user, session_user) OR has_table_privilege(
     to_regrole(quote_ident(protection_note.resource ->> 'name'))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
   )) IS NOT TRUE THEN
-    RETURN NULL; -- A role that is yet to be created too.
+    RETURN NULL; -- So is a role that does not exist yet.
   END IF;
   IF NOT protection_note.resource ? 'recorded' OR NOT coalesce(
     protection_note.declared @> jsonb_build_array(jsonb_build_object('role', protection_note.resource -> 'name')), false
@@ -10339,8 +12290,8 @@ END
 $protection_note$;
 
 COMMENT ON FUNCTION rolecall_internal.protection_note(jsonb, jsonb)
-  IS 'Why a role that is a superuser, or the caller, is left as it is: who calls drift() can be a role of a policy; '
-     'else it is refused; null for any other role';
+  IS 'Why a role that is a superuser, or the caller, is left as it is, because the caller of drift() can be a role of '
+     'a policy; otherwise it is refused; null for any other role';
 REVOKE ALL ON FUNCTION rolecall_internal.protection_note(jsonb, jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.read_access(
@@ -10704,6 +12655,20 @@ $records_of_removed$;
 COMMENT ON FUNCTION rolecall_internal.records_of_removed(jsonb)
   IS 'What is recorded about roles that are absent, as absent too';
 
+CREATE OR REPLACE FUNCTION rolecall_internal.refresh_caches() RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $refresh_caches$
+BEGIN
+  -- Taking a new lock updates the catalog caches. A lock on a shared object always does, and nobody can drop the
+  -- role that this session runs as.
+  PERFORM pg_get_object_address('role', ARRAY[current_user::text], '{}');
+END
+$refresh_caches$;
+
+COMMENT ON FUNCTION rolecall_internal.refresh_caches()
+  IS 'Lets this backend see what other transactions have committed to the catalogs';
+
 -- Where a role recorded more than it could do, its own calls still act on that. A record belongs to the roles that had
 -- the names when it was written: not to one that somebody has created since, nor to one that has another name by now.
 -- A record that comes from another database, as in a dump, belongs to whatever roles have the names.
@@ -10823,6 +12788,28 @@ $refusal$;
 
 COMMENT ON FUNCTION rolecall_internal.refusal(rolecall_internal.resource)
   IS 'Why a record is not acted on, as the skipped step that says so; null where it is';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.refuse_handover(from_role text, to_role text, objects text[]) RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $refuse_handover$
+BEGIN
+  IF cardinality(refuse_handover.objects) > 0 THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'dependent_objects_still_exist',
+      MESSAGE = format(
+        'what acts as its owner cannot be given to role "%s", which has rights that role "%s" does not have',
+        refuse_handover.to_role, refuse_handover.from_role
+      ),
+      DETAIL = array_to_string(refuse_handover.objects, E'\n'),
+      HINT = 'Read what it does, and drop it or have it act as its caller as DETAIL says. Or give it to a role that '
+             'has no more rights than the old owner, such as one that is made for this.';
+  END IF;
+END
+$refuse_handover$;
+
+COMMENT ON FUNCTION rolecall_internal.refuse_handover(text, text, text[])
+  IS 'Raises the error that lists what cannot be given to a role, if there is anything';
 
 CREATE FUNCTION rolecall_internal.refuse_policy(policy jsonb, passwords jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -10979,7 +12966,7 @@ BEGIN
             'attributes', (q.resource -> 'attributes') || (n.resource -> 'attributes'),
             'initial', (n.resource -> 'initial') || (q.resource -> 'initial')))
           ELSE n.resource END
-        -- A policy says of all attributes what they are.
+        -- A policy says what every attribute is.
         #- CASE WHEN n.resource -> 'attributes' = '{"login": true}'
                   AND coalesce(q.resource -> 'attributes', '{}') - 'login' = '{}'
                 THEN '{attributes,login}' ELSE '{}' END::text[] END
@@ -11061,8 +13048,8 @@ END
 $remember_exceptions$;
 
 COMMENT ON FUNCTION rolecall_internal.remember_exceptions()
-  IS 'Remembers what is excepted by what is recorded, so that it stays so under other names while the entry is in the '
-     'list';
+  IS 'Remembers the objects that recorded exceptions mean, so that they stay excepted under other names while the '
+     'entry is in the list';
 REVOKE ALL ON FUNCTION rolecall_internal.remember_exceptions() FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.remember_withheld(resources jsonb) RETURNS void
@@ -11073,7 +13060,7 @@ DECLARE
   v_wanted rolecall_internal.withheld[] := '{}'::rolecall_internal.withheld[];
   v_present rolecall_internal.withheld[];
 BEGIN
-  -- Nothing else differs where the call gets here without a right to write; the next one remembers it.
+  -- A call that may not write gets here only if nothing else differs; the next call remembers it.
   IF current_setting('transaction_read_only')::boolean THEN
     RETURN;
   END IF;
@@ -11097,7 +13084,8 @@ END
 $remember_withheld$;
 
 COMMENT ON FUNCTION rolecall_internal.remember_withheld(jsonb)
-  IS 'Remembers what resources withhold, so that it stays withheld under other names while the entry is in the list';
+  IS 'Remembers the tables and columns that resources withhold, so that they stay withheld under other names while the '
+     'entry is in the list';
 
 -- A superuser's call keeps who has recorded each; another caller signs them anew. What is about an earlier role of one
 -- of the names is left: signed anew it would be about the present one.
@@ -11327,7 +13315,7 @@ END
 $replace_withheld$;
 
 COMMENT ON FUNCTION rolecall_internal.replace_withheld(rolecall_internal.withheld[], rolecall_internal.withheld[])
-  IS 'Writes what is remembered as withheld in the place of what was';
+  IS 'Replaces what is remembered as withheld';
 REVOKE ALL ON FUNCTION rolecall_internal.replace_withheld(rolecall_internal.withheld[], rolecall_internal.withheld[])
   FROM PUBLIC;
 
@@ -11359,8 +13347,8 @@ COMMENT ON FUNCTION rolecall_internal.reported(rolecall.step[], rolecall.step[])
      'before';
 REVOKE ALL ON FUNCTION rolecall_internal.reported(rolecall.step[], rolecall.step[]) FROM PUBLIC;
 
--- Making a verifier takes milliseconds, so one that was made before is used again. Where there is none the password
--- has never been set, so it is set also where the record would be trusted.
+-- Computing a verifier takes milliseconds, so an earlier one is used again. Where there is none, the password has
+-- never been set, so it is set also where the record would be trusted.
 CREATE OR REPLACE FUNCTION rolecall_internal.reporting_passwords(secret bytea, role_names text[], realign boolean) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -11387,7 +13375,8 @@ BEGIN
     END IF;
     v_passwords := v_passwords || jsonb_build_object(
       'role', v_name, 'password', v_verifier, 'realign', reporting_passwords.realign OR NOT v_kept,
-      -- It is to log in. An end that is yet to come is somebody's intention.
+      -- A reporting role has to be able to log in, so an expired password becomes valid again. An end in the
+      -- future is somebody's intention, and stays.
       'valid_until', (
         SELECT 'infinity' FROM pg_roles AS r
         WHERE r.oid = to_regrole(quote_ident(v_name))::oid AND r.rolvaliduntil <= now()
@@ -11551,6 +13540,42 @@ COMMENT ON FUNCTION rolecall_internal.role_definitions(jsonb)
   IS 'The roles of a desired state, as a policy describes them';
 REVOKE ALL ON FUNCTION rolecall_internal.role_definitions(jsonb) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.role_in_question(change rolecall_internal.change) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $role_in_question$
+BEGIN
+  IF role_in_question.change.operation IN ('grant_role', 'revoke_role')
+    OR role_in_question.change.operation = 'reassign_owned'
+       AND pg_has_role(to_regrole(quote_ident(role_in_question.change.target)), 'USAGE')
+  THEN
+    RETURN coalesce(role_in_question.change.locks[2], role_in_question.change.target);
+  END IF;
+  RETURN role_in_question.change.target;
+END
+$role_in_question$;
+
+COMMENT ON FUNCTION rolecall_internal.role_in_question(rolecall_internal.change)
+  IS 'The role on which a change requires rights: the granted one, the altered one, or the new owner if the caller '
+     'already has the rights of the old one';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.role_oids(role_names text[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $role_oids$
+BEGIN
+  RETURN (
+    SELECT jsonb_strip_nulls(coalesce(
+             jsonb_object_agg(n.name, to_regrole(quote_ident(n.name))::oid::bigint), '{}'
+           ))
+    FROM unnest(role_oids.role_names) AS n(name)
+  );
+END
+$role_oids$;
+
+COMMENT ON FUNCTION rolecall_internal.role_oids(text[])
+  IS 'The oids of the roles with these names, by name; roles that do not exist are left out';
+
 CREATE FUNCTION rolecall_internal.role_problems(policy jsonb)
 RETURNS TABLE (path text, code text, problem text, hint text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -11648,7 +13673,7 @@ AS $rotate_secret$
 BEGIN
   IF rotate_secret.dry_run IS NOT TRUE THEN
     PERFORM rolecall_internal.write_secret('rolecall.reporting', rolecall_internal.random_bytes(), true);
-    -- Those that a copy has brought along stay: they tell whose the roles are.
+    -- Verifiers from the original of a copied database stay, because they say whose the roles are.
     DELETE FROM rolecall_internal.secret AS s
     WHERE starts_with(s.key, 'rolecall.verifier.') AND s.made_in = (
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
@@ -11659,7 +13684,7 @@ BEGIN
 END
 $rotate_secret$;
 
-COMMENT ON FUNCTION rolecall_internal.rotate_secret(boolean) IS 'Makes a new reporting secret';
+COMMENT ON FUNCTION rolecall_internal.rotate_secret(boolean) IS 'Creates a new reporting secret';
 
 -- Where passwords are given, by the names of the roles, the document has the mask in their place; else they can be
 -- anywhere in the document. What cannot be done because of another transaction is undone, with all locks, and started
@@ -11892,7 +13917,8 @@ AS $said_elsewhere$
 BEGIN
   RETURN (
     WITH marked AS (
-      -- The names are looked up: a join of roles is planned as a loop in a loop where a new catalog seems to be empty.
+      -- The names are looked up one by one, because a join with the roles is planned as a nested loop while a new
+      -- catalog seems to be empty.
       SELECT k.role, d.datname::text AS database, m.said
       FROM (
         SELECT CASE k.setrole WHEN 0 THEN '' ELSE pg_get_userbyid(k.setrole) END, k.setdatabase, e.setting
@@ -11933,8 +13959,8 @@ END
 $said_elsewhere$;
 
 COMMENT ON FUNCTION rolecall_internal.said_elsewhere(jsonb)
-  IS 'What the policies of other databases say of roles, which are the keys of an object: role by role, section by '
-     'section; null where they describe none of them';
+  IS 'What the policies of other databases say of the roles that are the keys of an object, by role and section; null '
+     'where they describe none of these roles';
 REVOKE ALL ON FUNCTION rolecall_internal.said_elsewhere(jsonb) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.said_here(document jsonb) RETURNS TABLE (role text, exact boolean, said jsonb)
@@ -11995,9 +14021,82 @@ END
 $said_here$;
 
 COMMENT ON FUNCTION rolecall_internal.said_here(jsonb)
-  IS 'What a document says of the roles that a policy describes, as marks have it; of others, and of PUBLIC, what '
-     'privileges it gives them';
+  IS 'What a document says of the roles that a policy describes, in the form of marks; for other roles, and for '
+     'PUBLIC, only the privileges that it gives them';
 REVOKE ALL ON FUNCTION rolecall_internal.said_here(jsonb) FROM PUBLIC;
+
+-- SASLprep (RFC 4013) as the server and libpq do it. Both take the password as it is where preparation fails (bytes
+-- that are not UTF-8, a forbidden code point, a breach of the rule on right-to-left text, nothing left), and both look
+-- for forbidden code points before normalization, not after.
+CREATE OR REPLACE FUNCTION rolecall_internal.saslprep(password text) RETURNS bytea
+LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $saslprep$
+DECLARE
+  v_raw CONSTANT bytea := convert_to(saslprep.password, getdatabaseencoding());
+  v_prepared bytea := ''::bytea;
+  v_code_points integer[];
+  v_code_point integer;
+  v_class text;
+  v_position integer := 1;
+  v_width integer;
+  v_left_to_right boolean := false;
+  v_right_to_left boolean := false;
+  v_starts_right_to_left boolean;
+  v_ends_right_to_left boolean;
+  v_stable boolean := true;
+BEGIN
+  IF saslprep.password COLLATE "C" !~ E'[^\\x01-\\x7f]' THEN
+    RETURN v_raw;
+  END IF;
+
+  v_code_points := rolecall_internal.utf8_code_points(v_raw);
+  IF v_code_points IS NULL THEN
+    RETURN v_raw;
+  END IF;
+
+  FOREACH v_code_point IN ARRAY v_code_points LOOP
+    v_width := CASE
+      WHEN v_code_point < 128 THEN 1 WHEN v_code_point < 2048 THEN 2 WHEN v_code_point < 65536 THEN 3 ELSE 4
+    END;
+    v_class := rolecall_internal.stringprep_class(v_code_point);
+    IF v_class = 'forbidden' THEN
+      RETURN v_raw;
+    ELSIF v_class = 'space' THEN
+      v_prepared := v_prepared || ' '::bytea;
+    ELSIF v_class IS DISTINCT FROM 'nothing' THEN
+      v_prepared := v_prepared || substring(v_raw FROM v_position FOR v_width);
+      v_stable := v_stable AND rolecall_internal.is_nfkc_stable(v_code_point);
+    END IF;
+    v_position := v_position + v_width;
+
+    IF v_class IS DISTINCT FROM 'nothing' THEN
+      v_left_to_right := v_left_to_right OR v_class IS NOT DISTINCT FROM 'left_to_right';
+      v_ends_right_to_left := v_class IS NOT DISTINCT FROM 'right_to_left';
+      v_right_to_left := v_right_to_left OR v_ends_right_to_left;
+      v_starts_right_to_left := coalesce(v_starts_right_to_left, v_ends_right_to_left);
+    END IF;
+  END LOOP;
+
+  IF v_prepared = ''
+    OR v_right_to_left AND (v_left_to_right OR NOT v_starts_right_to_left OR NOT v_ends_right_to_left)
+  THEN
+    RETURN v_raw;
+  ELSIF v_stable THEN
+    RETURN v_prepared;
+  ELSIF getdatabaseencoding() = 'UTF8' THEN
+    RETURN convert_to(normalize(convert_from(v_prepared, 'UTF8'), NFKC), 'UTF8');
+  END IF;
+
+  -- The server normalizes UTF-8 here too, but normalize() refuses. A guess would store a password that cannot log
+  -- in.
+  RAISE EXCEPTION 'password cannot be normalized in a database with encoding "%"', getdatabaseencoding()
+    USING ERRCODE = 'feature_not_supported',
+          HINT = 'Set the password from a database with encoding UTF8, or pass a SCRAM-SHA-256 verifier.';
+END
+$saslprep$;
+
+COMMENT ON FUNCTION rolecall_internal.saslprep(text) IS 'The bytes that are hashed for a password';
 
 CREATE FUNCTION rolecall_internal.schema_definitions(state jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -12067,8 +14166,125 @@ COMMENT ON FUNCTION rolecall_internal.schema_patterns(jsonb)
      'and grant options, for later objects of the same owners';
 REVOKE ALL ON FUNCTION rolecall_internal.schema_patterns(jsonb) FROM PUBLIC;
 
--- ALTER ROLE ... SET writes a list in one way, FROM CURRENT as the session had it: read, the same lists are equal. The
--- server reads names of schemas and tablespaces as identifiers, and those of libraries as they are.
+CREATE OR REPLACE FUNCTION rolecall_internal.scram(password text, salt bytea, iterations integer) RETURNS text
+LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $scram$
+DECLARE
+  v_key CONSTANT bytea := rolecall_internal.saslprep(scram.password);
+  -- A round is HMAC(password, previous digest).  The two pads are the same in every round, so they are computed
+  -- once.
+  v_inner CONSTANT bytea := rolecall_internal.hmac_pad(v_key, '36');
+  v_outer CONSTANT bytea := rolecall_internal.hmac_pad(v_key, '5c');
+  -- The server does one round even if the number is smaller.
+  v_rounds CONSTANT integer := greatest(scram.iterations, 1);
+  v_digest bytea := scram.salt || int4send(1);
+  v_digest_1 bytea;
+  v_digest_2 bytea;
+  v_digest_3 bytea;
+  v_digest_4 bytea;
+  v_digest_5 bytea;
+  v_digest_6 bytea;
+  v_digest_7 bytea;
+  v_sum bit varying := repeat('0', 2048)::varbit;
+  v_salted_password bytea;
+  v_stored_key bytea;
+  v_server_key bytea;
+BEGIN
+  -- PBKDF2: the XOR of all rounds' digests. Bytes have no XOR, and making the bits of a digest costs a third of
+  -- its round, so several are turned into one bit string and added together; in the end its parts are.
+  FOR v_step IN 1..v_rounds / 8 LOOP
+    v_digest_1 := sha256(v_outer || sha256(v_inner || v_digest));
+    v_digest_2 := sha256(v_outer || sha256(v_inner || v_digest_1));
+    v_digest_3 := sha256(v_outer || sha256(v_inner || v_digest_2));
+    v_digest_4 := sha256(v_outer || sha256(v_inner || v_digest_3));
+    v_digest_5 := sha256(v_outer || sha256(v_inner || v_digest_4));
+    v_digest_6 := sha256(v_outer || sha256(v_inner || v_digest_5));
+    v_digest_7 := sha256(v_outer || sha256(v_inner || v_digest_6));
+    v_digest := sha256(v_outer || sha256(v_inner || v_digest_7));
+    v_sum := v_sum # ('x' || encode(
+      v_digest_1 || v_digest_2 || v_digest_3 || v_digest_4 || v_digest_5 || v_digest_6 || v_digest_7 || v_digest, 'hex'
+    ))::varbit;
+  END LOOP;
+  WHILE length(v_sum) > 256 LOOP
+    v_sum := substring(v_sum FOR length(v_sum) / 2) # substring(v_sum FROM length(v_sum) / 2 + 1);
+  END LOOP;
+  FOR v_round IN 1..v_rounds % 8 LOOP
+    v_digest := sha256(v_outer || sha256(v_inner || v_digest));
+    v_sum := v_sum # rolecall_internal.bits(v_digest);
+  END LOOP;
+  v_salted_password := substring(varbit_send(v_sum) FROM 5);
+
+  v_stored_key := sha256(rolecall_internal.hmac_sha256(v_salted_password, 'Client Key'));
+  v_server_key := rolecall_internal.hmac_sha256(v_salted_password, 'Server Key');
+  -- encode() breaks lines after 76 characters; only a long salt gets there.
+  RETURN 'SCRAM-SHA-256$' || scram.iterations::text || ':' || replace(encode(scram.salt, 'base64'), chr(10), '')
+    || '$' || encode(v_stored_key, 'base64') || ':' || encode(v_server_key, 'base64');
+END
+$scram$;
+
+COMMENT ON FUNCTION rolecall_internal.scram(text, bytea, integer)
+  IS 'The verifier of a password for a given salt (RFC 5802, RFC 7677)';
+
+-- The server reads them with strtok() and strtol(), so separators before a field are skipped, as are blanks and a sign
+-- before the iterations, and the value of the iterations does not matter.
+CREATE OR REPLACE FUNCTION rolecall_internal.scram_fields(verifier text) RETURNS text[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $scram_fields$
+BEGIN
+  RETURN regexp_match(scram_fields.verifier COLLATE "C",
+    E'^[$]*SCRAM-SHA-256[$]:*[ \t\n\x0b\f\r]*([+-]?)0*([0-9]{1,19}):[$]*([^$]+)[$]:*([^:]+):(.+)$');
+END
+$scram_fields$;
+
+COMMENT ON FUNCTION rolecall_internal.scram_fields(text)
+  IS 'The fields of a text that looks like a SCRAM-SHA-256 verifier to the server: sign and digits of the iterations, '
+     'salt, stored key, server key';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.sealed() RETURNS bytea
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $sealed$
+DECLARE
+  v_sealed bytea;
+BEGIN
+  IF rolecall_internal.is_encrypting() THEN
+    EXECUTE format(
+      'SELECT %I.pgp_sym_encrypt_bytea('
+        'decode(current_setting(%L), ''hex''), current_setting(%L), ''cipher-algo=aes256''::text)',
+      rolecall_internal.pgcrypto_schema(), 'rolecall.plain', 'rolecall.encryption_key'
+    ) INTO v_sealed;
+  ELSE
+    v_sealed := decode(current_setting('rolecall.plain'), 'hex');
+  END IF;
+  PERFORM set_config('rolecall.plain', '', true);
+  RETURN v_sealed;
+END
+$sealed$;
+
+COMMENT ON FUNCTION rolecall_internal.sealed()
+  IS 'The stored form of the value that the calling function holds, plain or encrypted; the setting is cleared';
+
+-- Looking costs much less than finding out whether a verifier is one of the empty password.
+CREATE OR REPLACE FUNCTION rolecall_internal.sees_passwords() RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $sees_passwords$
+BEGIN
+  -- An older snapshot may show the role as it was before this transaction changed it.
+  RETURN current_setting('transaction_isolation') = 'read committed'
+    AND has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT');
+END
+$sees_passwords$;
+
+COMMENT ON FUNCTION rolecall_internal.sees_passwords()
+  IS 'Whether this call can see that the server has cleared a password, as it does for a verifier of the empty '
+     'password';
+
+-- ALTER ROLE ... SET writes a list in its own way, and SET ... FROM CURRENT as the session wrote it, so lists are
+-- compared after they are read. The server reads names of schemas and tablespaces as identifiers, and those of
+-- libraries as they are.
 CREATE FUNCTION rolecall_internal.setting_value(name text, stored text) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -12092,7 +14308,7 @@ END
 $setting_value$;
 
 COMMENT ON FUNCTION rolecall_internal.setting_value(text, text)
-  IS 'The value of a setting as a document has it: a list where the server keeps a list of names';
+  IS 'The value of a setting as in a document: a list if the server keeps a list of names';
 REVOKE ALL ON FUNCTION rolecall_internal.setting_value(text, text) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.shape_problems(policy jsonb)
@@ -12140,6 +14356,33 @@ $shape_problems$;
 COMMENT ON FUNCTION rolecall_internal.shape_problems(jsonb)
   IS 'Keys that are unknown or missing, and values of a wrong type';
 REVOKE ALL ON FUNCTION rolecall_internal.shape_problems(jsonb) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.shards() RETURNS TABLE (table_oid oid, shard oid)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $shards$
+DECLARE
+  v_catalog text;
+BEGIN
+  SELECT c.relname::text INTO v_catalog FROM pg_class AS c WHERE c.oid = to_regclass('pg_catalog.pg_dist_shard');
+  IF FOUND THEN
+    -- shard_name() may put the schema before the name.
+    RETURN QUERY EXECUTE format(
+      'SELECT c.oid, o.shard '
+      'FROM pg_catalog.%I AS s '
+      'JOIN pg_class AS c ON (c.oid = s.logicalrelid) '
+      'CROSS JOIN LATERAL parse_ident(shard_name(s.logicalrelid, s.shardid)) AS n(parts) '
+      'CROSS JOIN LATERAL ('
+      'SELECT to_regclass(concat(c.relnamespace::regnamespace, ''.'', quote_ident(n.parts[cardinality(n.parts)])))::oid'
+      ') AS o(shard) '
+      'WHERE o.shard IS NOT NULL',
+      v_catalog
+    );
+  END IF;
+END
+$shards$;
+
+COMMENT ON FUNCTION rolecall_internal.shards() IS 'The shards that this node has, each with its distributed table';
 
 -- It runs as that role. A superuser can give another signature: restoring a dump writes what others have recorded.
 -- Anybody else who restores a dump signs all of it. The names of base roles are bound to roles, by their oids, only
@@ -12226,14 +14469,14 @@ END
 $skipped_hint$;
 
 COMMENT ON FUNCTION rolecall_internal.skipped_hint(rolecall_internal.change)
-  IS 'What to do about a change that is skipped because the catalogs forbid it';
+  IS 'The hint of a change that is skipped because the catalogs forbid it';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.statement_of(change rolecall_internal.change) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $statement_of$
 BEGIN
-  -- The mask ends the statement, so a role whose name looks like the mask does no harm.
+  -- The mask is at the end of the statement, so a role whose name looks like the mask does no harm.
   RETURN CASE WHEN statement_of.change.password IS NULL THEN statement_of.change.statement
     ELSE format('%s%L', left(statement_of.change.statement, -length(quote_literal('********'))),
                 statement_of.change.password) END;
@@ -12242,6 +14485,103 @@ $statement_of$;
 
 COMMENT ON FUNCTION rolecall_internal.statement_of(rolecall_internal.change)
   IS 'The statement of a change with its password, which is a verifier by now, in place of the mask';
+
+-- space, nothing (mapped to nothing), forbidden, right_to_left, left_to_right, or null. The first that applies, so the
+-- ranges of a later one are joined up across the code points of an earlier one.
+CREATE OR REPLACE FUNCTION rolecall_internal.stringprep_class(code_point integer) RETURNS text
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $stringprep_class$
+BEGIN
+  RETURN CASE
+    WHEN stringprep_class.code_point <@ int4multirange '
+      {[160,161), [5760,5761), [8192,8204), [8239,8240), [8287,8288), [12288,12289)}
+    ' THEN 'space'
+    WHEN stringprep_class.code_point <@ int4multirange '
+      {[173,174), [847,848), [6150,6151), [6155,6158), [8204,8206), [8288,8289), [65024,65040), [65279,65280)}
+    ' THEN 'nothing'
+    WHEN stringprep_class.code_point <@ int4multirange '
+      {[0,32), [127,160), [545,546), [564,592), [686,688), [751,768), [832,834), [848,864), [880,884), [886,890),
+      [891,894), [895,900), [907,908), [909,910), [930,931), [975,976), [1015,1024), [1159,1160), [1231,1232),
+      [1270,1272), [1274,1280), [1296,1329), [1367,1369), [1376,1377), [1416,1417), [1419,1425), [1442,1443),
+      [1466,1467), [1477,1488), [1515,1520), [1525,1548), [1549,1563), [1564,1567), [1568,1569), [1595,1600),
+      [1622,1632), [1757,1758), [1774,1776), [1791,1792), [1806,1808), [1837,1840), [1867,1920), [1970,2305),
+      [2308,2309), [2362,2364), [2382,2384), [2389,2392), [2417,2433), [2436,2437), [2445,2447), [2449,2451),
+      [2473,2474), [2481,2482), [2483,2486), [2490,2492), [2493,2494), [2501,2503), [2505,2507), [2510,2519),
+      [2520,2524), [2526,2527), [2532,2534), [2555,2562), [2563,2565), [2571,2575), [2577,2579), [2601,2602),
+      [2609,2610), [2612,2613), [2615,2616), [2618,2620), [2621,2622), [2627,2631), [2633,2635), [2638,2649),
+      [2653,2654), [2655,2662), [2677,2689), [2692,2693), [2700,2701), [2702,2703), [2706,2707), [2729,2730),
+      [2737,2738), [2740,2741), [2746,2748), [2758,2759), [2762,2763), [2766,2768), [2769,2784), [2785,2790),
+      [2800,2817), [2820,2821), [2829,2831), [2833,2835), [2857,2858), [2865,2866), [2868,2870), [2874,2876),
+      [2884,2887), [2889,2891), [2894,2902), [2904,2908), [2910,2911), [2914,2918), [2929,2946), [2948,2949),
+      [2955,2958), [2961,2962), [2966,2969), [2971,2972), [2973,2974), [2976,2979), [2981,2984), [2987,2990),
+      [2998,2999), [3002,3006), [3011,3014), [3017,3018), [3022,3031), [3032,3047), [3059,3073), [3076,3077),
+      [3085,3086), [3089,3090), [3113,3114), [3124,3125), [3130,3134), [3141,3142), [3145,3146), [3150,3157),
+      [3159,3168), [3170,3174), [3184,3202), [3204,3205), [3213,3214), [3217,3218), [3241,3242), [3252,3253),
+      [3258,3262), [3269,3270), [3273,3274), [3278,3285), [3287,3294), [3295,3296), [3298,3302), [3312,3330),
+      [3332,3333), [3341,3342), [3345,3346), [3369,3370), [3386,3390), [3396,3398), [3401,3402), [3406,3415),
+      [3416,3424), [3426,3430), [3440,3458), [3460,3461), [3479,3482), [3506,3507), [3516,3517), [3518,3520),
+      [3527,3530), [3531,3535), [3541,3542), [3543,3544), [3552,3570), [3573,3585), [3643,3647), [3676,3713),
+      [3715,3716), [3717,3719), [3721,3722), [3723,3725), [3726,3732), [3736,3737), [3744,3745), [3748,3749),
+      [3750,3751), [3752,3754), [3756,3757), [3770,3771), [3774,3776), [3781,3782), [3783,3784), [3790,3792),
+      [3802,3804), [3806,3840), [3912,3913), [3947,3953), [3980,3984), [3992,3993), [4029,4030), [4045,4047),
+      [4048,4096), [4130,4131), [4136,4137), [4139,4140), [4147,4150), [4154,4160), [4186,4256), [4294,4304),
+      [4345,4347), [4348,4352), [4442,4447), [4515,4520), [4602,4608), [4615,4616), [4679,4680), [4681,4682),
+      [4686,4688), [4695,4696), [4697,4698), [4702,4704), [4743,4744), [4745,4746), [4750,4752), [4783,4784),
+      [4785,4786), [4790,4792), [4799,4800), [4801,4802), [4806,4808), [4815,4816), [4823,4824), [4847,4848),
+      [4879,4880), [4881,4882), [4886,4888), [4895,4896), [4935,4936), [4955,4961), [4989,5024), [5109,5121),
+      [5751,5760), [5789,5792), [5873,5888), [5901,5902), [5909,5920), [5943,5952), [5972,5984), [5997,5998),
+      [6001,6002), [6004,6016), [6109,6112), [6122,6144), [6158,6160), [6170,6176), [6264,6272), [6314,7680),
+      [7836,7840), [7930,7936), [7958,7960), [7966,7968), [8006,8008), [8014,8016), [8024,8025), [8026,8027),
+      [8028,8029), [8030,8031), [8062,8064), [8117,8118), [8133,8134), [8148,8150), [8156,8157), [8176,8178),
+      [8181,8182), [8191,8208), [8232,8239), [8275,8279), [8280,8304), [8306,8308), [8335,8352), [8370,8400),
+      [8427,8448), [8507,8509), [8524,8531), [8580,8592), [9167,9216), [9255,9280), [9291,9312), [9471,9472),
+      [9748,9750), [9752,9753), [9854,9856), [9866,9985), [9989,9990), [9994,9996), [10024,10025), [10060,10061),
+      [10062,10063), [10067,10070), [10071,10072), [10079,10081), [10133,10136), [10160,10161), [10175,10192),
+      [10220,10224), [11008,11904), [11930,11931), [12020,12032), [12246,12288), [12352,12353), [12439,12441),
+      [12544,12549), [12589,12593), [12687,12688), [12728,12784), [12829,12832), [12868,12881), [12924,12927),
+      [13004,13008), [13055,13056), [13175,13179), [13278,13280), [13311,13312), [19894,19968), [40870,40960),
+      [42125,42128), [42183,44032), [55204,63744), [64046,64048), [64107,64256), [64263,64275), [64280,64285),
+      [64311,64312), [64317,64318), [64319,64320), [64322,64323), [64325,64326), [64434,64467), [64832,64848),
+      [64912,64914), [64968,65008), [65021,65056), [65060,65072), [65095,65097), [65107,65108), [65127,65128),
+      [65132,65136), [65141,65142), [65277,65281), [65471,65474), [65480,65482), [65488,65490), [65496,65498),
+      [65501,65504), [65511,65512), [65519,66304), [66335,66336), [66340,66352), [66379,66560), [66598,66600),
+      [66638,118784), [119030,119040), [119079,119082), [119155,119163), [119262,119808), [119893,119894),
+      [119965,119966), [119968,119970), [119971,119973), [119975,119977), [119981,119982), [119994,119995),
+      [119996,119997), [120001,120002), [120004,120005), [120070,120071), [120075,120077), [120085,120086),
+      [120093,120094), [120122,120123), [120127,120128), [120133,120134), [120135,120138), [120145,120146),
+      [120484,120488), [120778,120782), [120832,131072), [173783,194560), [195102,1114112)}
+    ' THEN 'forbidden'
+    WHEN stringprep_class.code_point <@ int4multirange '
+      {[1470,1471), [1472,1473), [1475,1476), [1488,1525), [1563,1611), [1645,1648), [1649,1750), [1765,1767),
+      [1786,1809), [1810,1837), [1920,1958), [1969,1970), [64285,64286), [64287,64297), [64298,64830), [64848,65021),
+      [65136,65277)}
+    ' THEN 'right_to_left'
+    WHEN stringprep_class.code_point <@ int4multirange '
+      {[65,91), [97,123), [170,171), [181,182), [186,187), [192,215), [216,247), [248,697), [699,706), [720,722),
+      [736,741), [750,751), [890,891), [902,903), [904,1014), [1024,1155), [1162,1418), [2307,2362), [2365,2369),
+      [2377,2381), [2384,2385), [2392,2402), [2404,2417), [2434,2490), [2494,2497), [2503,2509), [2519,2530),
+      [2534,2546), [2548,2555), [2565,2618), [2622,2625), [2649,2672), [2674,2677), [2691,2746), [2749,2753),
+      [2761,2765), [2768,2800), [2818,2874), [2877,2879), [2880,2881), [2887,2893), [2903,2929), [2947,3008),
+      [3009,3021), [3031,3130), [3137,3141), [3168,3263), [3264,3269), [3271,3276), [3285,3393), [3398,3405),
+      [3415,3527), [3535,3538), [3544,3633), [3634,3636), [3648,3655), [3663,3761), [3762,3764), [3773,3783),
+      [3792,3864), [3866,3893), [3894,3895), [3896,3897), [3902,3947), [3967,3968), [3973,3974), [3976,3980),
+      [4030,4038), [4039,4141), [4145,4146), [4152,4153), [4160,4184), [4256,5787), [5792,5906), [5920,5938),
+      [5941,5970), [5984,6001), [6016,6071), [6078,6086), [6087,6089), [6100,6107), [6108,6122), [6160,6313),
+      [7680,8125), [8126,8127), [8130,8141), [8144,8156), [8160,8173), [8178,8189), [8305,8306), [8319,8320),
+      [8450,8451), [8455,8456), [8458,8468), [8469,8470), [8473,8478), [8484,8485), [8486,8487), [8488,8489),
+      [8490,8494), [8495,8498), [8499,8506), [8509,8512), [8517,8522), [8544,8580), [9014,9083), [9109,9110),
+      [9372,9450), [12293,12296), [12321,12330), [12337,12342), [12344,12349), [12353,12439), [12445,12448),
+      [12449,12539), [12540,12868), [12896,12977), [12992,42125), [44032,64280), [65313,65339), [65345,65371),
+      [65382,65501), [66304,119143), [119146,119155), [119171,119173), [119180,119210), [119214,120778),
+      [131072,195102)}
+    ' THEN 'left_to_right'
+  END;
+END
+$stringprep_class$;
+
+COMMENT ON FUNCTION rolecall_internal.stringprep_class(integer)
+  IS 'The class of a code point in RFC 3454, as far as SASLprep distinguishes them';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.surface(
   change rolecall_internal.change,
@@ -12255,7 +14595,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $surface$
 DECLARE
-  -- What the server says of it where ADMIN OPTION comes by a membership without INHERIT has no code of its own.
+  -- The server has no SQLSTATE for an ADMIN OPTION that comes by a membership without INHERIT.
   v_hint text := rolecall_internal.hint_of(
     change.operation,
     CASE WHEN message = 'no possible grantors' THEN '42501' ELSE code END
@@ -12271,7 +14611,7 @@ BEGIN
       WHERE e.roleid = v_oid AND e.grantor = to_regrole(quote_ident(change.target))::oid
     );
   END IF;
-  -- Nobody is told to give a superuser away, or a role to itself; nor to get rights for what nobody may do.
+  -- No hint proposes to grant a superuser, to grant a role to itself, or to get rights for what nobody may do.
   IF change.operation = 'grant_role' AND NOT coalesce(rolecall_internal.leads_to_superuser(v_oid), true)
     AND pg_has_role(v_oid, to_regrole(quote_ident(change.target))::oid, 'MEMBER')
   THEN
@@ -12285,7 +14625,7 @@ BEGIN
   RAISE EXCEPTION USING
     ERRCODE = code,
     MESSAGE = message,
-    -- Whom run() may leave out.
+    -- The role that run() may leave out.
     TABLE = CASE WHEN code = '55P03' AND rolecall_internal.is_about_roles(change.operation)
                    THEN coalesce(change.locks[1], '') ELSE '' END,
     DETAIL = concat_ws(
@@ -12302,7 +14642,7 @@ $surface$;
 COMMENT ON FUNCTION rolecall_internal.surface(rolecall_internal.change, text, text, text, text)
   IS 'Raises a failed change afresh, with its SQLSTATE, and with a DETAIL and HINT of ours';
 
--- What it has is told by the group; where a withheld table is among those that it reads, only that one is meant.
+-- The group says what the role has. Where only the withheld tables of a group are in excess, only those are meant.
 CREATE OR REPLACE FUNCTION rolecall_internal.suspect_groups(
   places rolecall_internal.place[],
   groups rolecall_internal.table_group[]
@@ -12381,8 +14721,8 @@ END
 $table_differences$;
 
 COMMENT ON FUNCTION rolecall_internal.table_differences(rolecall_internal.place[], rolecall_internal.table_group[])
-  IS 'Whether roles have privileges on tables that they must not have, and whether some are missing: mostly neither, '
-     'which is found out without saying which';
+  IS 'Whether roles have privileges on tables that they must not have, and whether some are missing; usually neither '
+     'is so, and this takes less than to find out which';
 REVOKE ALL ON FUNCTION rolecall_internal.table_differences(rolecall_internal.place[], rolecall_internal.table_group[])
   FROM PUBLIC;
 
@@ -12405,6 +14745,25 @@ END
 $table_groups$;
 
 COMMENT ON FUNCTION rolecall_internal.table_groups() IS 'All tables and sequences in groups';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.table_refusal(table_oid oid, owner oid, recorder text) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $table_refusal$
+DECLARE
+  v_owned text := format('owned by %I, ', pg_get_userbyid(table_refusal.owner));
+BEGIN
+  IF table_refusal.recorder IS NOT NULL
+    AND has_table_privilege(table_refusal.table_oid, 'SELECT WITH GRANT OPTION')
+  THEN
+    RETURN v_owned || format('and recorded by %I, which may not grant it', table_refusal.recorder);
+  END IF;
+  RETURN v_owned || 'which alone can grant it';
+END
+$table_refusal$;
+
+COMMENT ON FUNCTION rolecall_internal.table_refusal(oid, oid, text)
+  IS 'Why a table is not granted: the caller may not grant it, or the recorder may not';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.tables_of(groups rolecall_internal.table_group[], numbers integer[])
 RETURNS TABLE (number integer, table_oid oid, name text)
@@ -12431,6 +14790,34 @@ $tables_of$;
 
 COMMENT ON FUNCTION rolecall_internal.tables_of(rolecall_internal.table_group[], integer[])
   IS 'The tables of the groups with these numbers';
+
+-- It is null also if the role owns something: DROP OWNED would drop that, which somebody has to decide.
+CREATE OR REPLACE FUNCTION rolecall_internal.taking(removal rolecall_internal.change) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $taking$
+DECLARE
+  v_name text := taking.removal.target;
+  v_role oid := to_regrole(quote_ident(v_name))::oid;
+BEGIN
+  IF pg_has_role(v_role, 'USAGE') OR rolecall_internal.lacking(taking.removal) IS NOT NULL
+    OR EXISTS (
+      SELECT FROM pg_shdepend AS d
+      WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = v_role AND d.deptype = 'o'
+    )
+  THEN
+    RETURN NULL;
+  END IF;
+  RETURN format(
+    'GRANT %I TO %I%s; ', v_name, current_user,
+    CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN ' WITH INHERIT TRUE, SET FALSE' END
+  );
+END
+$taking$;
+
+COMMENT ON FUNCTION rolecall_internal.taking(rolecall_internal.change)
+  IS 'The GRANT that gives the caller the rights that DROP OWNED requires; null if it has them, or may not grant '
+     'itself the role';
 
 CREATE FUNCTION rolecall_internal.target_problems(policy jsonb)
 RETURNS TABLE (path text, code text, problem text, hint text)
@@ -12555,7 +14942,7 @@ END
 $undisputed$;
 
 COMMENT ON FUNCTION rolecall_internal.undisputed(jsonb)
-  IS 'A document without what policies of other databases say otherwise: what is remembered of it';
+  IS 'The part of a document that is remembered: without what policies of other databases contradict';
 REVOKE ALL ON FUNCTION rolecall_internal.undisputed(jsonb) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.untrusted_askers(memberships jsonb) RETURNS jsonb
@@ -12589,8 +14976,7 @@ END
 $untrusted_askers$;
 
 COMMENT ON FUNCTION rolecall_internal.untrusted_askers(jsonb)
-  IS 'Who has recorded the memberships of a recorded document, by member and role: those who are neither superusers '
-     'nor the caller';
+  IS 'The recorders of the memberships of a recorded document, by member and role, except superusers and the caller';
 REVOKE ALL ON FUNCTION rolecall_internal.untrusted_askers(jsonb) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.usual_attributes() RETURNS jsonb
@@ -12618,8 +15004,7 @@ END
 $utc_time$;
 
 COMMENT ON FUNCTION rolecall_internal.utc_time(timestamptz)
-  IS 'The end of a password''s validity as documents have it, which is the same in every time zone; none is as good as '
-     'infinity';
+  IS 'The end of a password''s validity as documents have it, in UTC; none counts as infinity';
 REVOKE ALL ON FUNCTION rolecall_internal.utc_time(timestamptz) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.verdict(operation text, code text, message text) RETURNS text
@@ -12670,8 +15055,28 @@ COMMENT ON FUNCTION rolecall_internal.verdict(text, text, text)
   IS 'What becomes of a change that failed: retry, again (plan anew), skip or notice with a note; null: the error is '
      'surfaced';
 
--- Where it names no owners, those are meant who own an object of the kind in the schema, who owns the schema, and who
--- asked. The groups are of all objects of the schemas that it is about.
+CREATE OR REPLACE FUNCTION rolecall_internal.verifier(password text) RETURNS text
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $verifier$
+BEGIN
+  IF NOT rolecall_internal.is_scram_verifier(verifier.password) THEN
+    RETURN rolecall_internal.scram(verifier.password, substring(rolecall_internal.random_bytes() FOR 16), 4096);
+  ELSIF NOT rolecall_internal.sees_passwords()
+    AND NOT rolecall_internal.is_kept_verifier(verifier.password)
+    AND rolecall_internal.is_empty_verifier(verifier.password)
+  THEN
+    PERFORM rolecall_internal.refuse_empty_verifier();
+  END IF;
+  RETURN verifier.password;
+END
+$verifier$;
+
+COMMENT ON FUNCTION rolecall_internal.verifier(text)
+  IS 'The password as a verifier: a plain one is hashed, and a ready-made verifier stays as it is';
+
+-- Where it names no owners, it means every owner of an object of the kind in the schema, the owner of the schema, and
+-- the role that asked. The groups cover all objects of the schemas.
 CREATE FUNCTION rolecall_internal.wanted_future(
   document jsonb,
   wanted rolecall_internal.wanted_privilege[],
@@ -12692,7 +15097,8 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $wanted_future$
 DECLARE
-  -- Who owns something of a kind in a schema, and who is to own a schema: a join would compare each with each.
+  -- The owners by kind and schema, and the new owner of each schema, as jsonb, because a join would compare each
+  -- row with each.
   v_everybody jsonb := (
     SELECT jsonb_object_agg(e.place, e.owners)
     FROM (
@@ -12702,7 +15108,7 @@ DECLARE
         SELECT w.kind, w.oid FROM unnest(wanted_future.wanted) AS w
         WHERE w.means <> 'one' AND w.scope -> 'owners' IS NULL
       )
-        -- What owners make that came new since is granted as they make it, while that is watched.
+        -- While new objects are watched, the objects of a new owner are granted when they are created.
         AND NOT (wanted_future.document ? 'recorded' AND EXISTS (
           SELECT FROM pg_event_trigger AS t
           WHERE t.evtfoid = 'rolecall_internal.apply_to_new_tables()'::regprocedure AND t.evtenabled IN ('O', 'A')
@@ -12740,7 +15146,7 @@ $wanted_future$;
 COMMENT ON FUNCTION rolecall_internal.wanted_future(
   jsonb, rolecall_internal.wanted_privilege[], rolecall_internal.acl_group[]
 )
-  IS 'The default privileges that a desired state means, for each role that may make objects';
+  IS 'The default privileges that a desired state asks for, for each role that may create objects';
 REVOKE ALL ON FUNCTION rolecall_internal.wanted_future(
   jsonb, rolecall_internal.wanted_privilege[], rolecall_internal.acl_group[]
 )
@@ -12751,7 +15157,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $wanted_privileges$
 DECLARE
-  -- By kind, meaning and name: a join would compare each privilege with each name.
+  -- By kind, meaning and name, as jsonb, because a join would compare each privilege with each name.
   v_oids jsonb := (
     SELECT jsonb_object_agg(
              o.key::text, rolecall_internal.object_oid(o.key ->> 'kind', o.key ->> 'means', o.key ->> 'object')::bigint
@@ -12830,7 +15236,8 @@ BEGIN
       SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
              string_agg(
                format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
-                      -- From 16 on what somebody has granted on keeps the membership from being revoked.
+                      -- From 16 on a membership cannot be revoked without CASCADE if its member has granted the role to
+                      -- others.
                       CASE WHEN t.edge ? 'set_option' THEN format(
                         CASE WHEN EXISTS (
                           SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
@@ -12898,7 +15305,8 @@ BEGIN
       SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
              string_agg(
                format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
-                      -- From 16 on what somebody has granted on keeps the membership from being revoked.
+                      -- From 16 on a membership cannot be revoked without CASCADE if its member has granted the role to
+                      -- others.
                       CASE WHEN t.edge ? 'set_option' THEN format(
                         CASE WHEN EXISTS (
                           SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
@@ -13039,7 +15447,7 @@ END
 $warn_about_publications$;
 
 COMMENT ON FUNCTION rolecall_internal.warn_about_publications()
-  IS 'Says which publications send secrets in clear text to their subscribers';
+  IS 'Warns of publications that send secrets in clear text to their subscribers';
 
 -- Mostly there is nothing to say, which one look shows before anything else is compiled.
 CREATE FUNCTION rolecall_internal.warn_about_readers(definitions jsonb) RETURNS void
@@ -13262,8 +15670,8 @@ END
 $with_excess$;
 
 COMMENT ON FUNCTION rolecall_internal.with_excess(jsonb)
-  IS 'The memberships of a document, and as absent what its roles of a policy have beyond: what depends on another one '
-     'before it';
+  IS 'The memberships of a document, and as absent those that its roles of a policy have beyond it, each before the '
+     'one on which it depends';
 REVOKE ALL ON FUNCTION rolecall_internal.with_excess(jsonb) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.with_made(document jsonb, steps rolecall.step[]) RETURNS jsonb
@@ -13338,7 +15746,23 @@ COMMENT ON FUNCTION rolecall_internal.with_profiles(jsonb)
   IS 'A desired state with profiles in the place of the privileges that several schemas share';
 REVOKE ALL ON FUNCTION rolecall_internal.with_profiles(jsonb) FROM PUBLIC;
 
--- That is what is expected. Whether nobody else can take it by then, the next plan says by the catalogs.
+CREATE OR REPLACE FUNCTION rolecall_internal.with_recorded_options(membership jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $with_recorded_options$
+DECLARE
+  v_recorded jsonb := coalesce(rolecall_internal.newest_record(
+    'memberships', rolecall_internal.record_key('memberships', with_recorded_options.membership)
+  ), '{}');
+BEGIN
+  RETURN v_recorded || jsonb_strip_nulls(with_recorded_options.membership);
+END
+$with_recorded_options$;
+
+COMMENT ON FUNCTION rolecall_internal.with_recorded_options(jsonb)
+  IS 'A membership with the options that an earlier call asked for, if it names none itself';
+
+-- This is only what is expected: the next plan finds out from the catalogs whether anybody can take it by then.
 CREATE FUNCTION rolecall_internal.with_waiting(changes rolecall_internal.change[]) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -13375,8 +15799,8 @@ END
 $with_waiting$;
 
 COMMENT ON FUNCTION rolecall_internal.with_waiting(rolecall_internal.change[])
-  IS 'The changes, where those that are skipped because somebody could take what they give wait for the same plan to '
-     'end the memberships by which they could';
+  IS 'The changes. One that is skipped because others could take what it gives waits instead if the same plan ends the '
+     'memberships by which they could';
 REVOKE ALL ON FUNCTION rolecall_internal.with_waiting(rolecall_internal.change[]) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.withheld_so_far(role_name text) RETURNS jsonb
@@ -13416,7 +15840,7 @@ BEGIN
       SELECT m.number, m.role, m.entry, m.table_oid, m.column_name, m.named
       FROM rolecall_internal.meant(withheld_tables.resources) AS m
       UNION
-      -- Its partitions hold its rows, and its sequences tell how many they are.
+      -- Its partitions contain its rows, and its sequences tell how many there are.
       SELECT f.number, f.role, f.entry, b.oid, b.column_name, f.named
       FROM found AS f
       CROSS JOIN LATERAL (
@@ -13444,11 +15868,11 @@ END
 $withheld_tables$;
 
 COMMENT ON FUNCTION rolecall_internal.withheld_tables(jsonb)
-  IS 'The tables and columns that each resource withholds, and what belongs to them, by each entry; named: the entry '
-     'names it, or what it belongs to, as it is called now, else that was so once';
+  IS 'The tables and columns that each entry of each resource withholds, and what belongs to them; named: whether the '
+     'entry is the present name, or was the name once';
 
--- Reading and writing of tables is not a power in this sense: whoever may grant a role decides who reads and writes.
--- What is recorded gives no power that who recorded it does not have.
+-- Reading and writing tables is not a power in this sense: whoever may grant a role decides who reads and writes. A
+-- record gives no power that its recorder does not have.
 CREATE FUNCTION rolecall_internal.withhold_powers(changes rolecall_internal.change[], memberships jsonb)
 RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -13462,7 +15886,7 @@ DECLARE
   v_takers record;
 BEGIN
   FOREACH v_change IN ARRAY withhold_powers.changes LOOP
-    -- Nobody can become or administer a member that is yet to be created.
+    -- Nobody can become, or administer, a member that does not exist yet.
     IF v_change.operation = 'grant_role' AND v_change.sqlstate IS NULL
       AND to_regrole(quote_ident(v_change.locks[1])) IS NOT NULL
     THEN
@@ -13492,10 +15916,38 @@ END
 $withhold_powers$;
 
 COMMENT ON FUNCTION rolecall_internal.withhold_powers(rolecall_internal.change[], jsonb)
-  IS 'The changes, with the memberships skipped by which others would gain a power of the granted role';
+  IS 'The changes, with those memberships skipped by which others would gain a power of the granted role';
 REVOKE ALL ON FUNCTION rolecall_internal.withhold_powers(rolecall_internal.change[], jsonb) FROM PUBLIC;
 
--- One of our own belongs to this database. That of a database that this one is a copy of counts as absent.
+CREATE OR REPLACE FUNCTION rolecall_internal.would_be_circular(role_name text, member text, changes rolecall_internal.change[])
+RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $would_be_circular$
+BEGIN
+  RETURN EXISTS (
+    WITH RECURSIVE above AS (
+      SELECT would_be_circular.role_name COLLATE "C" AS name
+      UNION
+      SELECT n.name
+      FROM above AS a
+      CROSS JOIN LATERAL (
+        SELECT pg_get_userbyid(e.roleid)::text FROM pg_auth_members AS e
+        WHERE e.member = to_regrole(quote_ident(a.name))::oid
+        UNION ALL
+        SELECT c.locks[2] FROM unnest(would_be_circular.changes) AS c
+        WHERE c.operation = 'grant_role' AND c.sqlstate IS NULL AND c.target = a.name
+      ) AS n(name)
+    )
+    SELECT FROM above AS a WHERE a.name = would_be_circular.member
+  );
+END
+$would_be_circular$;
+
+COMMENT ON FUNCTION rolecall_internal.would_be_circular(text, text, rolecall_internal.change[])
+  IS 'Whether a membership would make a role a member of itself, together with the present and the planned ones';
+
+-- A secret of the extension belongs to this database. In a copy of a database, that of the original counts as absent.
 CREATE OR REPLACE FUNCTION rolecall_internal.write_secret(secret_key text, secret bytea, replace boolean) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -13522,7 +15974,7 @@ BEGIN
     SELECT FROM pg_depend AS d
     WHERE d.classid = 'pg_class'::regclass AND d.objid = 'rolecall_internal.secret'::regclass AND d.deptype = 'e'
   ) THEN
-    -- Only of an extension does a dump leave the rows out.
+    -- A dump leaves out the rows only if the table belongs to an extension.
     RAISE WARNING USING
       MESSAGE = format('a dump of this database will have the secret "%s" in clear text', write_secret.secret_key),
       HINT = 'Dump with --exclude-table-data=rolecall_internal.secret, or set rolecall.encryption_key.';
@@ -13532,7 +15984,7 @@ END
 $write_secret$;
 
 COMMENT ON FUNCTION rolecall_internal.write_secret(text, bytea, boolean)
-  IS 'Stores a secret; false where there is one that is not to be replaced';
+  IS 'Stores a secret; false where one exists that is not to be replaced';
 
 CREATE OR REPLACE FUNCTION rolecall.add_operator(role_name text, dry_run boolean DEFAULT false) RETURNS SETOF rolecall.step
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -14250,7 +16702,7 @@ BEGIN
     RETURN NEXT v_step;
   END LOOP;
   IF forget.dry_run IS NOT TRUE THEN
-    -- What a policy has left on the role for other databases is no row.
+    -- The mark that a policy has left on the role for other databases is not a row of the record.
     PERFORM rolecall_internal.run(jsonb_build_object(
       'marks', jsonb_build_array(jsonb_build_object('role', nullif(forget.role_name, 'public')))
     ), false);
@@ -14276,6 +16728,53 @@ $forget$;
 COMMENT ON FUNCTION rolecall.forget(text, boolean)
   IS 'Forgets a role: nothing is remembered about it any more, and it is left as it is';
 REVOKE ALL ON FUNCTION rolecall.forget(text, boolean) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall.generate_password() RETURNS text
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $generate_password$
+DECLARE
+  v_detail text;
+  v_hint text;
+BEGIN
+  DECLARE
+    v_symbols CONSTANT text := 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
+    v_password text := '';
+    v_bytes bytea;
+    v_byte integer;
+  BEGIN
+    WHILE length(v_password) < 24 LOOP
+      v_bytes := rolecall_internal.random_bytes();
+      FOR v_position IN 0 .. 31 LOOP
+        v_byte := get_byte(v_bytes, v_position);
+        -- 256 is not a multiple of 62, so bytes from 248 up would favour the first letters.
+        IF v_byte < 248 THEN
+          v_password := v_password || substr(v_symbols, v_byte % 62 + 1, 1);
+        END IF;
+      END LOOP;
+    END LOOP;
+    RETURN left(v_password, 24);
+  END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$generate_password$;
+
+COMMENT ON FUNCTION rolecall.generate_password() IS 'Generates a random password of 24 letters and digits';
 
 CREATE OR REPLACE FUNCTION rolecall.grant_role(
   role_name text,
@@ -14790,8 +17289,7 @@ EXCEPTION
 END
 $rename_user$;
 
-COMMENT ON FUNCTION rolecall.rename_user(text, text, boolean)
-  IS 'Gives a role another name, here and in what is remembered';
+COMMENT ON FUNCTION rolecall.rename_user(text, text, boolean) IS 'Renames a role, also in what is remembered about it';
 REVOKE ALL ON FUNCTION rolecall.rename_user(text, text, boolean) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall.revoke_role(role_name text, username text, dry_run boolean DEFAULT false)
@@ -14903,7 +17401,7 @@ BEGIN
   v_roles := rolecall_internal.reporting_roles(true);
   v_left := rolecall_internal.left_out(rotate_reporting_secret.dry_run);
   v_left := v_left || rolecall_internal.refused_steps('read_access', v_left, rotate_reporting_secret.dry_run);
-  -- A copy of a database has the secret of the original, which goes with this.
+  -- A copy of a database has the secret of the original, which this replaces.
   IF cardinality(v_roles) > 0
     OR EXISTS (SELECT FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.reporting')
   THEN
@@ -14949,7 +17447,7 @@ END
 $rotate_reporting_secret$;
 
 COMMENT ON FUNCTION rolecall.rotate_reporting_secret(boolean)
-  IS 'Replaces the secret that the passwords of reporting roles are derived from, and sets all of those passwords anew';
+  IS 'Replaces the secret that the passwords of reporting roles are derived from, and sets all of those passwords';
 
 CREATE OR REPLACE FUNCTION rolecall.set_password(
   username text,
@@ -15003,6 +17501,105 @@ END
 $set_password$;
 
 COMMENT ON FUNCTION rolecall.set_password(text, text, timestamptz, boolean) IS 'Sets the password of a role';
+
+CREATE OR REPLACE FUNCTION rolecall.set_secret(key text, value text) RETURNS SETOF rolecall.step
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $set_secret$
+DECLARE
+  v_detail text;
+  v_hint text;
+BEGIN
+  DECLARE
+    v_value bytea := convert_to(set_secret.value, 'UTF8');
+  BEGIN
+    PERFORM rolecall_internal.check_secret_key(set_secret.key);
+    IF v_value IS NULL THEN
+      RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'value must not be null';
+    END IF;
+    PERFORM rolecall_internal.encrypt_older(set_secret.key);
+    IF rolecall_internal.read_secret(set_secret.key, false) IS NOT DISTINCT FROM v_value THEN
+      RETURN;
+    END IF;
+    IF rolecall_internal.write_secret(set_secret.key, v_value, true) THEN
+      PERFORM rolecall_internal.warn_about_publications();
+      RETURN NEXT ROW(
+        'set_secret', set_secret.key,
+        format('SELECT * FROM rolecall.set_secret(%L, %L)', set_secret.key, '********'),
+        'applied', NULL, NULL
+      )::rolecall.step;
+    END IF;
+  END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$set_secret$;
+
+COMMENT ON FUNCTION rolecall.set_secret(text, text) IS 'Stores a secret, and replaces the one that the key has';
+
+CREATE OR REPLACE FUNCTION rolecall.set_secret_if_absent(key text, value text) RETURNS text
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $set_secret_if_absent$
+DECLARE
+  v_detail text;
+  v_hint text;
+BEGIN
+  DECLARE
+    v_value bytea := convert_to(set_secret_if_absent.value, 'UTF8');
+    v_stored bytea;
+  BEGIN
+    PERFORM rolecall_internal.check_secret_key(set_secret_if_absent.key);
+    IF v_value IS NULL THEN
+      RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'value must not be null';
+    END IF;
+    PERFORM rolecall_internal.encrypt_older(set_secret_if_absent.key);
+    LOOP
+      v_stored := rolecall_internal.read_secret(set_secret_if_absent.key, true);
+      EXIT WHEN v_stored IS NOT NULL;
+      IF rolecall_internal.write_secret(set_secret_if_absent.key, v_value, false) THEN
+        v_stored := v_value;
+        PERFORM rolecall_internal.warn_about_publications();
+      END IF;
+      -- Otherwise another caller stored its secret first, and it can be read now.
+    END LOOP;
+    RETURN convert_from(v_stored, 'UTF8');
+  END;
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$set_secret_if_absent$;
+
+COMMENT ON FUNCTION rolecall.set_secret_if_absent(text, text)
+  IS 'Stores a secret unless the key already has one, and returns the secret that the key has afterwards';
 
 CREATE FUNCTION rolecall.undeclared() RETURNS TABLE (kind text, role text, object text, detail text, remedy text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -15110,7 +17707,7 @@ END
 $version$;
 
 COMMENT ON FUNCTION rolecall.version()
-  IS 'Returns the version of what is installed in this database, as an extension or by the plain script';
+  IS 'Returns the version that is installed in this database, as an extension or by the plain script';
 
 CREATE OR REPLACE FUNCTION rolecall.watch_new_tables(enable boolean DEFAULT true, dry_run boolean DEFAULT false)
 RETURNS SETOF rolecall.step
@@ -15153,8 +17750,7 @@ END
 $watch_new_tables$;
 
 COMMENT ON FUNCTION rolecall.watch_new_tables(boolean, boolean)
-  IS 'Applies what reporting roles read, and what policies say of all objects of a schema, to an object the moment '
-     'anyone creates it';
+  IS 'Grants reporting roles and the roles of policies their privileges on a new object at once, whoever creates it';
 
 CREATE FUNCTION rolecall.who_can(privilege text, object text)
 RETURNS TABLE (role text, login boolean, path text, grantor text)
@@ -15228,13 +17824,13 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
   FOR v_statement IN
     SELECT g.statement
     FROM unnest(v_granted, v_grants) AS g(name, statement)
-    -- Not on what this version has no more.
+    -- Objects that this version no longer has are left out.
     WHERE to_regproc(g.name) IS NOT NULL OR to_regclass(g.name) IS NOT NULL
   LOOP
     EXECUTE v_statement;
   END LOOP;
 
-  -- What is new, for those who could use all that there was.
+  -- The new objects, for those who could use all objects before.
   FOR v_statement IN
     SELECT format(f.format, pg_get_userbyid(o.grantee)) || CASE WHEN o.grantable THEN ' WITH GRANT OPTION' ELSE '' END
     FROM (

@@ -380,7 +380,7 @@ SELECT p.resource ->> 'role',
        p.resource ->> 'role' IS NULL
          OR p.roles[1] = pg_catalog.to_regrole(pg_catalog.quote_ident(p.resource ->> 'role'))::oid,
        p.resource ->> 'privilege', p.resource #>> '{target,kind}', p.resource #>> '{target,means}',
-       -- In the key, so that few rows are looked at where few objects are asked for.
+       -- Part of the key, so that a query for few objects reads few rows.
        p.key #>> '{2,object}', p.resource #>> '{target,column}',
        p.resource @> '{"grantable": true}', p.resource @> '{"revoked": true}',
        EXISTS (
@@ -434,7 +434,7 @@ COMMENT ON COLUMN rolecall_watch.reporting_role.exact IS 'whether the role is to
 REVOKE ALL ON TABLE rolecall_watch.reporting_role FROM PUBLIC;
 
 -- sql/5-internal/catalogs/acl_entries.sql
--- The ACL of the table comes with that of a column: its grant options count for the columns too.
+-- The ACL of a column comes with that of its table, because grant options on the table count for the columns too.
 CREATE FUNCTION rolecall_internal.acl_entries(role_oid oid)
 RETURNS TABLE (
   classid oid,
@@ -533,7 +533,8 @@ END
 $acl_entries$;
 
 COMMENT ON FUNCTION rolecall_internal.acl_entries(oid)
-  IS 'Every entry of the ACLs in which a role occurs: of objects that it does not own, in this database and shared';
+  IS 'Every entry of the ACLs in which a role occurs: those of objects that it does not own, in this database and '
+     'shared ones';
 REVOKE ALL ON FUNCTION rolecall_internal.acl_entries(oid) FROM PUBLIC;
 
 -- sql/5-internal/granting/acl_groups.sql
@@ -597,8 +598,8 @@ END
 $acl_groups$;
 
 COMMENT ON FUNCTION rolecall_internal.acl_groups(oid[], text[], oid[])
-  IS 'The objects that have an ACL, those of the schemas, and the special ones, in groups; special is each of our own '
-     'schemas too';
+  IS 'In groups, the objects that have an ACL, those of the schemas, and the special ones, among them the extension''s '
+     'own schemas';
 REVOKE ALL ON FUNCTION rolecall_internal.acl_groups(oid[], text[], oid[]) FROM PUBLIC;
 
 -- sql/5-internal/run/acting_as_heir.sql
@@ -625,9 +626,10 @@ COMMENT ON FUNCTION rolecall_internal.acting_as_heir(text[])
 REVOKE ALL ON FUNCTION rolecall_internal.acting_as_heir(text[]) FROM PUBLIC;
 
 -- sql/5-internal/plan/acting_as_owner.sql
--- Beside what is said to: rules of tables and views are checked as the owner, a foreign table connects as it, and
--- triggers run as it where a foreign key passes a change on or a subscription applies it. So may all else that a table
--- calls: for ANALYZE, in an index, for a foreign key, or where a subscription applies changes.
+-- These are not only functions with SECURITY DEFINER and views. Rules of tables and views are checked as the owner, a
+-- foreign table connects as the owner, and triggers run as the owner if a foreign key passes a change on or a
+-- subscription applies it. The same is true of everything else that a table calls for ANALYZE, in an index, for a
+-- foreign key, or where a subscription applies changes.
 CREATE FUNCTION rolecall_internal.acting_as_owner(owner_oid oid, heir_oid oid) RETURNS TABLE (object text, advice text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -665,7 +667,7 @@ END
 $acting_as_owner$;
 
 COMMENT ON FUNCTION rolecall_internal.acting_as_owner(oid, oid)
-  IS 'What a role owns in this database that would act as its owner for an heir, and what to do about it';
+  IS 'The objects of a role in this database that would act as their owner for an heir, and what to do about each';
 REVOKE ALL ON FUNCTION rolecall_internal.acting_as_owner(oid, oid) FROM PUBLIC;
 
 -- sql/5-internal/plan/acting_relation.sql
@@ -709,7 +711,7 @@ BEGIN
       WHEN rolecall_internal.has_calling_key(c.oid)
         THEN format('DROP CONSTRAINT for each foreign key of %1$s, or DROP TABLE %1$s', n.name)
       ELSE (
-        -- What the owner of the one adds to it, the other has too.
+        -- Whatever the owner of the one table adds to it, the other one has too.
         SELECT string_agg(format(
                  CASE WHEN k.relispartition THEN 'ALTER TABLE %2$s DETACH PARTITION %1$s'
                       ELSE 'ALTER TABLE %1$s NO INHERIT %2$s' END,
@@ -729,7 +731,7 @@ BEGIN
       FROM pg_options_to_table(c.reloptions) AS p WHERE p.option_name = 'security_invoker'
     ) AS o(invoker)
     CROSS JOIN LATERAL (
-      -- A foreign key has its casts evaluated as the owner of the table that it references.
+      -- The server evaluates the casts of a foreign key as the owner of the referenced table.
       SELECT string_agg(
         DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END, ', '
       )
@@ -755,7 +757,7 @@ END
 $acting_relation$;
 
 COMMENT ON FUNCTION rolecall_internal.acting_relation(oid, boolean, oid)
-  IS 'What to do about a relation that acts as its owner, or that others can have act so; null where it does not';
+  IS 'What to do about a relation that acts as its owner, or that others can make act so; null where it does not';
 REVOKE ALL ON FUNCTION rolecall_internal.acting_relation(oid, boolean, oid) FROM PUBLIC;
 
 -- sql/5-internal/run/adopted_roles.sql
@@ -831,8 +833,8 @@ END
 $after_revokes$;
 
 COMMENT ON FUNCTION rolecall_internal.after_revokes(text, text[])
-  IS 'What is left of statements, which are joined by semicolons, after those at their beginning that are among the '
-     'given ones, with CASCADE or without';
+  IS 'Statements joined by semicolons without those at their beginning that are among the given ones, with or without '
+     'CASCADE';
 REVOKE ALL ON FUNCTION rolecall_internal.after_revokes(text, text[]) FROM PUBLIC;
 
 -- sql/5-internal/policy/apply_policy.sql
@@ -1616,8 +1618,8 @@ END
 $attribute_clauses$;
 
 COMMENT ON FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb, jsonb)
-  IS 'The attributes of a role that differ, as CREATE ROLE and ALTER ROLE take them, with a blank before each; for a '
-     'role that is to be created also the limits that it had when it was recorded';
+  IS 'The attributes of a role that differ, as words of CREATE ROLE and ALTER ROLE, each after a blank; for a role '
+     'that is created, also the limits that it had when it was recorded';
 REVOKE ALL ON FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_catalogs.sql
@@ -1875,7 +1877,7 @@ BEGIN
   END IF;
   RETURN QUERY
     SELECT 'critical', p.path || ' -> function grant', f.oid::regprocedure::text,
-           'is for superusers alone unless somebody grants it',
+           'only a superuser can execute it, unless somebody grants it',
            coalesce(p.remedy, format(
              CASE WHEN x.grantor = f.proowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
              pg_get_userbyid(x.grantor),
@@ -1960,12 +1962,12 @@ BEGIN
     CROSS JOIN LATERAL aclexplode(coalesce(g.acl, CASE g.kind WHEN 'DATABASE' THEN acldefault('d', g.owner) END)) AS x
     JOIN unnest(audit_objects.principals) AS p ON p.role_oid = x.grantee
     JOIN (
-      VALUES ('SCHEMA', 'CREATE', 'critical', 'warning', 'makes objects in this schema'),
-             ('DATABASE', 'CREATE', 'critical', 'warning', 'makes schemas in this database'),
-             ('DATABASE', 'TEMPORARY', 'warning', 'info', 'makes temporary tables'),
+      VALUES ('SCHEMA', 'CREATE', 'critical', 'warning', 'creates objects in this schema'),
+             ('DATABASE', 'CREATE', 'critical', 'warning', 'creates schemas in this database'),
+             ('DATABASE', 'TEMPORARY', 'warning', 'info', 'creates temporary tables'),
              ('LARGE OBJECT', 'UPDATE', 'critical', 'critical', 'writes this large object'),
-             ('FOREIGN DATA WRAPPER', 'USAGE', 'warning', 'warning', 'makes foreign servers, and connects to them'),
-             ('FOREIGN SERVER', 'USAGE', 'warning', 'warning', 'makes user mappings and foreign tables of this server'),
+             ('FOREIGN DATA WRAPPER', 'USAGE', 'warning', 'warning', 'creates foreign servers, and connects to them'),
+             ('FOREIGN SERVER', 'USAGE', 'warning', 'warning', 'creates user mappings and foreign tables for it'),
              ('TABLESPACE', 'CREATE', 'warning', 'warning', 'places tables there'),
              ('LANGUAGE', 'USAGE', 'info', NULL, 'writes functions in this language')
     ) AS k(kind, privilege_type, severity, to_public, detail) ON k.kind = g.kind AND k.privilege_type = x.privilege_type
@@ -1976,7 +1978,7 @@ BEGIN
       ));
   RETURN QUERY
     SELECT 'warning', p.path || ' -> default privileges', g.object,
-           format('gets %s when %I makes one', g.privileges, pg_get_userbyid(g.defaclrole)),
+           format('gets %s when %I creates one', g.privileges, pg_get_userbyid(g.defaclrole)),
            coalesce(p.remedy, format('ALTER DEFAULT PRIVILEGES FOR ROLE %I%s REVOKE %s ON %s FROM %s',
              pg_get_userbyid(g.defaclrole), g.place, g.privileges, g.kind, p.grantee))
     FROM (
@@ -2368,11 +2370,11 @@ BEGIN
     JOIN pg_roles AS r ON r.oid = p.role_oid AND p.becomes
     CROSS JOIN LATERAL (
       VALUES ('critical', 'SUPERUSER', r.rolsuper, 'SUPERUSER: no privilege is checked'),
-             ('critical', 'CREATEROLE', r.rolcreaterole, 'CREATEROLE: makes roles, and changes and grants others'),
+             ('critical', 'CREATEROLE', r.rolcreaterole, 'CREATEROLE: creates roles, and alters and grants others'),
              ('critical', 'REPLICATION', r.rolreplication,
               'REPLICATION: copies the whole cluster, with what is withheld'),
              ('critical', 'BYPASSRLS', r.rolbypassrls, 'BYPASSRLS: row-level security does not hold for it'),
-             ('warning', 'CREATEDB', r.rolcreatedb, 'CREATEDB: makes databases, and writes in them')
+             ('warning', 'CREATEDB', r.rolcreatedb, 'CREATEDB: creates databases, and writes in them')
     ) AS a(severity, word, present, detail)
     WHERE a.present
     UNION ALL
@@ -2394,12 +2396,12 @@ BEGIN
              ('pg_execute_server_program', 'critical', 'runs programs as the operating-system user of the server'),
              ('pg_signal_backend', 'warning', 'cancels and ends sessions of others'),
              ('pg_maintain', 'warning', 'locks, reindexes and refreshes every table'),
-             ('pg_create_subscription', 'warning', 'makes subscriptions, which write what another server sends'),
+             ('pg_create_subscription', 'warning', 'creates subscriptions, which write what another server sends'),
              ('pg_monitor', 'warning', 'sees the statements of others, with the data in them'),
              ('pg_read_all_stats', 'warning', 'sees the statements of others, with the data in them'),
              ('pg_stat_scan_tables', 'warning', 'locks tables while it monitors them'),
              ('pg_read_all_settings', 'info', 'reads every setting of the server'),
-             ('pg_checkpoint', 'info', 'makes checkpoints'),
+             ('pg_checkpoint', 'info', 'runs CHECKPOINT'),
              ('pg_use_reserved_connections', 'info', 'connects where others cannot any more'),
              ('pg_signal_autovacuum_worker', 'info', 'cancels automatic vacuums'),
              ('pg_database_owner', 'warning', 'has what the owner of the database has')
@@ -2512,7 +2514,7 @@ BEGIN
       FROM unnest(audit_server.principals) AS p WHERE p.role_oid = 0;
   END IF;
   RETURN QUERY
-    SELECT 'info', p.path || ' -> function grant', 'large objects', 'makes large objects',
+    SELECT 'info', p.path || ' -> function grant', 'large objects', 'creates large objects',
            coalesce(p.remedy, format(
              'REVOKE EXECUTE ON FUNCTION %s FROM %s',
              string_agg(f.oid::regprocedure::text, ', ' ORDER BY f.proname), p.grantee
@@ -2810,8 +2812,8 @@ COMMENT ON FUNCTION rolecall_internal.audited_roles(oid[])
 REVOKE ALL ON FUNCTION rolecall_internal.audited_roles(oid[]) FROM PUBLIC;
 
 -- sql/5-internal/passwords/base64_length.sql
--- It wants whole groups of four and a first "=" in the third or fourth place of its group. From there on anything of
--- the alphabet is let through, and each group gives as many bytes as the one with that "=".
+-- It requires whole groups of four, and the first "=" in the third or fourth place of its group. From there on it
+-- accepts anything of the alphabet, and each group gives as many bytes as the one with that "=".
 CREATE FUNCTION rolecall_internal.base64_length(base64 text) RETURNS integer
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -2833,11 +2835,11 @@ END
 $base64_length$;
 
 COMMENT ON FUNCTION rolecall_internal.base64_length(text)
-  IS 'How many bytes the server''s strict base64 decoder makes of a text; null where it refuses';
+  IS 'The number of bytes into which the server''s strict base64 decoder decodes a text; null where it refuses it';
 REVOKE ALL ON FUNCTION rolecall_internal.base64_length(text) FROM PUBLIC;
 
 -- sql/5-internal/passwords/bits.sql
--- There is no XOR of bytea, there is one of bit strings. substring(varbit_send(bits) FROM 5) is the way back: the
+-- PostgreSQL has no XOR for bytea, but one for bit strings. substring(varbit_send(bits) FROM 5) is the way back: the
 -- binary form of a bit string is its length in four bytes, then the bits.
 CREATE FUNCTION rolecall_internal.bits(bytes bytea) RETURNS bit varying
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
@@ -2903,8 +2905,7 @@ END
 $blocking$;
 
 COMMENT ON FUNCTION rolecall_internal.blocking(oid, boolean, boolean)
-  IS 'What keeps a role from being dropped and is not cleared on the way, one line per database, and what others would '
-     'lose';
+  IS 'What keeps a role from being dropped and no step clears, one line per database, and what others would lose';
 REVOKE ALL ON FUNCTION rolecall_internal.blocking(oid, boolean, boolean) FROM PUBLIC;
 
 -- sql/5-internal/reading/bounding_recorder.sql
@@ -2927,13 +2928,13 @@ END
 $bounding_recorder$;
 
 COMMENT ON FUNCTION rolecall_internal.bounding_recorder(text)
-  IS 'Who has recorded a definition, where no more may be granted from it than that role may grant; null where the '
-     'caller alone counts. The owner of the database decides who reads what is in it.';
+  IS 'The recorder of a definition, if no more may be granted by it than that role may grant; null where only the '
+     'caller counts. The owner of the database decides who reads what is in it';
 REVOKE ALL ON FUNCTION rolecall_internal.bounding_recorder(text) FROM PUBLIC;
 
 -- sql/5-internal/plan/calling_relations.sql
--- From the code to what depends on it, since there is less code than there are tables. What depends on a relation is
--- no concern of it, but for keys of a column. Triggers run as whoever changes a row.
+-- The search goes from the code to what depends on it, because there is less code than there are tables. It does not
+-- go on from a relation to its dependents, except for keys on a column. Triggers run as the role that changes a row.
 CREATE FUNCTION rolecall_internal.calling_relations(owner_oid oid, heir_oid oid) RETURNS TABLE (relation oid)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -2994,8 +2995,8 @@ END
 $calling_relations$;
 
 COMMENT ON FUNCTION rolecall_internal.calling_relations(oid, oid)
-  IS 'Relations that depend on a function that no superuser wrote, by whatever way, on a domain or a cast that a third '
-     'role can change, or on a domain that may run a query';
+  IS 'Relations that depend, directly or not, on a function that no superuser wrote, on a domain or a cast that a '
+     'third role can change, or on a domain that may run a query';
 REVOKE ALL ON FUNCTION rolecall_internal.calling_relations(oid, oid) FROM PUBLIC;
 
 -- sql/5-internal/policy/canonical_name.sql
@@ -3181,7 +3182,7 @@ DECLARE
   v_catalog text;
   v_worker boolean;
 BEGIN
-  -- Found without a query where there is no Citus, as nearly everywhere.
+  -- Without Citus, as on nearly every server, this takes no query.
   IF to_regclass('pg_catalog.pg_dist_local_group') IS NULL THEN
     RETURN;
   END IF;
@@ -3200,8 +3201,8 @@ END
 $check_coordinator$;
 
 COMMENT ON FUNCTION rolecall_internal.check_coordinator()
-  IS 'Refuses a call about reporting roles on a worker, which has a record and a secret of its own: the password would '
-     'be changed on all nodes, and the coordinator would not know it';
+  IS 'Refuses a call about reporting roles on a worker, which has a record and a secret of its own: it would change '
+     'the password on all nodes, and the coordinator would not know it';
 REVOKE ALL ON FUNCTION rolecall_internal.check_coordinator() FROM PUBLIC;
 
 -- sql/5-internal/reporting/check_definitions.sql
@@ -3273,7 +3274,7 @@ END
 $check_document$;
 
 COMMENT ON FUNCTION rolecall_internal.check_document(jsonb)
-  IS 'Refuses a desired state that names a role as no role can be named';
+  IS 'Refuses a desired state with a name that no role can have';
 REVOKE ALL ON FUNCTION rolecall_internal.check_document(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/check_handover.sql
@@ -3295,7 +3296,7 @@ END
 $check_handover$;
 
 COMMENT ON FUNCTION rolecall_internal.check_handover(oid, oid)
-  IS 'Refuses to give to a role what would act with rights that the old owner does not have';
+  IS 'Refuses to give a role what would then act with rights that the old owner does not have';
 REVOKE ALL ON FUNCTION rolecall_internal.check_handover(oid, oid) FROM PUBLIC;
 
 -- sql/5-internal/plan/check_may_add_operators.sql
@@ -3316,7 +3317,7 @@ END
 $check_may_add_operators$;
 
 COMMENT ON FUNCTION rolecall_internal.check_may_add_operators()
-  IS 'Refuses a caller that could neither make nor unmake an operator';
+  IS 'Refuses a caller that can neither add nor remove operators';
 REVOKE ALL ON FUNCTION rolecall_internal.check_may_add_operators() FROM PUBLIC;
 
 -- sql/5-internal/plan/check_no_operators_of.sql
@@ -3364,7 +3365,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_not_reporting$
 BEGIN
-  -- Few roles are, and a look at the index tells.
+  -- Few roles are reporting roles, and one look by index tells.
   IF NOT EXISTS (
     SELECT FROM rolecall_internal.resource AS r
     WHERE r.section = 'read_access' AND r.key = jsonb_build_array(check_not_reporting.role_name)
@@ -3416,7 +3417,7 @@ END
 $check_operator$;
 
 COMMENT ON FUNCTION rolecall_internal.check_operator(text)
-  IS 'Refuses an operator that does not exist or only reads, and a caller that could not grant it anything';
+  IS 'Refuses an operator that does not exist or is a reporting role, and a caller that could not grant it anything';
 REVOKE ALL ON FUNCTION rolecall_internal.check_operator(text) FROM PUBLIC;
 
 -- sql/5-internal/document/check_protected.sql
@@ -3442,7 +3443,7 @@ END
 $check_protected$;
 
 COMMENT ON FUNCTION rolecall_internal.check_protected(text)
-  IS 'Refuses to bend a superuser, or the caller itself, into a role of the desired state';
+  IS 'Refuses to turn a superuser, or the caller itself, into a role of the desired state';
 REVOKE ALL ON FUNCTION rolecall_internal.check_protected(text) FROM PUBLIC;
 
 -- sql/5-internal/reading/check_provisioned_here.sql
@@ -3487,7 +3488,7 @@ BEGIN
     ELSIF v_definition.schemas = '[]' THEN
       RAISE EXCEPTION USING
         ERRCODE = 'invalid_parameter_value',
-        MESSAGE = format('reporting role "%s" needs at least one schema', v_definition.role);
+        MESSAGE = format('reporting role "%s" requires at least one schema', v_definition.role);
     END IF;
     FOR v_schema IN
       SELECT jsonb_array_elements_text(v_definition.schemas)
@@ -3596,7 +3597,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_secret_is_current$
 BEGIN
-  -- In READ COMMITTED the lock is enough: nobody can have replaced the secret since it was read.
+  -- In READ COMMITTED the lock is enough: the secret is read after it, and nobody can replace it.
   IF current_setting('transaction_isolation') <> 'read committed' THEN
     PERFORM FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.reporting' FOR SHARE;
   END IF;
@@ -3604,7 +3605,7 @@ END
 $check_secret_is_current$;
 
 COMMENT ON FUNCTION rolecall_internal.check_secret_is_current()
-  IS 'Refuses to go on with a reporting secret that was replaced since this transaction''s snapshot';
+  IS 'Refuses to use a reporting secret that was replaced after this transaction''s snapshot';
 REVOKE ALL ON FUNCTION rolecall_internal.check_secret_is_current() FROM PUBLIC;
 
 -- sql/5-internal/secrets/check_secret_key.sql
@@ -3628,7 +3629,7 @@ BEGIN
 END
 $check_secret_key$;
 
-COMMENT ON FUNCTION rolecall_internal.check_secret_key(text) IS 'Refuses a key that no secret of a user can have';
+COMMENT ON FUNCTION rolecall_internal.check_secret_key(text) IS 'Refuses a key that is null, empty or reserved';
 REVOKE ALL ON FUNCTION rolecall_internal.check_secret_key(text) FROM PUBLIC;
 
 -- sql/5-internal/plan/check_user.sql
@@ -3644,7 +3645,7 @@ BEGIN
       HINT = 'To keep it out, call rolecall.remove_user(), or rotate_reporting_secret(), which changes its password.';
   ELSIF rolecall_internal.newest_record('roles', jsonb_build_array(check_user.username))
         @? '$.attributes.createrole'
-    -- A policy says of every role what its attributes are.
+    -- A policy sets the attributes of every role that it describes.
     AND rolecall_internal.newest_record('declared', jsonb_build_array(check_user.username)) IS NULL THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
@@ -3718,7 +3719,7 @@ END
 $check_writable$;
 
 COMMENT ON FUNCTION rolecall_internal.check_writable(text)
-  IS 'Refuses a change in a transaction that is read-only, as all are on a standby';
+  IS 'Refuses a change in a read-only transaction; on a standby every transaction is read-only';
 REVOKE ALL ON FUNCTION rolecall_internal.check_writable(text) FROM PUBLIC;
 
 -- sql/5-internal/run/comment_lock.sql
@@ -3880,13 +3881,13 @@ END
 $default_acls$;
 
 COMMENT ON FUNCTION rolecall_internal.default_acls(oid[])
-  IS 'Default privileges as they are; of these owners those for every schema too, which the server has where there is '
-     'no entry';
+  IS 'The present default privileges; for these owners also those for every schema that the server assumes where there '
+     'is no entry';
 REVOKE ALL ON FUNCTION rolecall_internal.default_acls(oid[]) FROM PUBLIC;
 
 -- sql/5-internal/plan/dependencies.sql
--- cleared_by is the step that clears it from this database: reassign_owned where something is to be reassigned,
--- drop_owned where it is to be dropped, or to be cleared of privileges after the rest was reassigned; null: neither.
+-- cleared_by is the step that clears it from this database: reassign_owned if it is reassigned, drop_owned if it is
+-- dropped, or if privileges are revoked after the rest was reassigned; null: no step.
 CREATE FUNCTION rolecall_internal.dependencies(role_oid oid, reassigns boolean, drops boolean)
 RETURNS TABLE (database text, kind text, object text, remedy text, cleared_by text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -3902,7 +3903,7 @@ BEGIN
     owning AS (
       SELECT f.database FROM found AS f WHERE f.is_reassignable AND NOT f.is_shared GROUP BY 1
     ),
-    -- Before 16 the server does not keep who depends on whom, and a membership has no oid.
+    -- Before 16 the server does not record dependencies between memberships, and a membership has no oid.
     given AS (
       SELECT (to_jsonb(e) ->> 'oid')::oid AS oid, format('%I in %I', m.member, m.role) AS object,
              format('REVOKE %I FROM %I GRANTED BY %s CASCADE', m.role, m.member, v_name) AS remedy
@@ -3924,7 +3925,7 @@ BEGIN
       LEFT JOIN rolecall_internal.left_by_drop_owned(dependencies.role_oid) AS l
         ON l.classid = f.classid AND l.objid = f.objid AND l.objsubid = f.objsubid AND f.how = 'a'
            AND (f.is_here OR f.is_shared)
-      -- One that the role gave to itself ends with the role.
+      -- A membership that the role granted to itself ends with the role.
       WHERE f.classid <> 'pg_auth_members'::regclass OR g.oid IS NOT NULL
     )
     SELECT j.database, k.kind, concat(
@@ -3951,14 +3952,14 @@ BEGIN
                  j.identity, v_name
                )
                WHEN j.is_reassignable THEN format('REASSIGN OWNED BY %s TO "a plain owner"', v_name)
-               -- It drops what is still owned.
+               -- DROP OWNED would drop the objects that the role still owns.
                ELSE concat_ws('; ',
                  CASE WHEN o.database IS NOT NULL THEN format('REASSIGN OWNED BY %s TO "a plain owner"', v_name) END,
                  format('DROP OWNED BY %s', v_name)
                )
              END)
     ) AS k(kind, object, remedy)
-    -- One line for what is the same here, and for what has no name here.
+    -- One row for objects that are the same here, or have no name here.
     GROUP BY j.database, k.kind, k.remedy, j.cleared_by, CASE WHEN NOT j.is_far THEN k.object END;
 END
 $dependencies$;
@@ -4010,7 +4011,7 @@ BEGIN
       FROM pg_identify_object(s.classid, s.objid, s.objsubid) AS i
       WHERE p.here OR s.dbid = 0
       UNION ALL
-      -- The names of what is in another database are known only there.
+      -- Only the other database knows the names of its objects.
       SELECT CASE s.classid
                WHEN 'pg_class'::regclass THEN 'relation'
                WHEN 'pg_namespace'::regclass THEN 'schema'
@@ -4019,13 +4020,13 @@ BEGIN
              END, 'oid ' || s.objid, false
       WHERE NOT (p.here OR s.dbid = 0)
     ) AS i(type, identity, is_ours)
-    -- Before 15 a role of the server itself has a row about no object.
+    -- Before 15, predefined roles have a row without an object.
     WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = depending.role_oid AND s.deptype <> 'p';
 END
 $depending$;
 
 COMMENT ON FUNCTION rolecall_internal.depending(oid)
-  IS 'What pg_shdepend has about a role, with names where they can be known from this database';
+  IS 'The rows of pg_shdepend about a role, with the names that this database can know';
 REVOKE ALL ON FUNCTION rolecall_internal.depending(oid) FROM PUBLIC;
 
 -- sql/5-internal/secrets/derived_password.sql
@@ -4047,7 +4048,8 @@ COMMENT ON FUNCTION rolecall_internal.derived_password(bytea, text) IS 'The pass
 REVOKE ALL ON FUNCTION rolecall_internal.derived_password(bytea, text) FROM PUBLIC;
 
 -- sql/5-internal/secrets/derived_salt.sql
--- Derived too: every caller makes the same verifier, and the salt tells whether one was made from this secret.
+-- The salt is derived too. Every caller computes the same verifier, and the salt says whether a verifier comes from
+-- this secret.
 CREATE FUNCTION rolecall_internal.derived_salt(secret bytea, role_name text) RETURNS bytea
 LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -4101,7 +4103,7 @@ END
 $disputed_changes$;
 
 COMMENT ON FUNCTION rolecall_internal.disputed_changes(jsonb)
-  IS 'What a policy says and that of another database says otherwise, as skipped changes';
+  IS 'What a policy says and that of another database contradicts, as skipped changes';
 REVOKE ALL ON FUNCTION rolecall_internal.disputed_changes(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/divided.sql
@@ -4158,13 +4160,14 @@ END
 $divided$;
 
 COMMENT ON FUNCTION rolecall_internal.divided(jsonb)
-  IS 'The document of a policy without what those of other databases say otherwise, with what they say of its roles, '
-     'and with what is disputed, as a document; any other one, or where they say nothing of its roles, as it is';
+  IS 'The document of a policy without what policies of other databases contradict, with what they say of its roles, '
+     'and with the disputed part as a document. Any other document, and one about whose roles they say nothing, stays '
+     'as it is';
 REVOKE ALL ON FUNCTION rolecall_internal.divided(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/divided_resource.sql
--- What only follows from a policy saying everything of a role, such as that it cannot log in, gives way to what
--- another names. A role that another one describes is not removed.
+-- A default, such as that the role cannot log in, yields to what another policy names. A role that another policy
+-- describes is not removed.
 CREATE FUNCTION rolecall_internal.divided_resource(section text, resource jsonb, theirs jsonb)
 RETURNS TABLE (rest jsonb, disputed jsonb)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -4237,8 +4240,8 @@ END
 $divided_resource$;
 
 COMMENT ON FUNCTION rolecall_internal.divided_resource(text, jsonb, jsonb)
-  IS 'What a policy says of a role that another database describes too: the part that stays, and the part that is '
-     'disputed; null where there is none';
+  IS 'What a policy says of a role that another database describes too, split into the part that stays and the part '
+     'that is disputed; null where a part is empty';
 REVOKE ALL ON FUNCTION rolecall_internal.divided_resource(text, jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/run/done_by.sql
@@ -4313,7 +4316,7 @@ BEGIN
   THEN
     RETURN;
   END IF;
-  -- Somebody who reads a secret neither waits nor fails because somebody else is encrypting it.
+  -- A caller that reads a secret neither waits nor fails because another one is encrypting it.
   BEGIN
     SELECT encode(s.value, 'hex') INTO v_held
     FROM rolecall_internal.secret AS s WHERE s.key = encrypt_older.secret_key AND NOT s.encrypted
@@ -4331,7 +4334,7 @@ END
 $encrypt_older$;
 
 COMMENT ON FUNCTION rolecall_internal.encrypt_older(text)
-  IS 'Encrypts a secret that was stored before there was a key, where that can be done in passing';
+  IS 'Encrypts a secret that was stored before there was a key, where that requires no waiting';
 REVOKE ALL ON FUNCTION rolecall_internal.encrypt_older(text) FROM PUBLIC;
 
 -- sql/5-internal/granting/ended_columns.sql
@@ -4358,7 +4361,7 @@ END
 $ended_columns$;
 
 COMMENT ON FUNCTION rolecall_internal.ended_columns(jsonb)
-  IS 'The privileges on columns that are about to be revoked, as plan_kept() takes them; null where there are none';
+  IS 'The privileges on columns that are about to be revoked, in the form of plan_kept(); null where there are none';
 REVOKE ALL ON FUNCTION rolecall_internal.ended_columns(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/granting/ended_options.sql
@@ -4382,7 +4385,7 @@ END
 $ended_options$;
 
 COMMENT ON FUNCTION rolecall_internal.ended_options(oid[])
-  IS 'The grant options that roles have and that can be revoked, as plan_kept() takes them; null where there are none';
+  IS 'The grant options that roles have and that can be revoked, in the form of plan_kept(); null where there are none';
 REVOKE ALL ON FUNCTION rolecall_internal.ended_options(oid[]) FROM PUBLIC;
 
 -- sql/5-internal/granting/ended_privileges.sql
@@ -4432,7 +4435,7 @@ END
 $ended_privileges$;
 
 COMMENT ON FUNCTION rolecall_internal.ended_privileges(rolecall_internal.acl_group[], rolecall_internal.difference[])
-  IS 'The privileges on objects that are about to be revoked, as plan_kept() takes them; null where there are none';
+  IS 'The privileges on objects that are about to be revoked, in the form of plan_kept(); null where there are none';
 REVOKE ALL ON FUNCTION rolecall_internal.ended_privileges(rolecall_internal.acl_group[], rolecall_internal.difference[])
   FROM PUBLIC;
 
@@ -4469,7 +4472,7 @@ END
 $excepted_objects$;
 
 COMMENT ON FUNCTION rolecall_internal.excepted_objects(rolecall_internal.wanted_privilege[])
-  IS 'What is excepted of each scope: whole objects, or columns of them';
+  IS 'The whole objects, or columns of them, that are excepted from each scope';
 REVOKE ALL ON FUNCTION rolecall_internal.excepted_objects(rolecall_internal.wanted_privilege[]) FROM PUBLIC;
 
 -- sql/5-internal/granting/exceptions.sql
@@ -4485,7 +4488,7 @@ BEGIN
              parse_ident(CASE WHEN w.kind IN ('table', 'sequence') THEN x.name END) AS parts
       FROM unnest(exceptions.wanted) AS w
       CROSS JOIN LATERAL jsonb_array_elements_text(w.scope -> 'except') AS x(name)
-      -- What an operator has recorded can be no name.
+      -- A record of an operator may contain something that is not a name.
       WHERE w.means = 'all' AND (
         w.kind NOT IN ('table', 'sequence')
         OR x.name ~ '^("([^"]|"")+"|[^\W\d][\w$]*)([.]("([^"]|"")+"|[^\W\d][\w$]*))*$'
@@ -4496,7 +4499,7 @@ BEGIN
              true AS named
       FROM entry AS e WHERE coalesce(cardinality(e.parts), 2) = 2
       UNION ALL
-      -- A name of three parts is that of a column.
+      -- A name of three parts names a column.
       SELECT e.scope, e.kind, e.name, a.attrelid, a.attnum::integer, true
       FROM entry AS e
       JOIN pg_attribute AS a
@@ -4545,8 +4548,8 @@ END
 $exceptions$;
 
 COMMENT ON FUNCTION rolecall_internal.exceptions(rolecall_internal.wanted_privilege[])
-  IS 'What each entry of an `except` means: whole objects, or columns, those of partitions too; named: as it is called '
-     'now, else that was so once';
+  IS 'The whole objects, or columns, also of partitions, that each entry of an `except` means; named: whether it has '
+     'that name now, or had it once';
 REVOKE ALL ON FUNCTION rolecall_internal.exceptions(rolecall_internal.wanted_privilege[]) FROM PUBLIC;
 
 -- sql/5-internal/execute/execute_change.sql
@@ -4565,7 +4568,7 @@ DECLARE
 BEGIN
   IF change.sqlstate IS NOT NULL THEN
     IF change.operation = 'grant_role' AND change.sqlstate = '42704' THEN
-      -- As where the role is dropped at that moment.
+      -- For example, another transaction is dropping the role at that moment.
       RAISE NOTICE '%', change.note;
     ELSE
       RAISE WARNING USING
@@ -4592,7 +4595,7 @@ BEGIN
       v_message := set_config('lock_timeout', v_timeout, true);
       EXIT;
     EXCEPTION
-      -- Whole classes of errors. A cancellation, a deadlock or a serialization failure is the caller's.
+      -- Whole classes, without cancellations, deadlocks and serialization failures: those are the caller's.
       WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
         OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
         OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
@@ -4654,7 +4657,7 @@ DECLARE
   v_steps rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
   IF v_timeout = '0' OR v_timeout::interval > '1 second' THEN
-    PERFORM set_config('lock_timeout', '1s', true); -- Who has to wait for longer waits for the one change alone.
+    PERFORM set_config('lock_timeout', '1s', true); -- A longer wait is for execute_change().
   END IF;
   FOREACH v_change IN ARRAY execute_together.changes LOOP
     EXECUTE rolecall_internal.statement_of(v_change);
@@ -4673,8 +4676,8 @@ END
 $execute_together$;
 
 COMMENT ON FUNCTION rolecall_internal.execute_together(rolecall_internal.change[])
-  IS 'Makes changes of privileges in one subtransaction; null where one of them fails, and then none is made: which of '
-     'them, and what becomes of it, execute_change() finds out';
+  IS 'Makes changes of privileges in one subtransaction; null where one of them fails, and then none is made, and '
+     'execute_change() finds out which one';
 REVOKE ALL ON FUNCTION rolecall_internal.execute_together(rolecall_internal.change[]) FROM PUBLIC;
 
 -- sql/5-internal/plan/expired_users.sql
@@ -4738,8 +4741,8 @@ END
 $fitted_name$;
 
 COMMENT ON FUNCTION rolecall_internal.fitted_name(text, text)
-  IS 'A name that ends in a suffix, in at most 63 bytes: a longer one is cut between two characters and told apart by '
-     'a hash';
+  IS 'A name with a suffix in at most 63 bytes; a longer one is shortened between two characters, and a hash keeps it '
+     'distinct';
 REVOKE ALL ON FUNCTION rolecall_internal.fitted_name(text, text) FROM PUBLIC;
 
 -- sql/5-internal/record/forget_earlier.sql
@@ -4981,13 +4984,12 @@ END
 $found_by_server$;
 
 COMMENT ON FUNCTION rolecall_internal.found_by_server(text, text)
-  IS 'The oid that the server finds for the name of a function or type; null where it finds none, the name is none, or '
-     'the caller may not use the schema';
+  IS 'The oid that the server finds for the name of a function or type; null where it finds none, the text is not a '
+     'name, or the caller may not use the schema';
 REVOKE ALL ON FUNCTION rolecall_internal.found_by_server(text, text) FROM PUBLIC;
 
 -- sql/5-internal/granting/future_differences.sql
--- What is granted to a role for the objects of somebody who is not among the owners any more stays where no owners are
--- named.
+-- Where no owners are named, default privileges for a role that is no longer one of the owners stay.
 CREATE FUNCTION rolecall_internal.future_differences(
   document jsonb,
   wanted rolecall_internal.wanted_privilege[],
@@ -5047,7 +5049,8 @@ BEGIN
         AND (h.is_grantable OR NOT w.grantable)
     )
     UNION ALL
-    -- What PUBLIC would have of an owner that the document creates; acldefault() takes any.
+    -- The privileges of PUBLIC by default; for an owner that the document creates any oid serves, because
+    -- acldefault() accepts it.
     SELECT 1, 'public', NULL, w.owner, NULL, w.future, w.privilege, NULL
     FROM want AS w
     WHERE w.revoked AND w.role_oid = 0 AND w.owner_oid IS NULL AND w.schema IS NULL AND EXISTS (
@@ -5090,7 +5093,7 @@ $future_differences$;
 COMMENT ON FUNCTION rolecall_internal.future_differences(
   jsonb, rolecall_internal.wanted_privilege[], rolecall_internal.acl_group[], oid[]
 )
-  IS 'Default privileges that are missing, and those that roles must not have: phase 1 takes away, phase 2 gives';
+  IS 'Default privileges that are missing, and those that roles must not have; phase 1 revokes, phase 2 grants';
 REVOKE ALL ON FUNCTION rolecall_internal.future_differences(
   jsonb, rolecall_internal.wanted_privilege[], rolecall_internal.acl_group[], oid[]
 )
@@ -5143,8 +5146,8 @@ END
 $future_differs$;
 
 COMMENT ON FUNCTION rolecall_internal.future_differs(rolecall_internal.place[], rolecall_internal.table_group[])
-  IS 'Whether default privileges are missing, or there that must not be: mostly not, which is found out without saying '
-     'which';
+  IS 'Whether any default privileges are missing, or must not be there; usually neither is so, and this takes less '
+     'than to find out which';
 REVOKE ALL ON FUNCTION rolecall_internal.future_differs(rolecall_internal.place[], rolecall_internal.table_group[])
   FROM PUBLIC;
 
@@ -5167,7 +5170,7 @@ BEGIN
   THEN
     RETURN QUERY SELECT '3F000', format('schema "%s" does not exist', future_refusal.schema);
   ELSIF future_refusal.owner_oid IS NOT NULL AND NOT pg_has_role(future_refusal.owner_oid, 'USAGE') THEN
-    RETURN QUERY SELECT '42501', format('takes membership in %I, which makes the objects', future_refusal.owner);
+    RETURN QUERY SELECT '42501', format('requires membership in %I, which creates the objects', future_refusal.owner);
   ELSE
     RETURN QUERY SELECT NULL::text, NULL::text;
   END IF;
@@ -5175,7 +5178,7 @@ END
 $future_refusal$;
 
 COMMENT ON FUNCTION rolecall_internal.future_refusal(jsonb, text, text, oid, text)
-  IS 'Why default privileges cannot be changed; nulls where they can';
+  IS 'SQLSTATE and reason why default privileges cannot be changed; nulls where they can';
 REVOKE ALL ON FUNCTION rolecall_internal.future_refusal(jsonb, text, text, oid, text) FROM PUBLIC;
 
 -- sql/5-internal/plan/given_memberships.sql
@@ -5226,12 +5229,12 @@ $given_memberships$;
 
 COMMENT ON FUNCTION rolecall_internal.given_memberships(oid)
   IS 'The memberships that members have only from one grantor, as the statements that grant them, and whether the '
-     'caller may';
+     'caller may run these';
 REVOKE ALL ON FUNCTION rolecall_internal.given_memberships(oid) FROM PUBLIC;
 
 -- sql/5-internal/granting/given_privileges.sql
--- What ends is all that the roles have, or the list of that: of an entry all, or its grant option. What a table gives
--- ends for its columns too.
+-- Either all privileges of the roles end, or those in the list: an entry of it is a privilege, or only its grant
+-- option. A privilege on a table ends on its columns too.
 CREATE FUNCTION rolecall_internal.given_privileges(roles oid[], ended jsonb)
 RETURNS TABLE (target text, statement text, may boolean, is_direct boolean, cause text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -5257,7 +5260,7 @@ BEGIN
       ) AS w(ends)
       ORDER BY e.classid, e.objid, e.objsubid, e.grantor, e.grantee, e.privilege, x.option
     ),
-    -- Who can grant what, beside the roles and those who can through them.
+    -- Who can grant what, other than the roles and those who can only through them.
     holder AS (
       SELECT e.classid, e.objid, 0 AS objsubid, e.privilege, e.owner AS role_oid FROM entry AS e
       UNION
@@ -5286,7 +5289,8 @@ BEGIN
                AND e.objsubid IN (0, j.objsubid) AND e.grantor = e.owner AND e.grantee = v_caller.oid
                  AND e.is_grantable
              )
-             -- A member of the owner may be taken for another role, such as the one that it is to drop.
+             -- In place of the owner, the server may choose as the grantor another role with the grant option
+             -- whose rights the caller has, such as the one that is to be dropped.
              OR given_privileges.ended IS NOT NULL AND pg_has_role(j.owner, 'USAGE') AND NOT EXISTS (
                SELECT FROM entry AS e
                WHERE e.classid = j.classid AND e.objid = j.objid AND e.privilege = j.privilege
@@ -5323,8 +5327,8 @@ END
 $given_privileges$;
 
 COMMENT ON FUNCTION rolecall_internal.given_privileges(oid[], jsonb)
-  IS 'The privileges that others have only from roles, or from whom those granted them to, as the statements that '
-     'grant them, and whether the caller may; cause: one of the roles';
+  IS 'The privileges that others have only from roles, directly or through others, as the statements that grant them, '
+     'and whether the caller may run these; cause: one of the roles';
 REVOKE ALL ON FUNCTION rolecall_internal.given_privileges(oid[], jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/grant_statement.sql
@@ -5545,8 +5549,8 @@ COMMENT ON FUNCTION rolecall_internal.graph_parts(jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.graph_parts(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/has_calling_key.sql
--- Such rows are checked and completed as the owner. Of what PostgreSQL brings along only what is not immutable may run
--- a query.
+-- Such rows are checked and completed as the owner. Of PostgreSQL's own functions only those that are not immutable
+-- may run a query.
 CREATE FUNCTION rolecall_internal.has_calling_key(relation oid) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -5618,11 +5622,11 @@ END
 $has_more_powers$;
 
 COMMENT ON FUNCTION rolecall_internal.has_more_powers(oid, text)
-  IS 'Whether a role has a power that another one, which may be gone, does not have';
+  IS 'Whether a role has a power that another one, which may no longer exist, does not have';
 REVOKE ALL ON FUNCTION rolecall_internal.has_more_powers(oid, text) FROM PUBLIC;
 
 -- sql/5-internal/plan/has_more_rights.sql
--- What a role can do in other databases counts, as far as one can see it from here. PUBLIC's rights are everybody's.
+-- Rights in other databases count as far as they can be seen from here. The privileges of PUBLIC do not matter.
 CREATE FUNCTION rolecall_internal.has_more_rights(role_oid oid, than_oid oid) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -5646,7 +5650,7 @@ END
 $has_more_rights$;
 
 COMMENT ON FUNCTION rolecall_internal.has_more_rights(oid, oid)
-  IS 'Whether one role could do anything that the other could not: by an attribute, or by an object or a membership';
+  IS 'Whether one role could do anything that the other could not, by an attribute, an object or a membership';
 REVOKE ALL ON FUNCTION rolecall_internal.has_more_rights(oid, oid) FROM PUBLIC;
 
 -- sql/5-internal/record/has_recorded_shape.sql
@@ -5924,7 +5928,7 @@ BEGIN
       SELECT d.* FROM pg_shdepend AS d
       WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
         AND (d.classid <> 'pg_class'::regclass OR d.deptype <> 'a' OR d.objsubid <> 0)
-      OFFSET 0 -- Else it would become a join, which reads what every role of the cluster has.
+      OFFSET 0 -- Otherwise it would become a join, which reads the rows of every role of the cluster.
     ) AS d
     WHERE (d.deptype = 'o'
       AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass))
@@ -5940,7 +5944,7 @@ END
 $held_otherwise$;
 
 COMMENT ON FUNCTION rolecall_internal.held_otherwise(rolecall_internal.place[])
-  IS 'What the roles that are to read hold beside privileges on whole tables, USAGE on schemas, and default privileges';
+  IS 'What the roles that are to read have beside privileges on whole tables, USAGE on schemas, and default privileges';
 REVOKE ALL ON FUNCTION rolecall_internal.held_otherwise(rolecall_internal.place[]) FROM PUBLIC;
 
 -- sql/5-internal/policy/held_privileges.sql
@@ -6127,7 +6131,7 @@ COMMENT ON FUNCTION rolecall_internal.hint_of(text, text)
 REVOKE ALL ON FUNCTION rolecall_internal.hint_of(text, text) FROM PUBLIC;
 
 -- sql/5-internal/passwords/hmac_pad.sql
--- It is the key, XOR that byte throughout.
+-- It is the key, each byte XOR that byte.
 CREATE FUNCTION rolecall_internal.hmac_pad(key bytea, pad text) RETURNS bytea
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -6516,8 +6520,8 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_creator_edge$
 BEGIN
-  -- PostgreSQL 16 and newer record it as granted by the bootstrap superuser, whose oid is 10.
-  -- Older servers have no such options, and no such edge.
+  -- PostgreSQL 16 and newer record it as granted by the bootstrap superuser, whose oid is 10. Older servers have
+  -- no such options, and no such membership.
   RETURN coalesce(
     is_creator_edge.edge ->> 'grantor' = '10'
       AND (is_creator_edge.edge -> 'admin_option')::boolean
@@ -6529,7 +6533,8 @@ END
 $is_creator_edge$;
 
 COMMENT ON FUNCTION rolecall_internal.is_creator_edge(jsonb)
-  IS 'Whether a role has ADMIN only because it made the role: that edge is its own, and is never reported or revoked';
+  IS 'Whether a role has ADMIN OPTION only because it created the other role: such a membership is never reported or '
+     'revoked';
 REVOKE ALL ON FUNCTION rolecall_internal.is_creator_edge(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/execute/is_early_refusal.sql
@@ -6551,7 +6556,8 @@ COMMENT ON FUNCTION rolecall_internal.is_early_refusal(rolecall_internal.change,
 REVOKE ALL ON FUNCTION rolecall_internal.is_early_refusal(rolecall_internal.change, text) FROM PUBLIC;
 
 -- sql/5-internal/passwords/is_empty_verifier.sql
--- The server compares the server key alone. A salt or key in an odd spelling counts as one, as it cannot be told.
+-- The server compares only the server key. A salt or key in an unusual spelling counts as one of the empty password,
+-- because that cannot be ruled out.
 CREATE FUNCTION rolecall_internal.is_empty_verifier(verifier text) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -6563,7 +6569,7 @@ BEGIN
     RETURN true;
   END IF;
   RETURN decode(v_fields[5], 'base64') = decode(split_part(
-    -- An int gets the lower half of what strtol() read.
+    -- The server assigns what strtol() read to an int, which keeps the lower half.
     rolecall_internal.scram(
       '', decode(v_fields[3], 'base64'), ((v_fields[1] || v_fields[2])::bigint << 32 >> 32)::integer
     ),
@@ -6686,7 +6692,7 @@ END
 $is_kept_verifier$;
 
 COMMENT ON FUNCTION rolecall_internal.is_kept_verifier(text)
-  IS 'Whether a verifier is kept as that of a reporting role, so that it needs no checking';
+  IS 'Whether a verifier is kept as that of a reporting role, so that it does not have to be checked';
 REVOKE ALL ON FUNCTION rolecall_internal.is_kept_verifier(text) FROM PUBLIC;
 
 -- sql/5-internal/policy/is_moment.sql
@@ -6714,7 +6720,7 @@ COMMENT ON FUNCTION rolecall_internal.is_moment(text)
 REVOKE ALL ON FUNCTION rolecall_internal.is_moment(text) FROM PUBLIC;
 
 -- sql/5-internal/passwords/is_nfkc_stable.sql
--- Asked only of code points that stringprep_class neither maps nor forbids.
+-- Called only for code points that stringprep_class neither maps nor forbids.
 CREATE FUNCTION rolecall_internal.is_nfkc_stable(code_point integer) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -6749,7 +6755,7 @@ END
 $is_nfkc_stable$;
 
 COMMENT ON FUNCTION rolecall_internal.is_nfkc_stable(integer)
-  IS 'Whether NFKC leaves this code point alone, whatever stands beside it';
+  IS 'Whether NFKC leaves this code point as it is, whatever is next to it';
 REVOKE ALL ON FUNCTION rolecall_internal.is_nfkc_stable(integer) FROM PUBLIC;
 
 -- sql/5-internal/granting/is_nobody.sql
@@ -6800,7 +6806,7 @@ BEGIN
   IF NOT rolecall_internal.sees_passwords() THEN
     RETURN false;
   END IF;
-  -- An older snapshot may show the role as it was before, too.
+  -- An older snapshot may show two versions of the role.
   RETURN NOT EXISTS (
     SELECT FROM pg_authid AS a
     WHERE a.oid = to_regrole(quote_ident(is_password_cleared.role_name))::oid AND a.rolpassword IS NOT NULL
@@ -6809,7 +6815,7 @@ END
 $is_password_cleared$;
 
 COMMENT ON FUNCTION rolecall_internal.is_password_cleared(text)
-  IS 'Whether a role that was just given a password has none';
+  IS 'Whether a role has no password although it was just given one';
 REVOKE ALL ON FUNCTION rolecall_internal.is_password_cleared(text) FROM PUBLIC;
 
 -- sql/5-internal/reporting/is_provisioned.sql
@@ -6950,7 +6956,7 @@ BEGIN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('rotate_after must not be negative: %s', is_rotation_due.rotate_after),
-      HINT = 'null means never, and 0 with every call.';
+      HINT = 'Pass null to keep the secret for good, or 0 to replace it with every call.';
   END IF;
   RETURN NOT EXISTS (
     SELECT FROM rolecall_internal.secret AS s
@@ -6963,12 +6969,12 @@ END
 $is_rotation_due$;
 
 COMMENT ON FUNCTION rolecall_internal.is_rotation_due(interval)
-  IS 'Whether this database has no reporting secret of its own, or it is older than it may be';
+  IS 'Whether this database has no reporting secret of its own, or the secret is older than rotate_after';
 REVOKE ALL ON FUNCTION rolecall_internal.is_rotation_due(interval) FROM PUBLIC;
 
 -- sql/5-internal/document/is_rounded_off.sql
--- How it rounds depends on the unit: 5us, 0.5ms and 0.01d are 0. So it is asked, and the session keeps the timeout it
--- has.
+-- The rounding depends on the unit: 5us, 0.5ms and 0.01d become 0. So the function sets the value, reads what the
+-- server made of it, and restores the timeout of the session.
 CREATE FUNCTION rolecall_internal.is_rounded_off(statement_timeout text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -6987,7 +6993,7 @@ END
 $is_rounded_off$;
 
 COMMENT ON FUNCTION rolecall_internal.is_rounded_off(text)
-  IS 'Whether the server makes 0, which is no limit, of a statement_timeout that is more than that';
+  IS 'Whether the server rounds a statement_timeout that is greater than 0 to 0, which means no limit';
 REVOKE ALL ON FUNCTION rolecall_internal.is_rounded_off(text) FROM PUBLIC;
 
 -- sql/5-internal/passwords/is_scram_verifier.sql
@@ -6999,7 +7005,7 @@ AS $is_scram_verifier$
 DECLARE
   v_fields text[];
 BEGIN
-  -- As they are written everywhere, which is told in a fraction of the time.
+  -- The usual spelling, which takes a fraction of the time to recognize.
   IF is_scram_verifier.verifier COLLATE "C"
     ~ '^SCRAM-SHA-256[$][1-9][0-9]{0,8}:[A-Za-z0-9+/]+={0,2}[$][A-Za-z0-9+/]+=:[A-Za-z0-9+/]+=$'
   AND length(split_part(split_part(is_scram_verifier.verifier, '$', 2), ':', 2)) % 4 = 0
@@ -7018,7 +7024,7 @@ END
 $is_scram_verifier$;
 
 COMMENT ON FUNCTION rolecall_internal.is_scram_verifier(text)
-  IS 'Whether the server would store this text as it is, being a SCRAM-SHA-256 verifier';
+  IS 'Whether the server would store this text unchanged because it is a SCRAM-SHA-256 verifier';
 REVOKE ALL ON FUNCTION rolecall_internal.is_scram_verifier(text) FROM PUBLIC;
 
 -- sql/5-internal/audit/is_worth_taking.sql
@@ -7081,7 +7087,7 @@ COMMENT ON FUNCTION rolecall_internal.keep_no_verifier(rolecall.step[])
 REVOKE ALL ON FUNCTION rolecall_internal.keep_no_verifier(rolecall.step[]) FROM PUBLIC;
 
 -- sql/5-internal/plan/keep_others.sql
--- A reporting role passes nothing on: whatever is revoked from it, every grant option is.
+-- A reporting role grants nothing to others: whatever else is revoked from it, every grant option is.
 CREATE FUNCTION rolecall_internal.keep_others(resources jsonb, changes rolecall_internal.change[])
 RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -7103,7 +7109,7 @@ BEGIN
   );
   RETURN ARRAY(
     SELECT k FROM rolecall_internal.plan_kept(rolecall_internal.ended_options(v_roles)) AS k
-    -- What one reporting role has from another is planned with the rest of what it reads.
+    -- What one reporting role has from another one is planned with the rest of its access.
     WHERE to_regrole(quote_ident(k.target))::oid IS NULL
       OR to_regrole(quote_ident(k.target))::oid <> ALL (v_roles)
   ) || keep_others.changes;
@@ -7115,9 +7121,9 @@ COMMENT ON FUNCTION rolecall_internal.keep_others(jsonb, rolecall_internal.chang
 REVOKE ALL ON FUNCTION rolecall_internal.keep_others(jsonb, rolecall_internal.change[]) FROM PUBLIC;
 
 -- sql/5-internal/secrets/keep_verifiers.sql
--- They tell as well which roles are this database's, by their oids. Only those go in that are known to be this
--- database's: a role that another database has created since is not, so a role that this call creates has none until
--- it is there.
+-- The verifiers also say, by oids, which roles belong to this database. Only verifiers of roles that are known to
+-- belong to it are kept. Another database could create a missing role meanwhile, so a role that this call creates has
+-- none until it exists.
 CREATE FUNCTION rolecall_internal.keep_verifiers(passwords jsonb, role_oids jsonb) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -7133,7 +7139,8 @@ DECLARE
   v_role oid;
   v_kept_role oid;
 BEGIN
-  -- Sorted, so that no two calls wait for each other's; not by a cursor, whose parameters auto_explain can log.
+  -- In order, so that no two calls wait for each other. A loop over an array, because auto_explain can log the
+  -- parameters of a cursor.
   FOREACH v_position IN ARRAY ARRAY(
     SELECT p.position::integer - 1
     FROM jsonb_array_elements(keep_verifiers.passwords) WITH ORDINALITY AS p(password, position)
@@ -7147,7 +7154,7 @@ BEGIN
     IF v_kept IS DISTINCT FROM v_password ->> 'password' OR v_kept_role IS DISTINCT FROM v_role THEN
       PERFORM rolecall_internal.check_writable(format('A password of role "%s" would be kept.', v_password ->> 'role'));
       BEGIN
-        -- The server has the same text in pg_authid, so there is nothing to encrypt.
+        -- pg_authid has the same text, so encrypting it would protect nothing.
         INSERT INTO rolecall_internal.secret AS s (key, value, encrypted, made_in, role)
         VALUES ('rolecall.verifier.' || (v_password ->> 'role'), convert_to(v_password ->> 'password', 'UTF8'), false,
                 v_here, v_role)
@@ -7165,12 +7172,12 @@ END
 $keep_verifiers$;
 
 COMMENT ON FUNCTION rolecall_internal.keep_verifiers(jsonb, jsonb)
-  IS 'Keeps the verifiers of reporting roles for the next call, and returns the passwords with those marked that are '
-     'the first';
+  IS 'Keeps the verifiers of reporting roles for the next call, and returns the passwords with a mark on those that '
+     'are the first of their role';
 REVOKE ALL ON FUNCTION rolecall_internal.keep_verifiers(jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/execute/lacking.sql
--- From the rows of the catalogs too: what the server keeps about memberships can be older than a role.
+-- It also reads the rows of the catalogs, because the server's cache of memberships can be older than a role.
 CREATE FUNCTION rolecall_internal.lacking(change rolecall_internal.change) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -7180,13 +7187,13 @@ DECLARE
   v_role oid := to_regrole(quote_ident(v_name))::oid;
   v_caller record;
   v_is_admin boolean;
-  -- A role is created without an attribute by anybody, but loses it only where it could be given it.
+  -- Any caller can create a role without an attribute, but only one that could give the attribute can revoke it.
   v_clauses text := CASE lacking.change.operation
     WHEN 'create_role' THEN substr(lacking.change.statement, length(format('CREATE ROLE %I', v_name)) + 1)
     WHEN 'alter_role'
       THEN replace(substr(lacking.change.statement, length(format('ALTER ROLE %I', v_name)) + 1), ' NO', ' ')
   END;
-  -- Who may create roles, and has an attribute, gives and takes it.
+  -- A role with CREATEROLE gives and revokes the attributes that it has itself.
   v_passes_on boolean := current_setting('server_version_num')::integer / 10000 >= 16;
 BEGIN
   SELECT r.rolsuper, r.rolcreaterole, r.rolreplication, r.rolbypassrls, r.rolcreatedb INTO v_caller
@@ -7195,7 +7202,7 @@ BEGIN
     RETURN NULL;
   END IF;
   IF lacking.change.operation IN ('reassign_owned', 'drop_owned') THEN
-    -- The statement of a removal can begin with a GRANT to the caller.
+    -- The statement of a removal can begin with a GRANT of the role to the caller.
     RETURN CASE WHEN NOT pg_has_role(v_role, 'USAGE') AND NOT starts_with(lacking.change.statement, 'GRANT ')
                 THEN 'the privileges of role ' || quote_ident(v_name) END;
   ELSIF lacking.change.operation = 'terminate_sessions' THEN
@@ -7209,7 +7216,8 @@ BEGIN
   THEN
     RETURN NULL;
   END IF;
-  -- A role that the same call creates is the caller's to administer. An older snapshot shows no role that is newer.
+  -- The caller has ADMIN OPTION on a role that the same call creates. An older snapshot does not show a newer
+  -- role.
   v_is_admin := v_role IS NULL OR pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION')
     OR EXISTS (
       SELECT FROM pg_auth_members AS m
@@ -7230,7 +7238,7 @@ END
 $lacking$;
 
 COMMENT ON FUNCTION rolecall_internal.lacking(rolecall_internal.change)
-  IS 'What the caller lacks for a change, in words; null: nothing that can be seen';
+  IS 'What the caller lacks for a change, in words; null: nothing that the catalogs show';
 REVOKE ALL ON FUNCTION rolecall_internal.lacking(rolecall_internal.change) FROM PUBLIC;
 
 -- sql/5-internal/record/lacking_right.sql
@@ -7339,8 +7347,7 @@ BEGIN
 END
 $leads_to_superuser$;
 
-COMMENT ON FUNCTION rolecall_internal.leads_to_superuser(oid)
-  IS 'Whether whoever is a member of a role can become a superuser';
+COMMENT ON FUNCTION rolecall_internal.leads_to_superuser(oid) IS 'Whether a member of a role can become a superuser';
 REVOKE ALL ON FUNCTION rolecall_internal.leads_to_superuser(oid) FROM PUBLIC;
 
 -- sql/5-internal/plan/leaving_out.sql
@@ -7356,12 +7363,12 @@ END
 $leaving_out$;
 
 COMMENT ON FUNCTION rolecall_internal.leaving_out(jsonb, text)
-  IS 'A document by which nothing is done to a role that others keep locked, beside those that are left out already';
+  IS 'The document with one more role that is left alone because others keep it locked';
 REVOKE ALL ON FUNCTION rolecall_internal.leaving_out(jsonb, text) FROM PUBLIC;
 
 -- sql/5-internal/plan/left_by_drop_owned.sql
--- DROP OWNED revokes what the owner granted where whoever runs it has the rights of the owner, and otherwise what
--- whoever runs it granted. It is taken to be run by the caller.
+-- DROP OWNED revokes what the owner granted if the role that runs it has the rights of the owner, and otherwise what
+-- that role itself granted. Here that role is the caller.
 CREATE FUNCTION rolecall_internal.left_by_drop_owned(role_oid oid)
 RETURNS TABLE (classid oid, objid oid, objsubid integer, remedy text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -7386,7 +7393,7 @@ BEGIN
           WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner
           ELSE v_caller
         END
-        -- On a column, by right of a grant option for the table.
+        -- On a column, the grantor may have granted by its grant option on the table.
         OR e.grantor = left_by_drop_owned.role_oid AND e.grantee <> 0 AND NOT EXISTS (
           SELECT FROM entry AS o
           WHERE o.grantee = e.grantor AND o.is_grantable AND o.privilege = e.privilege
@@ -7399,7 +7406,7 @@ END
 $left_by_drop_owned$;
 
 COMMENT ON FUNCTION rolecall_internal.left_by_drop_owned(oid)
-  IS 'What DROP OWNED does not revoke, object by object, as the statements that do';
+  IS 'The privileges that DROP OWNED does not revoke, by object, as the statements that revoke them';
 REVOKE ALL ON FUNCTION rolecall_internal.left_by_drop_owned(oid) FROM PUBLIC;
 
 -- sql/5-internal/reporting/left_out.sql
@@ -7456,7 +7463,7 @@ END
 $left_out_of$;
 
 COMMENT ON FUNCTION rolecall_internal.left_out_of(rolecall_internal.change[], jsonb)
-  IS 'The changes, those skipped for which a role has to be locked that others keep locked';
+  IS 'The changes, with those skipped that would lock a role that others keep locked';
 REVOKE ALL ON FUNCTION rolecall_internal.left_out_of(rolecall_internal.change[], jsonb) FROM PUBLIC;
 
 -- sql/5-internal/run/left_to_do.sql
@@ -7516,12 +7523,12 @@ END
 $left_to_others$;
 
 COMMENT ON FUNCTION rolecall_internal.left_to_others(rolecall_internal.change[])
-  IS 'The changes, those skipped that concern a role which is there and require more than the caller has';
+  IS 'The changes, with those skipped that are about an existing role and require more than the caller has';
 REVOKE ALL ON FUNCTION rolecall_internal.left_to_others(rolecall_internal.change[]) FROM PUBLIC;
 
 -- sql/5-internal/secrets/lock_reporting_secret.sql
--- Until the end of the transaction, and before any lock on a role. The table is there for that alone: nobody else
--- needs to lock it, and nobody can who may not write the secrets.
+-- The lock lasts until the end of the transaction, and comes before any lock on a role. The table exists only for
+-- that. A role that may not write the secrets cannot lock it.
 CREATE FUNCTION rolecall_internal.lock_reporting_secret(exclusive boolean) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -7537,7 +7544,7 @@ END
 $lock_reporting_secret$;
 
 COMMENT ON FUNCTION rolecall_internal.lock_reporting_secret(boolean)
-  IS 'Serializes those who replace the reporting secret with those who set passwords that are derived from it';
+  IS 'Lets a call that replaces the reporting secret and calls that set passwords derived from it wait for each other';
 REVOKE ALL ON FUNCTION rolecall_internal.lock_reporting_secret(boolean) FROM PUBLIC;
 
 -- sql/5-internal/run/lock_role.sql
@@ -7662,8 +7669,8 @@ END
 $lost_grants$;
 
 COMMENT ON FUNCTION rolecall_internal.lost_grants(oid, oid)
-  IS 'The memberships that depend on the ADMIN OPTION that a role has on another one, and whether the caller may '
-     'revoke them; none before 16, or where the role keeps the option because the caller may not revoke it';
+  IS 'The memberships that depend on the ADMIN OPTION of one role on another, and whether the caller may revoke them; '
+     'none before 16, or if the role keeps the option because the caller may not revoke it';
 REVOKE ALL ON FUNCTION rolecall_internal.lost_grants(oid, oid) FROM PUBLIC;
 
 -- sql/5-internal/run/masked.sql
@@ -7719,7 +7726,7 @@ COMMENT ON FUNCTION rolecall_internal.may_revoke(oid, oid)
 REVOKE ALL ON FUNCTION rolecall_internal.may_revoke(oid, oid) FROM PUBLIC;
 
 -- sql/5-internal/reading/meant.sql
--- A column comes by name, and need not exist: a table is withheld as a whole where that is null.
+-- A column is given by name, and may be missing; null: the whole table is withheld.
 CREATE FUNCTION rolecall_internal.meant(resources jsonb)
 RETURNS TABLE (number integer, role text, entry text, table_oid oid, column_name text, named boolean)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER ROWS 10
@@ -7770,7 +7777,7 @@ END
 $meant$;
 
 COMMENT ON FUNCTION rolecall_internal.meant(jsonb)
-  IS 'The tables and columns that the entries of each resource mean; named: as they are called now, else that was so '
+  IS 'The tables and columns that the entries of each resource mean; named: whether they have that name now, or had it '
      'once';
 REVOKE ALL ON FUNCTION rolecall_internal.meant(jsonb) FROM PUBLIC;
 
@@ -7809,7 +7816,7 @@ BEGIN
     SELECT e.path, '22023', format('role "%s" is to be absent', e.role), NULL
     FROM edge AS e WHERE v_roles -> e.role ? 'state'
     UNION ALL
-    SELECT e.path, '0A000', 'the INHERIT and SET options of a membership need PostgreSQL 16 or newer', NULL
+    SELECT e.path, '0A000', 'the INHERIT and SET options of a membership require PostgreSQL 16 or newer', NULL
     FROM edge AS e
     WHERE e.options ?| '{inherit,set}' AND current_setting('server_version_num')::integer / 10000 < 16;
 END
@@ -7958,8 +7965,8 @@ COMMENT ON FUNCTION rolecall_internal.misshape(text, jsonb, jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.misshape(text, jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reading/missing_groups.sql
--- Of each it says whether the caller may grant on its tables, and whether to grant on all tables of the schema at
--- once: where the caller may grant on each of them, and that is cheaper than to name them.
+-- For each group it says whether the caller may grant on its tables, and whether to grant on all tables of the schema
+-- at once. It does that where the caller may grant on each of them and it costs less than naming them.
 CREATE FUNCTION rolecall_internal.missing_groups(
   places rolecall_internal.place[],
   groups rolecall_internal.table_group[],
@@ -7982,7 +7989,8 @@ BEGIN
     held AS MATERIALIZED (
       SELECT p.position, p.place, p.schema, p.role_oid, p.withheld_in, g.number, g.owner, g.size,
              CASE WHEN g.kind = 'S' THEN 'SEQUENCES' ELSE 'TABLES' END AS kind, a.allowed,
-             -- What PUBLIC reads is granted too, as PUBLIC may lose it; but it is not missing where the caller cannot.
+             -- A table that PUBLIC reads is granted too, because PUBLIC may lose the privilege; but it does not
+             -- count as missing if the caller cannot grant it.
              r.number IS NOT NULL OR (u.number IS NOT NULL AND NOT a.allowed) AS reads
       FROM unnest(missing_groups.places) AS p
       JOIN unnest(missing_groups.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number)
@@ -8035,15 +8043,15 @@ $missing_groups$;
 COMMENT ON FUNCTION rolecall_internal.missing_groups(
   rolecall_internal.place[], rolecall_internal.table_group[], boolean
 )
-  IS 'The groups with tables that a role is to read and does not, for each place; null where there are none';
+  IS 'The groups with tables on which a role lacks SELECT, for each place; null where there are none';
 REVOKE ALL ON FUNCTION rolecall_internal.missing_groups(
   rolecall_internal.place[], rolecall_internal.table_group[], boolean
 )
   FROM PUBLIC;
 
 -- sql/5-internal/plan/missing_options.sql
--- Options that neither it nor an earlier call asks for stay as they are, where the edges leave a membership that gives
--- something; else they are those of a plain GRANT.
+-- Options that neither it nor an earlier call asks for stay as they are if the edges give the member anything;
+-- otherwise they are those of a plain GRANT.
 CREATE FUNCTION rolecall_internal.missing_options(membership jsonb, edges jsonb, member oid) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -8056,7 +8064,7 @@ DECLARE
   v_inherit boolean := (missing_options.membership ->> 'inherit')::boolean;
   v_set boolean := (missing_options.membership ->> 'set')::boolean;
 BEGIN
-  -- Before 16 no membership has options to differ in.
+  -- Before 16 memberships have no such options.
   IF current_setting('server_version_num')::integer / 10000 >= 16 THEN
     IF v_inherits AND v_inherit IS NOT FALSE OR v_sets AND v_set IS NOT FALSE THEN
       v_inherit := coalesce(v_inherit, v_inherits);
@@ -8073,7 +8081,8 @@ BEGIN
   END IF;
   RETURN jsonb_build_object(
     'admin', v_admin, 'inherit', v_inherit, 'set', v_set,
-    -- Who made the role has an edge of the same grantor as what a superuser grants: they would become one.
+    -- The creator of the role has an edge from the same grantor that a superuser's grant would have, so the two
+    -- would become one.
     'grantor', (
       SELECT missing_options.membership ->> 'member' FROM jsonb_array_elements(missing_options.edges) AS e(edge)
       WHERE rolecall_internal.is_creator_edge(e.edge)
@@ -8087,7 +8096,7 @@ END
 $missing_options$;
 
 COMMENT ON FUNCTION rolecall_internal.missing_options(jsonb, jsonb, oid)
-  IS 'A membership with what the edges that are there lack of it, and who is to grant that; null where they lack '
+  IS 'A membership with the options that the present edges lack, and the grantor for these; null where they lack '
      'nothing';
 REVOKE ALL ON FUNCTION rolecall_internal.missing_options(jsonb, jsonb, oid) FROM PUBLIC;
 
@@ -8137,7 +8146,7 @@ END
 $name_list$;
 
 COMMENT ON FUNCTION rolecall_internal.name_list(text[])
-  IS 'A list of names as JSON, each once, however many dimensions the array has; null for null';
+  IS 'A list of names as JSON, without duplicates, from an array of any number of dimensions; null for null';
 REVOKE ALL ON FUNCTION rolecall_internal.name_list(text[]) FROM PUBLIC;
 
 -- sql/5-internal/policy/name_problems.sql
@@ -8420,7 +8429,8 @@ END
 $note_default_role$;
 
 COMMENT ON FUNCTION rolecall_internal.note_default_role(jsonb)
-  IS 'Says that the default role of a desired state is neither there nor created with it: it may be a mistake';
+  IS 'Raises a NOTICE if the default role of a desired state neither exists nor is part of it, because it may be a '
+     'mistake';
 REVOKE ALL ON FUNCTION rolecall_internal.note_default_role(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/execute/note_holders.sql
@@ -8458,7 +8468,7 @@ END
 $note_holders$;
 
 COMMENT ON FUNCTION rolecall_internal.note_holders(text)
-  IS 'Says who holds a lock on a role, where that lasts: DROP ROLE waits for them';
+  IS 'Raises a NOTICE with the sessions that hold a lock on a role for a while, because DROP ROLE waits for them';
 REVOKE ALL ON FUNCTION rolecall_internal.note_holders(text) FROM PUBLIC;
 
 -- sql/5-internal/run/note_no_connect.sql
@@ -8601,7 +8611,8 @@ BEGIN
 END
 $note_unmatched_exceptions$;
 
-COMMENT ON FUNCTION rolecall_internal.note_unmatched_exceptions(jsonb) IS 'Says which exceptions match nothing now';
+COMMENT ON FUNCTION rolecall_internal.note_unmatched_exceptions(jsonb)
+  IS 'Raises a NOTICE about exceptions that match nothing now';
 REVOKE ALL ON FUNCTION rolecall_internal.note_unmatched_exceptions(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/granting/object_in_schema.sql
@@ -8639,8 +8650,8 @@ END
 $object_in_schema$;
 
 COMMENT ON FUNCTION rolecall_internal.object_in_schema(text, text)
-  IS 'The oid of what a name as in SQL means; null where there is none. The server itself finds nothing for who may '
-     'not use the schema';
+  IS 'The oid for a name as in SQL; null where there is none. The server''s own functions find nothing for a caller '
+     'that may not use the schema';
 REVOKE ALL ON FUNCTION rolecall_internal.object_in_schema(text, text) FROM PUBLIC;
 
 -- sql/5-internal/granting/object_oid.sql
@@ -8698,8 +8709,7 @@ BEGIN
 END
 $object_oid$;
 
-COMMENT ON FUNCTION rolecall_internal.object_oid(text, text, text)
-  IS 'The oid of what a name means; null where there is none';
+COMMENT ON FUNCTION rolecall_internal.object_oid(text, text, text) IS 'The oid for a name; null where there is none';
 REVOKE ALL ON FUNCTION rolecall_internal.object_oid(text, text, text) FROM PUBLIC;
 
 -- sql/5-internal/granting/objects_of.sql
@@ -8847,7 +8857,8 @@ BEGIN
       SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
              string_agg(
                format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
-                      -- From 16 on what somebody has granted on keeps the membership from being revoked.
+                      -- From 16 on a membership cannot be revoked without CASCADE if its member has granted the role to
+                      -- others.
                       CASE WHEN t.edge ? 'set_option' THEN format(
                         CASE WHEN EXISTS (
                           SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
@@ -8865,14 +8876,14 @@ END
 $operator_takers$;
 
 COMMENT ON FUNCTION rolecall_internal.operator_takers(oid)
-  IS 'Who could take the rights of a role that is to be an operator, and is none; nulls where there is nobody';
+  IS 'The roles that could take the rights of a new operator and are not operators; nulls where there is none';
 REVOKE ALL ON FUNCTION rolecall_internal.operator_takers(oid) FROM PUBLIC;
 
 -- sql/5-internal/reading/other_database.sql
--- A verifier that was kept for this very role tells, here or in the database that this one is a copy of: the role
--- cannot touch it. Where there is none the setting tells. The role could set that for any database, but not give
--- itself a privilege there. Another login could, on large objects, temporary tables and whatever else everybody may
--- make; not on a schema, nor on what a role has made that may provision.
+-- The verifier that was kept for this very role, here or in the original of a copied database, decides, because the
+-- role cannot change it. Without one, the setting decides. The role could set that for any database, but it cannot
+-- grant itself a privilege there. Another login could grant it one on large objects, temporary tables and whatever
+-- else everybody may create, so those do not count; only schemas, and objects of roles that may provision, do.
 CREATE FUNCTION rolecall_internal.other_database(role_name text) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -8939,13 +8950,13 @@ END
 $parameter_privileges$;
 
 COMMENT ON FUNCTION rolecall_internal.parameter_privileges()
-  IS 'Privileges on configuration parameters, which there are from PostgreSQL 15';
+  IS 'Privileges on configuration parameters, from PostgreSQL 15 on';
 REVOKE ALL ON FUNCTION rolecall_internal.parameter_privileges() FROM PUBLIC;
 
 -- sql/5-internal/passwords/password_matches.sql
--- Never null. A password that is itself a verifier stands for itself alone, as the server stores it. A verifier with a
--- hundred thousand iterations or more, or in a spelling that no one generates, is no match rather than a way for a
--- role to keep its administrator's session busy: it can set its own.
+-- Never null. A password that is itself a verifier matches only itself, because the server stores it unchanged. A
+-- verifier with a hundred thousand iterations or more, or in an unusual spelling, is no match: a role can set its own
+-- verifier, and could otherwise keep the session of its administrator busy.
 CREATE FUNCTION rolecall_internal.password_matches(password text, verifier text) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -8974,7 +8985,7 @@ END
 $password_matches$;
 
 COMMENT ON FUNCTION rolecall_internal.password_matches(text, text)
-  IS 'Whether this stored verifier stands for this password';
+  IS 'Whether this stored verifier is one of this password';
 REVOKE ALL ON FUNCTION rolecall_internal.password_matches(text, text) FROM PUBLIC;
 
 -- sql/5-internal/run/password_of.sql
@@ -9102,7 +9113,7 @@ COMMENT ON FUNCTION rolecall_internal.passwords_of(jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.passwords_of(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/execute/patience.sql
--- It is bounded where somebody who may not make the change can hold what it has to lock, for as long as they like.
+-- The wait is bounded if a role that may not make the change can hold the lock that it requires.
 CREATE FUNCTION rolecall_internal.patience(operation text) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -9132,7 +9143,7 @@ AS $pgcrypto_schema$
 DECLARE
   v_schema text;
 BEGIN
-  -- Whoever installed the extension can add a function of that name to it.
+  -- Whoever installed the extension can add a function of that name to it, so its author is checked.
   SELECT n.nspname::text INTO v_schema
   FROM pg_extension AS e
   JOIN pg_depend AS d
@@ -9241,7 +9252,7 @@ BEGIN
       CROSS JOIN LATERAL (
         SELECT c.* FROM pg_class AS c
         WHERE c.oid = w.table_oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-        OFFSET 0 -- Table by table: all of them are many more.
+        OFFSET 0 -- Table by table, because there are many more tables than withheld ones.
       ) AS c
       LEFT JOIN unnest(places.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number) ON (
         g.schema = c.relnamespace AND g.kind = c.relkind AND g.owner = c.relowner
@@ -9261,8 +9272,8 @@ END
 $places$;
 
 COMMENT ON FUNCTION rolecall_internal.places(jsonb, rolecall_internal.table_group[])
-  IS 'Each schema of each resource, with the tables in it that are withheld or have columns that are, and their '
-     'groups, where those are given';
+  IS 'Each schema of each resource, with the tables in it that are withheld or have withheld columns, and with the '
+     'groups of tables where these are given';
 REVOKE ALL ON FUNCTION rolecall_internal.places(jsonb, rolecall_internal.table_group[]) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan.sql
@@ -9271,7 +9282,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.places(jsonb, rolecall_internal.table_g
 -- document is what earlier calls have asked for: what this caller may not change about one role is skipped, and the
 -- rest goes on.
 --
--- Of a policy, what those of other databases say otherwise is skipped.
+-- What a policy says and policies of other databases contradict is skipped.
 CREATE FUNCTION rolecall_internal.plan(document jsonb, passwords jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -9303,7 +9314,7 @@ END
 $plan$;
 
 COMMENT ON FUNCTION rolecall_internal.plan(jsonb, jsonb)
-  IS 'The differences between the desired state and the catalogs, in the order in which they have to be made';
+  IS 'The differences between the desired state and the catalogs, in the order in which the changes have to be made';
 REVOKE ALL ON FUNCTION rolecall_internal.plan(jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/granting/plan_absent_objects.sql
@@ -9365,13 +9376,13 @@ END
 $plan_absent_objects$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_absent_objects(jsonb, rolecall_internal.wanted_privilege[])
-  IS 'What is wanted on objects that do not exist: on a schema that the document creates it is granted, in such a '
-     'schema there is nothing to grant on yet, and all else is skipped';
+  IS 'Wanted privileges on objects that do not exist. Those on a schema that the document creates are granted, such a '
+     'schema has no objects yet, and all others are skipped';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_absent_objects(jsonb, rolecall_internal.wanted_privilege[]) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_client_timeouts.sql
--- The server applies a role's settings to sessions of that very role alone. A member that has a timeout of its own
--- keeps it; one that has what the client role had before gets what it is to have now.
+-- The server applies the settings of a role only to sessions of that very role. A member that has a timeout of its own
+-- keeps it; a member that has the client role's earlier timeout gets the new one.
 CREATE FUNCTION rolecall_internal.plan_client_timeouts(document jsonb) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -9557,7 +9568,8 @@ BEGIN
              coalesce(s.role, 'public'),
              CASE WHEN m.missing THEN '42704' WHEN NOT s.allowed OR s.names IS NOT NULL THEN '42501' END AS code,
              CASE WHEN m.missing THEN format('role "%s" does not exist', s.role)
-                  WHEN NOT s.allowed THEN format('owned by %I, whose grant it is', pg_get_userbyid(s.owner))
+                  WHEN NOT s.allowed
+                    THEN format('owned by %I, and the caller cannot grant it', pg_get_userbyid(s.owner))
                   ELSE 'it could be taken by ' || s.names || ', by membership or ADMIN OPTION' END AS note
       FROM said AS s
       CROSS JOIN LATERAL (SELECT rolecall_internal.is_nobody(plan_column_changes.document, s.role)) AS m(missing)
@@ -9650,7 +9662,7 @@ COMMENT ON FUNCTION rolecall_internal.plan_column_excess(rolecall_internal.place
 REVOKE ALL ON FUNCTION rolecall_internal.plan_column_excess(rolecall_internal.place[]) FROM PUBLIC;
 
 -- sql/5-internal/granting/plan_columns.sql
--- REVOKE of a privilege on a table takes it from the columns too: then it has to be granted on them anew.
+-- REVOKE of a privilege on a table also revokes it on the columns; it then has to be granted on them again.
 CREATE FUNCTION rolecall_internal.plan_columns(
   document jsonb,
   wanted rolecall_internal.wanted_privilege[],
@@ -9671,7 +9683,7 @@ BEGIN
         SELECT w.role, w.role_oid, w.oid AS table_oid, w.attnum, w.privilege, w.grantable, w.revoked
         FROM unnest(plan_columns.wanted) AS w WHERE w.kind = 'column' AND w.attnum IS NOT NULL
         UNION ALL
-        -- Of a table with excepted columns the others.
+        -- The other columns of a table with excepted columns.
         SELECT w.role, w.role_oid, x.object_oid, a.attnum, w.privilege, w.grantable, w.revoked
         FROM rolecall_internal.excepted_objects(plan_columns.wanted) AS x
         JOIN unnest(plan_columns.wanted) AS w ON w.scope = x.scope AND w.kind = x.kind AND w.means = 'all'
@@ -9795,7 +9807,7 @@ END
 $plan_connect$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_connect(rolecall_internal.place[])
-  IS 'CONNECT on this database, where the role has it neither of its own nor through PUBLIC';
+  IS 'CONNECT on this database, where the role has it neither itself nor through PUBLIC';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_connect(rolecall_internal.place[]) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_declared.sql
@@ -9804,7 +9816,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_declared$
 BEGIN
-  -- A document without memberships, or privileges, says that there are none.
+  -- A policy without memberships, or privileges, asks that there are none.
   RETURN CASE WHEN plan_declared.document ? 'memberships' THEN '{}'::rolecall_internal.change[]
               ELSE rolecall_internal.plan_revokes(rolecall_internal.with_excess(plan_declared.document)) END
     || ARRAY(SELECT p FROM rolecall_internal.plan_other_settings(plan_declared.document) AS p)
@@ -9873,7 +9885,7 @@ BEGIN
           WHERE d.wanted AND d.position = p.position AND d.defaclrole = o.owner_oid
             AND d.defaclnamespace = p.schema_oid AND d.defaclobjtype = k.type
         )
-        -- What PUBLIC will read is not missing where the caller cannot set it.
+        -- SELECT that PUBLIC will have does not count as missing if the caller cannot grant it.
         AND (o.may IS NOT FALSE OR NOT EXISTS (
           SELECT FROM pg_default_acl AS d CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
           WHERE d.defaclrole = o.owner_oid AND d.defaclnamespace IN (0, p.schema_oid) AND d.defaclobjtype = k.type
@@ -9919,7 +9931,7 @@ SET search_path = pg_catalog, pg_temp
 AS $plan_former_operators$
 DECLARE
   v_caller oid := to_regrole(quote_ident(current_user))::oid;
-  -- Who calls in a role that it has set goes on in it.
+  -- A caller that has used SET ROLE continues in that role afterwards.
   v_back text := coalesce(quote_ident(nullif(current_setting('role'), 'none')), 'NONE');
   v_become text := CASE WHEN current_setting('server_version_num')::integer / 10000 < 16 THEN 'MEMBER' ELSE 'SET' END;
 BEGIN
@@ -9934,7 +9946,8 @@ BEGIN
     FROM (
       SELECT DISTINCT w.role, k.kind, format(k.revoke_format, w.role) AS statement,
              pg_get_userbyid(a.grantor)::text AS grantor, pg_has_role(a.grantor, v_become) AS may,
-             -- REVOKE takes what the owner granted where the caller has the owner's rights, else what the caller did.
+             -- REVOKE revokes what the owner granted if the caller has the owner's rights, else what the caller
+             -- granted.
              a.grantor <> CASE WHEN pg_has_role(o.owner, 'USAGE') THEN o.owner ELSE v_caller END AS delegated
       FROM jsonb_to_recordset(plan_former_operators.operators) AS w(role text, state text)
       CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(w.role))::oid) AS r(role_oid)
@@ -9971,7 +9984,7 @@ END
 $plan_former_operators$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_former_operators(jsonb)
-  IS 'The steps that take from operators what they have, where their state is absent';
+  IS 'The steps that revoke the privileges of operators whose state is absent';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_former_operators(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/granting/plan_future.sql
@@ -10077,7 +10090,7 @@ BEGIN
         )
       ) AS a(allowed)
       LEFT JOIN LATERAL (
-        -- Else the function would be called before the condition is looked at.
+        -- A subquery of its own, so that the server does not call the function before it checks the condition.
         SELECT p.* FROM (SELECT to_regrole(quote_ident(d.role))::oid WHERE g.kept OFFSET 0) AS k(role_oid)
         CROSS JOIN LATERAL rolecall_internal.privilege_takers(
           k.role_oid, ARRAY(
@@ -10131,7 +10144,8 @@ BEGIN
            NULL::text, array_remove(ARRAY[f.role], 'public'),
            CASE WHEN r.missing THEN '42704' WHEN NOT f.allowed OR f.names IS NOT NULL THEN '42501' END AS code,
            CASE WHEN r.missing THEN format('role "%s" does not exist', f.role)
-                WHEN NOT f.allowed THEN format('owned by %I, whose grant it is', pg_get_userbyid(f.owner))
+                WHEN NOT f.allowed
+                  THEN format('owned by %I, and the caller cannot grant it', pg_get_userbyid(f.owner))
                 ELSE 'it could be taken by ' || f.names || ', by membership or ADMIN OPTION' END AS note
     FROM found AS f
     CROSS JOIN LATERAL (SELECT rolecall_internal.is_nobody(plan_grants.document, f.role)) AS r(missing)
@@ -10142,15 +10156,15 @@ $plan_grants$;
 COMMENT ON FUNCTION rolecall_internal.plan_grants(
   jsonb, rolecall_internal.acl_group[], rolecall_internal.difference[], oid[]
 )
-  IS 'Privileges that roles are missing: all objects of a schema at once where each of them lacks the same, others by '
-     'name';
+  IS 'Privileges that roles are missing: on all objects of a schema at once if each of them lacks the same, otherwise '
+     'by name';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_grants(
   jsonb, rolecall_internal.acl_group[], rolecall_internal.difference[], oid[]
 )
   FROM PUBLIC;
 
 -- sql/5-internal/reading/plan_held_otherwise.sql
--- As a rule there is nothing, which one look shows before the rest has to be planned.
+-- Usually there are none, and one short query finds that out before the long one has to be planned.
 CREATE FUNCTION rolecall_internal.plan_held_otherwise(places rolecall_internal.place[])
 RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -10172,8 +10186,8 @@ END
 $plan_held_otherwise$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_held_otherwise(rolecall_internal.place[])
-  IS 'Privileges that the role must not have, other than on tables, and objects that it owns, which nobody but their '
-     'next owner can take';
+  IS 'Privileges that the role must not have, other than on tables, and objects that it owns, which only a new owner '
+     'can take from it';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_held_otherwise(rolecall_internal.place[]) FROM PUBLIC;
 
 -- sql/5-internal/granting/plan_kept.sql
@@ -10199,12 +10213,12 @@ END
 $plan_kept$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_kept(jsonb)
-  IS 'What others would lose with privileges that are revoked, granted to them again; what the caller cannot grant is '
-     'skipped';
+  IS 'The changes that grant others again what they would lose with privileges that are revoked; what the caller '
+     'cannot grant is skipped';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_kept(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_left_timeouts.sql
--- Each membership is one that is to end; without a member, all of the role are.
+-- The memberships given are those that are to end; one without a member means all memberships in the role.
 CREATE FUNCTION rolecall_internal.plan_left_timeouts(memberships jsonb) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -10266,8 +10280,8 @@ END
 $plan_left_timeouts$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_left_timeouts(jsonb)
-  IS 'The timeouts that members of client roles lose with the membership, or where the client role is dropped: what '
-     'they have of it is replaced by what another client role of theirs has, or ends';
+  IS 'The timeouts that members of client roles lose with the membership, or with the client role: each is replaced by '
+     'that of another client role of the member, or ends';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_left_timeouts(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_lost_grants.sql
@@ -10320,7 +10334,7 @@ BEGIN
       UNION ALL
       SELECT 2, 'revoke_role', format('REVOKE %I FROM %I GRANTED BY %I', n.role, n.member, n.grantor)
     ) AS s
-    -- One that is to end itself is in the list.
+    -- A membership that is to end itself is in the list already.
     WHERE NOT coalesce(l.declared, false) OR NOT plan_lost_grants.memberships @> jsonb_build_array(
       jsonb_build_object('member', n.member, 'role', n.role, 'state', 'absent')
     )
@@ -10330,9 +10344,8 @@ END
 $plan_lost_grants$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_lost_grants(jsonb)
-  IS 'What others lose of what a role granted them, where its ADMIN OPTION ends with all its memberships: each '
-     'membership, those that were granted last first; from a role of a policy, which says nothing of others, only '
-     'after they are granted it again';
+  IS 'The memberships that a role granted to others and that end with its ADMIN OPTION when all its memberships end, '
+     'the latest grants first; for a role of a policy, only after they are granted again';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_lost_grants(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_mark_ends.sql
@@ -10362,12 +10375,12 @@ END
 $plan_mark_ends$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_mark_ends(jsonb)
-  IS 'The marks of roles that this database is to say nothing of any more';
+  IS 'The changes that remove the marks of roles of which this database no longer says anything';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_mark_ends(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_marks.sql
--- One change for all of them, as a policy can have many users. What is only recorded leaves a mark where the role, and
--- with it the earlier mark, is gone.
+-- One change writes all marks, because a policy can have many users. A recorded policy leaves a mark only where the
+-- role was dropped, and the earlier mark with it.
 CREATE FUNCTION rolecall_internal.plan_marks(document jsonb) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -10420,8 +10433,8 @@ END
 $plan_marks$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_marks(jsonb)
-  IS 'The mark that a document leaves on each role that a policy describes; of one that it does not describe exactly, '
-     'what was said before is said too';
+  IS 'The mark that a document leaves on each role that a policy describes; for a role that it does not describe '
+     'exactly, the mark keeps what it said before';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_marks(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_memberships.sql
@@ -10439,13 +10452,13 @@ DECLARE
   v_role_oid oid;
   v_member_oid oid;
   v_edges jsonb[];
-  v_first text := plan_memberships.document #>> '{roles,0,name}'; -- mostly the one that is created
+  v_first text := plan_memberships.document #>> '{roles,0,name}'; -- usually the role that is created
   v_made jsonb;
   v_absent text;
   v_granted jsonb := '{}';
   v_is_circular boolean;
 BEGIN
-  -- Most calls revoke nothing, and ask for no options; what a role merely has is not looked at for that.
+  -- Most calls revoke nothing and ask for no options, so other memberships of the role are not read for them.
   IF v_list @? '$[*] ? (@.state == "absent" || @.admin == false || @.inherit != null || @.set != null)' THEN
     IF current_setting('server_version_num')::integer / 10000 < 16
       AND v_list @? '$[*] ? (@.inherit != null || @.set != null)' THEN
@@ -10494,7 +10507,7 @@ BEGIN
       END IF;
     END IF;
     v_is_circular := false;
-    IF v_list -> v_position ? 'recorded' THEN -- where a call asks for it, the server refuses
+    IF v_list -> v_position ? 'recorded' THEN -- where a call asks for it, the server raises the error
       v_is_circular := (v_granted ? v_member OR EXISTS (SELECT FROM pg_auth_members AS e WHERE e.roleid = v_member_oid))
         AND rolecall_internal.would_be_circular(v_role, v_member, v_changes);
     END IF;
@@ -10558,10 +10571,10 @@ BEGIN
       CROSS JOIN LATERAL (
         SELECT a.attname, a.attnum, a.attacl FROM pg_attribute AS a
         WHERE a.attrelid = p.table_oid AND a.attnum > 0 AND NOT a.attisdropped
-        OFFSET 0 -- Found by its index, whatever is thought of the number of tables.
+        OFFSET 0 -- By the index, whatever the planner thinks of the number of tables.
       ) AS a
       WHERE NOT p.columns ? a.attname::text
-        -- What PUBLIC reads is not missing where the caller cannot grant it.
+        -- SELECT that PUBLIC has does not count as missing if the caller cannot grant it.
         AND (p.allowed OR NOT EXISTS (
           SELECT FROM aclexplode(p.relacl || a.attacl) AS x WHERE x.grantee = 0 AND x.privilege_type = 'SELECT'
         ))
@@ -10595,7 +10608,7 @@ END
 $plan_missing_columns$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_missing_columns(rolecall_internal.place[], jsonb, boolean)
-  IS 'SELECT that is missing on the other columns of tables of which some are withheld, by lists of equal columns';
+  IS 'Missing SELECT on the other columns of tables with withheld columns, grouped by equal lists of columns';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_missing_columns(rolecall_internal.place[], jsonb, boolean) FROM PUBLIC;
 
 -- sql/5-internal/reading/plan_missing_tables.sql
@@ -10661,7 +10674,8 @@ BEGIN
       FROM named AS n
       WHERE NOT n.allowed
       UNION ALL
-      -- ALL TABLES includes the withheld ones; nobody sees them between the two statements of one transaction.
+      -- ALL TABLES includes the withheld tables. Nobody sees the state between the two statements of one
+      -- transaction.
       SELECT w.position, 2, 0, 0, 'revoke_privilege', w.schema,
              format('REVOKE SELECT ON %s FROM %I', string_agg(t.oid::regclass::text, ', '), w.role), w.role, NULL
       FROM whole AS w
@@ -10756,7 +10770,7 @@ END
 $plan_operators$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_operators(jsonb)
-  IS 'Privileges on the extension''s own objects that operators are missing, and those that are to be taken away again';
+  IS 'Privileges on the extension''s own objects that operators are missing, and those that are to be revoked';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_operators(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reading/plan_other_excess.sql
@@ -10823,13 +10837,14 @@ COMMENT ON FUNCTION rolecall_internal.plan_other_excess(rolecall_internal.place[
 REVOKE ALL ON FUNCTION rolecall_internal.plan_other_excess(rolecall_internal.place[]) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_other_settings.sql
--- The timeout of a client role is one that its members have too.
+-- The members of a client role also have its timeout.
 CREATE FUNCTION rolecall_internal.plan_other_settings(document jsonb) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_other_settings$
 DECLARE
-  -- Names are looked up in these: a join is planned as a loop in a loop where the catalog seems to be empty.
+  -- The rows are looked up by name in jsonb, because a join is planned as a nested loop if the catalog seems to
+  -- be empty.
   v_exact jsonb := (
     SELECT jsonb_object_agg(d.resource ->> 'role', d.position)
     FROM jsonb_array_elements(plan_other_settings.document -> 'declared') WITH ORDINALITY AS d(resource, position)
@@ -11077,9 +11092,9 @@ BEGIN
     v_name := v_resource ->> 'role';
     v_role := to_regrole(quote_ident(v_name))::oid;
     v_until := (v_resource ->> 'valid_until')::timestamptz;
-    -- It may have been dropped meanwhile, or the same call creates it, with its password.
+    -- The role may have been dropped meanwhile, or the same call creates it, with its password.
     CONTINUE WHEN v_role IS NULL;
-    -- Which database such a role belongs to cannot be seen, but that it was not made here can.
+    -- The database to which such a role belongs is unknown, but it was not created here.
     IF (v_resource -> 'first')::boolean AND NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_role) THEN
       PERFORM rolecall_internal.refuse_other_database(v_name, 'another database, or was made at the same moment');
     END IF;
@@ -11091,7 +11106,8 @@ BEGIN
       v_wanted := coalesce((v_resource -> 'realign')::boolean, true);
     END IF;
     CONTINUE WHEN NOT v_wanted AND (v_until IS NULL OR v_until = v_present);
-    -- Where the password is right it stays out: a new verifier of it would break poolers that keep the present one.
+    -- If the password is right, it is left out, because a new verifier of it would break poolers that keep the
+    -- present one.
     v_changes := v_changes || ROW(
       CASE WHEN v_wanted THEN 'set_password' ELSE 'alter_role' END, v_name,
       concat_ws(' ', format('ALTER ROLE %I', v_name), 'VALID UNTIL ' || quote_literal(v_until),
@@ -11104,8 +11120,7 @@ END
 $plan_passwords$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_passwords(jsonb, jsonb)
-  IS 'Passwords that differ from the stored verifier, or that nobody but a superuser could compare with it, and their '
-     'ends';
+  IS 'Passwords that differ from the stored verifier, or that the caller cannot compare with it, and VALID UNTIL';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_passwords(jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/granting/plan_privilege_excess.sql
@@ -11184,7 +11199,7 @@ $plan_privilege_excess$;
 COMMENT ON FUNCTION rolecall_internal.plan_privilege_excess(
   rolecall_internal.acl_group[], rolecall_internal.difference[]
 )
-  IS 'Privileges that roles must not have, or not pass on';
+  IS 'Privileges that roles must not have, or must not grant to others';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_privilege_excess(
   rolecall_internal.acl_group[], rolecall_internal.difference[]
 )
@@ -11252,8 +11267,8 @@ END
 $plan_privileges$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_privileges(jsonb)
-  IS 'Differences in the privileges that a document asks for; of the roles that are to have nothing else, what they '
-     'have beyond it';
+  IS 'Differences in the privileges that a document asks for, and what the roles that are to have nothing else have '
+     'beyond it';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_privileges(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reading/plan_read_access.sql
@@ -11301,8 +11316,7 @@ END
 $plan_read_access$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_read_access(jsonb, boolean)
-  IS 'Differences in the read-only access of reporting roles; each privilege in a statement of its own where that is '
-     'asked for';
+  IS 'Differences in the read-only access of reporting roles, on request with a statement for each privilege';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_read_access(jsonb, boolean) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_regrants.sql
@@ -11328,15 +11342,15 @@ BEGIN
       FROM rolecall_internal.given_privileges(ARRAY[plan_regrants.role_oid], NULL) AS p
     ) AS g
     CROSS JOIN LATERAL (SELECT plan_regrants.regrants AND g.may) AS k(keeps)
-    -- What was granted on is kept with what it was granted from.
+    -- A privilege that was granted to others is kept with the one from which it was granted.
     WHERE g.is_direct OR NOT k.keeps
     ORDER BY g.operation DESC, g.statement COLLATE "C";
 END
 $plan_regrants$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_regrants(oid, boolean)
-  IS 'The grants that give others again what they have from a role that is removed. A grant that is not asked for, or '
-     'that the caller cannot make, is skipped: it says what somebody loses';
+  IS 'The changes that grant others again what they have from a role that is removed. A grant that was not asked for, '
+     'or that the caller cannot make, is skipped, and says what somebody loses';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_regrants(oid, boolean) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_removal.sql
@@ -11349,7 +11363,8 @@ DECLARE
   v_role oid := to_regrole(quote_ident(plan_removal.role_name))::oid;
   v_heir oid := to_regrole(quote_ident(plan_removal.reassign_to))::oid;
   v_found record;
-  -- The new owner too: of two calls that give to each other's role, each would wait for the other.
+  -- The new owner is locked too: otherwise two calls that each reassign to the other's role would wait for each
+  -- other.
   v_locks text[] := array_remove(ARRAY[plan_removal.role_name, plan_removal.reassign_to], NULL);
   v_drop rolecall_internal.change := ROW(
     'drop_role', role_name,
@@ -11407,7 +11422,7 @@ BEGIN
     SELECT FROM pg_stat_get_activity(NULL) AS a
     WHERE a.usesysid = v_role AND a.pid <> pg_backend_pid()
   ) THEN
-    -- Nothing brings a session back, so it is not ended for a call that then fails.
+    -- Nothing brings a session back, so no session is ended by a call that then fails.
     PERFORM rolecall_internal.check_rights(v_drop, 'permission denied to drop role');
     PERFORM rolecall_internal.check_rights(v_steps[1], 'permission denied to reassign or drop objects');
   END IF;
@@ -11416,7 +11431,7 @@ END
 $plan_removal$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_removal(text, text, boolean, boolean)
-  IS 'The steps that remove one role; an error where it cannot be dropped after them';
+  IS 'The steps that remove one role; it raises an error if the role cannot be dropped after them';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_removal(text, text, boolean, boolean) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_removals.sql
@@ -11444,7 +11459,7 @@ BEGIN
       SELECT FROM pg_stat_get_activity(NULL) AS a
       WHERE a.usesysid = to_regrole(quote_ident(v_wanted.name))::oid AND a.pid <> pg_backend_pid()
     ) THEN
-      -- First, because what a session has locked could be neither altered, reassigned nor dropped.
+      -- First, because what a session has locked can be neither altered, reassigned nor dropped.
       RETURN QUERY
         SELECT 'terminate_sessions', v_wanted.name, format(
           'SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity AS a '
@@ -11468,8 +11483,8 @@ END
 $plan_removals$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_removals(jsonb)
-  IS 'The steps that remove the roles whose state is absent; an error, before anything is changed, where one cannot be '
-     'dropped';
+  IS 'The steps that remove the roles whose state is absent; it raises an error, before anything is changed, if one '
+     'cannot be dropped';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_removals(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reading/plan_renamed.sql
@@ -11510,8 +11525,8 @@ END
 $plan_renamed$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_renamed(jsonb)
-  IS 'What is withheld under a name that is no longer its own: a skipped row for each, until the list says which it '
-     'means';
+  IS 'A skipped step for each table or column that is withheld under a name which is no longer its own, until the list '
+     'says what it means';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_renamed(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/granting/plan_renamed_exceptions.sql
@@ -11546,8 +11561,8 @@ END
 $plan_renamed_exceptions$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_renamed_exceptions(rolecall_internal.wanted_privilege[])
-  IS 'What is excepted under a name that is no longer its own: a skipped row for each, until the list says which it '
-     'means';
+  IS 'A skipped step for each object that is excepted under a name which is no longer its own, until the list says '
+     'what it means';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_renamed_exceptions(rolecall_internal.wanted_privilege[]) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_renames.sql
@@ -11587,10 +11602,11 @@ COMMENT ON FUNCTION rolecall_internal.plan_renames(jsonb) IS 'The statements tha
 REVOKE ALL ON FUNCTION rolecall_internal.plan_renames(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_revokes.sql
--- Where every membership ends, so does the one that a role has because it made the other: it could grant itself the
--- rest again. One that the caller may not revoke, or on which one depends that it may not revoke, is skipped then:
--- whoever granted it cannot stop the rest. Where a call names the role, one that leads to a predefined role or a
--- superuser is not skipped: a role that writes every table is no reporting role, and few can grant that.
+-- If every membership of a role ends, so does the one that it has because it created the other role; otherwise it
+-- could grant itself the rest again. A membership that the caller may not revoke, or on which another one depends that
+-- it may not revoke, is skipped then, so that its grantor cannot stop the call. If a call names the role, a membership
+-- that leads to a predefined role or a superuser is not skipped but an error, because a role that writes every table
+-- is not a reporting role, and few roles can grant that.
 CREATE FUNCTION rolecall_internal.plan_revokes(memberships jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -11622,12 +11638,12 @@ BEGIN
          WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, declared, recorder, position)
     CROSS JOIN LATERAL (
       SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid
-      OFFSET 0 -- Each name is looked up once, not wherever its oid is used.
+      OFFSET 0 -- Each name is looked up once, not at each use of its oid.
     ) AS o(role_oid, member_oid)
     CROSS JOIN LATERAL (
       SELECT e.* FROM pg_auth_members AS e
       WHERE e.member = o.member_oid AND (e.roleid = o.role_oid OR w.every)
-      OFFSET 0 -- Member by member, by the index on them.
+      OFFSET 0 -- Member by member, by the index on members.
     ) AS e
     CROSS JOIN LATERAL (SELECT pg_get_userbyid(e.roleid)::text) AS g(role)
     CROSS JOIN LATERAL (
@@ -11659,8 +11675,7 @@ BEGIN
 END
 $plan_revokes$;
 
-COMMENT ON FUNCTION rolecall_internal.plan_revokes(jsonb)
-  IS 'Memberships that are to end, and options that are to be taken away';
+COMMENT ON FUNCTION rolecall_internal.plan_revokes(jsonb) IS 'Memberships and options to revoke';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_revokes(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_roles.sql
@@ -11701,7 +11716,8 @@ BEGIN
         FROM pg_roles AS a WHERE a.oid = v_role LIMIT 1
       );
       IF v_present IS NULL THEN
-        -- Just dropped, which this backend has not noticed; or newer than the snapshot, and then it is taken as made.
+        -- The role was just dropped, which this backend has not noticed, or it is newer than the snapshot; then
+        -- it counts as created.
         PERFORM rolecall_internal.refresh_caches();
         v_role := to_regrole(quote_ident(v_name))::oid;
       END IF;
@@ -11712,7 +11728,7 @@ BEGIN
         MESSAGE = format('role "%s" does not exist', v_name);
     ELSIF v_role IS NULL THEN
       v_wanted := coalesce(v_resource -> 'initial', '{}') || CASE
-        -- A user that was locked, and dropped by somebody else, does not come back with more than it had.
+        -- A locked user that somebody else dropped is not created again with more than it had.
         WHEN rolecall_internal.newest_record('roles', jsonb_build_array(v_name)) @> '{"attributes": {"login": false}}'
           THEN '{"login": false}' ELSE '{}' END::jsonb || v_wanted;
       v_present := '{}'::jsonb;
@@ -11744,7 +11760,7 @@ BEGIN
       )::rolecall_internal.change;
     END IF;
     IF v_refusals IS NOT NULL THEN
-      FOREACH v_refused IN ARRAY v_refusals LOOP -- A list that is joined to another is copied as a whole.
+      FOREACH v_refused IN ARRAY v_refusals LOOP -- Joining a list to another copies it as a whole.
         v_changes := v_changes || v_refused;
       END LOOP;
       v_refusals := NULL;
@@ -11764,7 +11780,7 @@ SET search_path = pg_catalog, pg_temp
 AS $plan_schemas$
 BEGIN
   RETURN QUERY
-    -- Each ACL is taken apart once, however many roles there are.
+    -- Each ACL is expanded once, however many roles there are.
     WITH held AS MATERIALIZED (
       SELECT n.oid, x.grantee
       FROM pg_namespace AS n
@@ -11804,12 +11820,12 @@ END
 $plan_schemas$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_schemas(rolecall_internal.place[])
-  IS 'Schemas that are missing, and USAGE on them, where the role has it neither of its own nor through PUBLIC';
+  IS 'Schemas that are missing, and USAGE on schemas where the role has it neither itself nor through PUBLIC';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_schemas(rolecall_internal.place[]) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_sessions.sql
 -- A session that has changed its own role keeps others from changing it. The first step does not wait: ALTER ROLE
--- waits for such a session instead, and so comes before any that begins then, which the last step ends.
+-- itself waits for such a session, so it precedes the changes of any later session, which the last step ends.
 CREATE FUNCTION rolecall_internal.plan_sessions(resources jsonb, first boolean) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -11837,8 +11853,7 @@ END
 $plan_sessions$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_sessions(jsonb, boolean)
-  IS 'The steps that end the sessions of roles that are to have none; first: of those that can log in, before they no '
-     'longer can';
+  IS 'The steps that end the sessions of roles that are to have none; first: before NOLOGIN, for roles that can log in';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_sessions(jsonb, boolean) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_settings.sql
@@ -11869,7 +11884,7 @@ BEGIN
       SELECT 1, NULL::name,
              format('ALTER ROLE %I%s SET %I = %s', s.role,
                     CASE WHEN s.here THEN format(' IN DATABASE %I', current_database()) END, s.name,
-                    CASE WHEN s.value = '[""]' THEN '''''' -- which is how an empty list is written
+                    CASE WHEN s.value = '[""]' THEN '''''' -- the way to write an empty list
                          WHEN jsonb_typeof(s.value) = 'array' THEN (
                            SELECT string_agg(quote_ident(e.name), ', ' ORDER BY e.position)
                            FROM jsonb_array_elements_text(s.value) WITH ORDINALITY AS e(name, position)
@@ -11965,8 +11980,8 @@ END
 $plan_shards$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_shards(rolecall_internal.place[])
-  IS 'The revocation of SELECT on withheld tables of which a role reads shards: Citus sends it to each of them, also '
-     'where the table itself has nothing to revoke';
+  IS 'The changes that revoke SELECT on withheld tables of which a role reads shards. Citus sends the REVOKE to each '
+     'shard, also where there is nothing to revoke on the table itself';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_shards(rolecall_internal.place[]) FROM PUBLIC;
 
 -- sql/5-internal/reading/plan_table_excess.sql
@@ -12137,7 +12152,7 @@ BEGIN
     )
     SELECT f.operation, f.target, f.statement, NULL::text, '{}'::text[],
            coalesce(CASE WHEN NOT v_superuser THEN '42501' END, f.sqlstate),
-           coalesce(CASE WHEN NOT v_superuser THEN 'takes a superuser' END, f.note)
+           coalesce(CASE WHEN NOT v_superuser THEN 'only a superuser can do this' END, f.note)
     FROM found AS f
     ORDER BY f.phase, f.statement;
 END
@@ -12797,9 +12812,9 @@ COMMENT ON FUNCTION rolecall_internal.policy_values(jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.policy_values(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/power_refusal.sql
--- It is not given to a role that somebody without it could become: whoever may create roles can take a name that is to
--- be expected. BYPASSRLS can be given by a superuser, and from PostgreSQL 16 by a role that has it, to roles that it
--- may change.
+-- No role gets it that a role without it could become, because whoever may create roles can create one with a name
+-- that is likely to be used. A superuser can give BYPASSRLS, and from PostgreSQL 16 on so can a role that has it, to
+-- roles that it may alter.
 CREATE FUNCTION rolecall_internal.power_refusal(role_name text, role_oid oid, attribute text)
 RETURNS rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -12824,7 +12839,7 @@ DECLARE
 BEGIN
   IF v_note IS NULL THEN
     IF NOT EXISTS (SELECT FROM pg_auth_members AS m WHERE m.roleid = power_refusal.role_oid) THEN
-      RETURN NULL; -- Without the query, which would have to be planned.
+      RETURN NULL; -- Without a query, which would have to be planned.
     END IF;
     SELECT t.* INTO v_takers FROM (
       WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
@@ -12848,7 +12863,8 @@ BEGIN
       SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
              string_agg(
                format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
-                      -- From 16 on what somebody has granted on keeps the membership from being revoked.
+                      -- From 16 on a membership cannot be revoked without CASCADE if its member has granted the role to
+                      -- others.
                       CASE WHEN t.edge ? 'set_option' THEN format(
                         CASE WHEN EXISTS (
                           SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
@@ -12872,7 +12888,7 @@ END
 $power_refusal$;
 
 COMMENT ON FUNCTION rolecall_internal.power_refusal(text, oid, text)
-  IS 'The change that gives a role an attribute that is a power, as it is skipped; null where the caller gives it';
+  IS 'The skipped change that would give a role an attribute that is a power; null where the caller can give it';
 REVOKE ALL ON FUNCTION rolecall_internal.power_refusal(text, oid, text) FROM PUBLIC;
 
 -- sql/5-internal/plan/power_takers.sql
@@ -12881,7 +12897,8 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $power_takers$
 DECLARE
-  -- Mostly there are none. All roles are read once for them, not again for each who could take them.
+  -- Usually the role has no power. All roles are read once to find its powers, not again for each role that could
+  -- take them.
   v_powers pg_roles[] := ARRAY(
     SELECT g FROM pg_roles AS g
     WHERE pg_has_role(power_takers.role_oid, g.oid, 'MEMBER') AND (
@@ -12922,7 +12939,8 @@ BEGIN
       SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
              string_agg(
                format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
-                      -- From 16 on what somebody has granted on keeps the membership from being revoked.
+                      -- From 16 on a membership cannot be revoked without CASCADE if its member has granted the role to
+                      -- others.
                       CASE WHEN t.edge ? 'set_option' THEN format(
                         CASE WHEN EXISTS (
                           SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
@@ -12937,13 +12955,13 @@ END
 $power_takers$;
 
 COMMENT ON FUNCTION rolecall_internal.power_takers(oid, oid)
-  IS 'Those who could take through a member what attributes, predefined roles or the rights of an operator give a '
-     'role, and do not have it; no row or nulls where there is nobody';
+  IS 'The roles that could take, through a member, a power that a role has by attributes, predefined roles or the '
+     'rights of an operator, and that they do not have; no row, or nulls, where there is none';
 REVOKE ALL ON FUNCTION rolecall_internal.power_takers(oid, oid) FROM PUBLIC;
 
 -- sql/5-internal/granting/privilege_differences.sql
--- What a role has beyond what is wanted is a difference only for the roles that are to have nothing else, and neither
--- on what belongs to the cluster nor on the extension's own.
+-- A privilege that is not wanted is a difference only for the roles that are to have nothing else, and not on objects
+-- that belong to the cluster or to the extension.
 CREATE FUNCTION rolecall_internal.privilege_differences(
   wanted rolecall_internal.wanted_privilege[],
   groups rolecall_internal.acl_group[],
@@ -13036,7 +13054,7 @@ $privilege_differences$;
 COMMENT ON FUNCTION rolecall_internal.privilege_differences(
   rolecall_internal.wanted_privilege[], rolecall_internal.acl_group[], oid[]
 )
-  IS 'What differs between the privileges that are wanted and those that the groups have';
+  IS 'The differences between the wanted privileges and those that the groups have';
 REVOKE ALL ON FUNCTION rolecall_internal.privilege_differences(
   rolecall_internal.wanted_privilege[], rolecall_internal.acl_group[], oid[]
 )
@@ -13210,11 +13228,11 @@ BEGIN
     WHERE s.since IS NULL AND EXISTS (SELECT FROM jsonb_each(v_kinds) AS k(name, has) WHERE k.has ? s.privilege)
     UNION ALL
     SELECT s.path, '0A000',
-           format('the privilege %s needs PostgreSQL %s or newer', s.privilege, s.since), NULL
+           format('the privilege %s requires PostgreSQL %s or newer', s.privilege, s.since), NULL
     FROM said AS s WHERE s.since > current_setting('server_version_num')::integer / 10000
     UNION ALL
     SELECT t.path, '0A000',
-           format('privileges on parameters need PostgreSQL %s or newer', 15), NULL
+           format('privileges on parameters require PostgreSQL %s or newer', 15), NULL
     FROM rolecall_internal.policy_targets(privilege_problems.policy) AS t
     WHERE t.target = 'parameter' AND current_setting('server_version_num')::integer / 10000 < 15
     UNION ALL
@@ -13268,7 +13286,8 @@ BEGIN
     SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
            string_agg(
              format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
-                    -- From 16 on what somebody has granted on keeps the membership from being revoked.
+                    -- From 16 on a membership cannot be revoked without CASCADE if its member has granted the role to
+                    -- others.
                     CASE WHEN t.edge ? 'set_option' THEN format(
                       CASE WHEN EXISTS (
                         SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
@@ -13282,13 +13301,13 @@ END
 $privilege_takers$;
 
 COMMENT ON FUNCTION rolecall_internal.privilege_takers(oid, oid[])
-  IS 'Those who could take through a role a privilege that the server keeps from PUBLIC, such as EXECUTE on '
-     'pg_read_file(), and are none of its holders; nulls where there is nobody';
+  IS 'The roles that do not have a privilege that the server keeps from PUBLIC, such as EXECUTE on pg_read_file(), but '
+     'could take it through a role; nulls where there is none';
 REVOKE ALL ON FUNCTION rolecall_internal.privilege_takers(oid, oid[]) FROM PUBLIC;
 
 -- sql/5-internal/reading/privileges_on_objects.sql
--- Of functions, EXECUTE is harmless but on one that runs as its owner, reaches out of the database, or was made to be
--- closed to others.
+-- EXECUTE is harmless except on a function that runs as its owner, reaches out of the database, or is kept from
+-- PUBLIC.
 CREATE FUNCTION rolecall_internal.privileges_on_objects(places rolecall_internal.place[])
 RETURNS TABLE (
   number integer,
@@ -13383,7 +13402,7 @@ END
 $privileges_on_objects$;
 
 COMMENT ON FUNCTION rolecall_internal.privileges_on_objects(rolecall_internal.place[])
-  IS 'The privileges that roles which are to read have on objects other than tables, and on parameters';
+  IS 'The privileges that the roles that are to read have on objects other than tables, and on parameters';
 REVOKE ALL ON FUNCTION rolecall_internal.privileges_on_objects(rolecall_internal.place[]) FROM PUBLIC;
 
 -- sql/5-internal/plan/protection_note.sql
@@ -13395,7 +13414,7 @@ BEGIN
   IF ((protection_note.resource ->> 'name') IN (current_user, session_user) OR has_table_privilege(
     to_regrole(quote_ident(protection_note.resource ->> 'name'))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
   )) IS NOT TRUE THEN
-    RETURN NULL; -- A role that is yet to be created too.
+    RETURN NULL; -- So is a role that does not exist yet.
   END IF;
   IF NOT protection_note.resource ? 'recorded' OR NOT coalesce(
     protection_note.declared @> jsonb_build_array(jsonb_build_object('role', protection_note.resource -> 'name')), false
@@ -13407,8 +13426,8 @@ END
 $protection_note$;
 
 COMMENT ON FUNCTION rolecall_internal.protection_note(jsonb, jsonb)
-  IS 'Why a role that is a superuser, or the caller, is left as it is: who calls drift() can be a role of a policy; '
-     'else it is refused; null for any other role';
+  IS 'Why a role that is a superuser, or the caller, is left as it is, because the caller of drift() can be a role of '
+     'a policy; otherwise it is refused; null for any other role';
 REVOKE ALL ON FUNCTION rolecall_internal.protection_note(jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/passwords/random_bytes.sql
@@ -13811,8 +13830,8 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $refresh_caches$
 BEGIN
-  -- The catalog caches are brought up to date when a lock is newly taken. A shared object's lock always does
-  -- that, and nobody can be dropping the role that this session runs as.
+  -- Taking a new lock updates the catalog caches. A lock on a shared object always does, and nobody can drop the
+  -- role that this session runs as.
   PERFORM pg_get_object_address('role', ARRAY[current_user::text], '{}');
 END
 $refresh_caches$;
@@ -13982,7 +14001,7 @@ END
 $refuse_handover$;
 
 COMMENT ON FUNCTION rolecall_internal.refuse_handover(text, text, text[])
-  IS 'Raises the error that names what cannot be given to a role, where there is anything';
+  IS 'Raises the error that lists what cannot be given to a role, if there is anything';
 REVOKE ALL ON FUNCTION rolecall_internal.refuse_handover(text, text, text[]) FROM PUBLIC;
 
 -- sql/5-internal/passwords/refuse_hash.sql
@@ -14179,7 +14198,7 @@ BEGIN
             'attributes', (q.resource -> 'attributes') || (n.resource -> 'attributes'),
             'initial', (n.resource -> 'initial') || (q.resource -> 'initial')))
           ELSE n.resource END
-        -- A policy says of all attributes what they are.
+        -- A policy says what every attribute is.
         #- CASE WHEN n.resource -> 'attributes' = '{"login": true}'
                   AND coalesce(q.resource -> 'attributes', '{}') - 'login' = '{}'
                 THEN '{attributes,login}' ELSE '{}' END::text[] END
@@ -14263,8 +14282,8 @@ END
 $remember_exceptions$;
 
 COMMENT ON FUNCTION rolecall_internal.remember_exceptions()
-  IS 'Remembers what is excepted by what is recorded, so that it stays so under other names while the entry is in the '
-     'list';
+  IS 'Remembers the objects that recorded exceptions mean, so that they stay excepted under other names while the '
+     'entry is in the list';
 REVOKE ALL ON FUNCTION rolecall_internal.remember_exceptions() FROM PUBLIC;
 
 -- sql/5-internal/reading/remember_withheld.sql
@@ -14276,7 +14295,7 @@ DECLARE
   v_wanted rolecall_internal.withheld[] := '{}'::rolecall_internal.withheld[];
   v_present rolecall_internal.withheld[];
 BEGIN
-  -- Nothing else differs where the call gets here without a right to write; the next one remembers it.
+  -- A call that may not write gets here only if nothing else differs; the next call remembers it.
   IF current_setting('transaction_read_only')::boolean THEN
     RETURN;
   END IF;
@@ -14300,7 +14319,8 @@ END
 $remember_withheld$;
 
 COMMENT ON FUNCTION rolecall_internal.remember_withheld(jsonb)
-  IS 'Remembers what resources withhold, so that it stays withheld under other names while the entry is in the list';
+  IS 'Remembers the tables and columns that resources withhold, so that they stay withheld under other names while the '
+     'entry is in the list';
 REVOKE ALL ON FUNCTION rolecall_internal.remember_withheld(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/record/remove_superseded.sql
@@ -14577,7 +14597,7 @@ END
 $replace_withheld$;
 
 COMMENT ON FUNCTION rolecall_internal.replace_withheld(rolecall_internal.withheld[], rolecall_internal.withheld[])
-  IS 'Writes what is remembered as withheld in the place of what was';
+  IS 'Replaces what is remembered as withheld';
 REVOKE ALL ON FUNCTION rolecall_internal.replace_withheld(rolecall_internal.withheld[], rolecall_internal.withheld[])
   FROM PUBLIC;
 
@@ -14611,8 +14631,8 @@ COMMENT ON FUNCTION rolecall_internal.reported(rolecall.step[], rolecall.step[])
 REVOKE ALL ON FUNCTION rolecall_internal.reported(rolecall.step[], rolecall.step[]) FROM PUBLIC;
 
 -- sql/5-internal/secrets/reporting_passwords.sql
--- Making a verifier takes milliseconds, so one that was made before is used again. Where there is none the password
--- has never been set, so it is set also where the record would be trusted.
+-- Computing a verifier takes milliseconds, so an earlier one is used again. Where there is none, the password has
+-- never been set, so it is set also where the record would be trusted.
 CREATE FUNCTION rolecall_internal.reporting_passwords(secret bytea, role_names text[], realign boolean) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -14639,7 +14659,8 @@ BEGIN
     END IF;
     v_passwords := v_passwords || jsonb_build_object(
       'role', v_name, 'password', v_verifier, 'realign', reporting_passwords.realign OR NOT v_kept,
-      -- It is to log in. An end that is yet to come is somebody's intention.
+      -- A reporting role has to be able to log in, so an expired password becomes valid again. An end in the
+      -- future is somebody's intention, and stays.
       'valid_until', (
         SELECT 'infinity' FROM pg_roles AS r
         WHERE r.oid = to_regrole(quote_ident(v_name))::oid AND r.rolvaliduntil <= now()
@@ -14898,8 +14919,8 @@ END
 $role_in_question$;
 
 COMMENT ON FUNCTION rolecall_internal.role_in_question(rolecall_internal.change)
-  IS 'The role that a change requires rights on: the granted one, the one that is altered, or the new owner where the '
-     'caller has the old one''s rights already';
+  IS 'The role on which a change requires rights: the granted one, the altered one, or the new owner if the caller '
+     'already has the rights of the old one';
 REVOKE ALL ON FUNCTION rolecall_internal.role_in_question(rolecall_internal.change) FROM PUBLIC;
 
 -- sql/5-internal/secrets/role_oids.sql
@@ -14918,7 +14939,7 @@ END
 $role_oids$;
 
 COMMENT ON FUNCTION rolecall_internal.role_oids(text[])
-  IS 'The oids of the roles with these names, by name; without those that do not exist';
+  IS 'The oids of the roles with these names, by name; roles that do not exist are left out';
 REVOKE ALL ON FUNCTION rolecall_internal.role_oids(text[]) FROM PUBLIC;
 
 -- sql/5-internal/policy/role_problems.sql
@@ -15020,7 +15041,7 @@ AS $rotate_secret$
 BEGIN
   IF rotate_secret.dry_run IS NOT TRUE THEN
     PERFORM rolecall_internal.write_secret('rolecall.reporting', rolecall_internal.random_bytes(), true);
-    -- Those that a copy has brought along stay: they tell whose the roles are.
+    -- Verifiers from the original of a copied database stay, because they say whose the roles are.
     DELETE FROM rolecall_internal.secret AS s
     WHERE starts_with(s.key, 'rolecall.verifier.') AND s.made_in = (
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
@@ -15031,7 +15052,7 @@ BEGIN
 END
 $rotate_secret$;
 
-COMMENT ON FUNCTION rolecall_internal.rotate_secret(boolean) IS 'Makes a new reporting secret';
+COMMENT ON FUNCTION rolecall_internal.rotate_secret(boolean) IS 'Creates a new reporting secret';
 REVOKE ALL ON FUNCTION rolecall_internal.rotate_secret(boolean) FROM PUBLIC;
 
 -- sql/5-internal/run/run.sql
@@ -15270,7 +15291,8 @@ AS $said_elsewhere$
 BEGIN
   RETURN (
     WITH marked AS (
-      -- The names are looked up: a join of roles is planned as a loop in a loop where a new catalog seems to be empty.
+      -- The names are looked up one by one, because a join with the roles is planned as a nested loop while a new
+      -- catalog seems to be empty.
       SELECT k.role, d.datname::text AS database, m.said
       FROM (
         SELECT CASE k.setrole WHEN 0 THEN '' ELSE pg_get_userbyid(k.setrole) END, k.setdatabase, e.setting
@@ -15311,8 +15333,8 @@ END
 $said_elsewhere$;
 
 COMMENT ON FUNCTION rolecall_internal.said_elsewhere(jsonb)
-  IS 'What the policies of other databases say of roles, which are the keys of an object: role by role, section by '
-     'section; null where they describe none of them';
+  IS 'What the policies of other databases say of the roles that are the keys of an object, by role and section; null '
+     'where they describe none of these roles';
 REVOKE ALL ON FUNCTION rolecall_internal.said_elsewhere(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/said_here.sql
@@ -15374,8 +15396,8 @@ END
 $said_here$;
 
 COMMENT ON FUNCTION rolecall_internal.said_here(jsonb)
-  IS 'What a document says of the roles that a policy describes, as marks have it; of others, and of PUBLIC, what '
-     'privileges it gives them';
+  IS 'What a document says of the roles that a policy describes, in the form of marks; for other roles, and for '
+     'PUBLIC, only the privileges that it gives them';
 REVOKE ALL ON FUNCTION rolecall_internal.said_here(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/passwords/saslprep.sql
@@ -15442,7 +15464,8 @@ BEGIN
     RETURN convert_to(normalize(convert_from(v_prepared, 'UTF8'), NFKC), 'UTF8');
   END IF;
 
-  -- The server normalizes UTF-8 here too, but normalize() refuses. A guess would be a password that cannot log in.
+  -- The server normalizes UTF-8 here too, but normalize() refuses. A guess would store a password that cannot log
+  -- in.
   RAISE EXCEPTION 'password cannot be normalized in a database with encoding "%"', getdatabaseencoding()
     USING ERRCODE = 'feature_not_supported',
           HINT = 'Set the password from a database with encoding UTF8, or pass a SCRAM-SHA-256 verifier.';
@@ -15529,10 +15552,11 @@ SET search_path = pg_catalog, pg_temp
 AS $scram$
 DECLARE
   v_key CONSTANT bytea := rolecall_internal.saslprep(scram.password);
-  -- A round is HMAC(password, previous digest).  The two pads are the same in every round, so they are made once.
+  -- A round is HMAC(password, previous digest).  The two pads are the same in every round, so they are computed
+  -- once.
   v_inner CONSTANT bytea := rolecall_internal.hmac_pad(v_key, '36');
   v_outer CONSTANT bytea := rolecall_internal.hmac_pad(v_key, '5c');
-  -- The server does one whatever the number.
+  -- The server does one round even if the number is smaller.
   v_rounds CONSTANT integer := greatest(scram.iterations, 1);
   v_digest bytea := scram.salt || int4send(1);
   v_digest_1 bytea;
@@ -15547,8 +15571,8 @@ DECLARE
   v_stored_key bytea;
   v_server_key bytea;
 BEGIN
-  -- PBKDF2: the XOR of all rounds' digests. Bytes have no XOR, and making the bits of a digest costs a third of its
-  -- round, so several are turned into one bit string and added together; in the end its parts are.
+  -- PBKDF2: the XOR of all rounds' digests. Bytes have no XOR, and making the bits of a digest costs a third of
+  -- its round, so several are turned into one bit string and added together; in the end its parts are.
   FOR v_step IN 1..v_rounds / 8 LOOP
     v_digest_1 := sha256(v_outer || sha256(v_inner || v_digest));
     v_digest_2 := sha256(v_outer || sha256(v_inner || v_digest_1));
@@ -15584,8 +15608,8 @@ COMMENT ON FUNCTION rolecall_internal.scram(text, bytea, integer)
 REVOKE ALL ON FUNCTION rolecall_internal.scram(text, bytea, integer) FROM PUBLIC;
 
 -- sql/5-internal/passwords/scram_fields.sql
--- It reads with strtok() and strtol(), and so do we: separators before a field are skipped, blanks and a sign before
--- the iterations too, and their value is not looked at.
+-- The server reads them with strtok() and strtol(), so separators before a field are skipped, as are blanks and a sign
+-- before the iterations, and the value of the iterations does not matter.
 CREATE FUNCTION rolecall_internal.scram_fields(verifier text) RETURNS text[]
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -15624,30 +15648,31 @@ END
 $sealed$;
 
 COMMENT ON FUNCTION rolecall_internal.sealed()
-  IS 'The stored form of the value that the calling function holds: as it is, or encrypted; it is held no longer then';
+  IS 'The stored form of the value that the calling function holds, plain or encrypted; the setting is cleared';
 REVOKE ALL ON FUNCTION rolecall_internal.sealed() FROM PUBLIC;
 
 -- sql/5-internal/execute/sees_passwords.sql
--- Looking is much cheaper than to find out whether a verifier is one.
+-- Looking costs much less than finding out whether a verifier is one of the empty password.
 CREATE FUNCTION rolecall_internal.sees_passwords() RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $sees_passwords$
 BEGIN
-  -- Under an older snapshot the role may be shown as it was before this transaction changed it.
+  -- An older snapshot may show the role as it was before this transaction changed it.
   RETURN current_setting('transaction_isolation') = 'read committed'
     AND has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT');
 END
 $sees_passwords$;
 
 COMMENT ON FUNCTION rolecall_internal.sees_passwords()
-  IS 'Whether this call can see that the server has cleared a password, as it does where it is given a verifier of the '
-     'empty one';
+  IS 'Whether this call can see that the server has cleared a password, as it does for a verifier of the empty '
+     'password';
 REVOKE ALL ON FUNCTION rolecall_internal.sees_passwords() FROM PUBLIC;
 
 -- sql/5-internal/document/setting_value.sql
--- ALTER ROLE ... SET writes a list in one way, FROM CURRENT as the session had it: read, the same lists are equal. The
--- server reads names of schemas and tablespaces as identifiers, and those of libraries as they are.
+-- ALTER ROLE ... SET writes a list in its own way, and SET ... FROM CURRENT as the session wrote it, so lists are
+-- compared after they are read. The server reads names of schemas and tablespaces as identifiers, and those of
+-- libraries as they are.
 CREATE FUNCTION rolecall_internal.setting_value(name text, stored text) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -15671,7 +15696,7 @@ END
 $setting_value$;
 
 COMMENT ON FUNCTION rolecall_internal.setting_value(text, text)
-  IS 'The value of a setting as a document has it: a list where the server keeps a list of names';
+  IS 'The value of a setting as in a document: a list if the server keeps a list of names';
 REVOKE ALL ON FUNCTION rolecall_internal.setting_value(text, text) FROM PUBLIC;
 
 -- sql/5-internal/policy/shape_problems.sql
@@ -15731,7 +15756,7 @@ DECLARE
 BEGIN
   SELECT c.relname::text INTO v_catalog FROM pg_class AS c WHERE c.oid = to_regclass('pg_catalog.pg_dist_shard');
   IF FOUND THEN
-    -- shard_name() puts the schema before the name, or not.
+    -- shard_name() may put the schema before the name.
     RETURN QUERY EXECUTE format(
       'SELECT c.oid, o.shard '
       'FROM pg_catalog.%I AS s '
@@ -15838,7 +15863,7 @@ END
 $skipped_hint$;
 
 COMMENT ON FUNCTION rolecall_internal.skipped_hint(rolecall_internal.change)
-  IS 'What to do about a change that is skipped because the catalogs forbid it';
+  IS 'The hint of a change that is skipped because the catalogs forbid it';
 REVOKE ALL ON FUNCTION rolecall_internal.skipped_hint(rolecall_internal.change) FROM PUBLIC;
 
 -- sql/5-internal/run/start_over.sql
@@ -15862,7 +15887,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $statement_of$
 BEGIN
-  -- The mask ends the statement, so a role whose name looks like the mask does no harm.
+  -- The mask is at the end of the statement, so a role whose name looks like the mask does no harm.
   RETURN CASE WHEN statement_of.change.password IS NULL THEN statement_of.change.statement
     ELSE format('%s%L', left(statement_of.change.statement, -length(quote_literal('********'))),
                 statement_of.change.password) END;
@@ -15992,7 +16017,7 @@ END
 $stringprep_class$;
 
 COMMENT ON FUNCTION rolecall_internal.stringprep_class(integer)
-  IS 'What RFC 3454 says of a code point, as far as SASLprep asks';
+  IS 'The class of a code point in RFC 3454, as far as SASLprep distinguishes them';
 REVOKE ALL ON FUNCTION rolecall_internal.stringprep_class(integer) FROM PUBLIC;
 
 -- sql/5-internal/execute/surface.sql
@@ -16008,7 +16033,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $surface$
 DECLARE
-  -- What the server says of it where ADMIN OPTION comes by a membership without INHERIT has no code of its own.
+  -- The server has no SQLSTATE for an ADMIN OPTION that comes by a membership without INHERIT.
   v_hint text := rolecall_internal.hint_of(
     change.operation,
     CASE WHEN message = 'no possible grantors' THEN '42501' ELSE code END
@@ -16024,7 +16049,7 @@ BEGIN
       WHERE e.roleid = v_oid AND e.grantor = to_regrole(quote_ident(change.target))::oid
     );
   END IF;
-  -- Nobody is told to give a superuser away, or a role to itself; nor to get rights for what nobody may do.
+  -- No hint proposes to grant a superuser, to grant a role to itself, or to get rights for what nobody may do.
   IF change.operation = 'grant_role' AND NOT coalesce(rolecall_internal.leads_to_superuser(v_oid), true)
     AND pg_has_role(v_oid, to_regrole(quote_ident(change.target))::oid, 'MEMBER')
   THEN
@@ -16038,7 +16063,7 @@ BEGIN
   RAISE EXCEPTION USING
     ERRCODE = code,
     MESSAGE = message,
-    -- Whom run() may leave out.
+    -- The role that run() may leave out.
     TABLE = CASE WHEN code = '55P03' AND rolecall_internal.is_about_roles(change.operation)
                    THEN coalesce(change.locks[1], '') ELSE '' END,
     DETAIL = concat_ws(
@@ -16057,7 +16082,7 @@ COMMENT ON FUNCTION rolecall_internal.surface(rolecall_internal.change, text, te
 REVOKE ALL ON FUNCTION rolecall_internal.surface(rolecall_internal.change, text, text, text, text) FROM PUBLIC;
 
 -- sql/5-internal/reading/suspect_groups.sql
--- What it has is told by the group; where a withheld table is among those that it reads, only that one is meant.
+-- The group says what the role has. Where only the withheld tables of a group are in excess, only those are meant.
 CREATE FUNCTION rolecall_internal.suspect_groups(
   places rolecall_internal.place[],
   groups rolecall_internal.table_group[]
@@ -16139,8 +16164,8 @@ END
 $table_differences$;
 
 COMMENT ON FUNCTION rolecall_internal.table_differences(rolecall_internal.place[], rolecall_internal.table_group[])
-  IS 'Whether roles have privileges on tables that they must not have, and whether some are missing: mostly neither, '
-     'which is found out without saying which';
+  IS 'Whether roles have privileges on tables that they must not have, and whether some are missing; usually neither '
+     'is so, and this takes less than to find out which';
 REVOKE ALL ON FUNCTION rolecall_internal.table_differences(rolecall_internal.place[], rolecall_internal.table_group[])
   FROM PUBLIC;
 
@@ -16184,7 +16209,7 @@ END
 $table_refusal$;
 
 COMMENT ON FUNCTION rolecall_internal.table_refusal(oid, oid, text)
-  IS 'Why a table is not granted: the caller may not, or who has recorded that it is to be';
+  IS 'Why a table is not granted: the caller may not grant it, or the recorder may not';
 REVOKE ALL ON FUNCTION rolecall_internal.table_refusal(oid, oid, text) FROM PUBLIC;
 
 -- sql/5-internal/reading/tables_of.sql
@@ -16216,7 +16241,7 @@ COMMENT ON FUNCTION rolecall_internal.tables_of(rolecall_internal.table_group[],
 REVOKE ALL ON FUNCTION rolecall_internal.tables_of(rolecall_internal.table_group[], integer[]) FROM PUBLIC;
 
 -- sql/5-internal/plan/taking.sql
--- Null also where the role owns something: DROP OWNED would drop it, and somebody has to decide that.
+-- It is null also if the role owns something: DROP OWNED would drop that, which somebody has to decide.
 CREATE FUNCTION rolecall_internal.taking(removal rolecall_internal.change) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -16241,7 +16266,7 @@ END
 $taking$;
 
 COMMENT ON FUNCTION rolecall_internal.taking(rolecall_internal.change)
-  IS 'The GRANT that gives the caller the rights that DROP OWNED requires; null where it has them, or may not grant '
+  IS 'The GRANT that gives the caller the rights that DROP OWNED requires; null if it has them, or may not grant '
      'itself the role';
 REVOKE ALL ON FUNCTION rolecall_internal.taking(rolecall_internal.change) FROM PUBLIC;
 
@@ -16371,7 +16396,7 @@ END
 $undisputed$;
 
 COMMENT ON FUNCTION rolecall_internal.undisputed(jsonb)
-  IS 'A document without what policies of other databases say otherwise: what is remembered of it';
+  IS 'The part of a document that is remembered: without what policies of other databases contradict';
 REVOKE ALL ON FUNCTION rolecall_internal.undisputed(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/untrusted_askers.sql
@@ -16406,8 +16431,7 @@ END
 $untrusted_askers$;
 
 COMMENT ON FUNCTION rolecall_internal.untrusted_askers(jsonb)
-  IS 'Who has recorded the memberships of a recorded document, by member and role: those who are neither superusers '
-     'nor the caller';
+  IS 'The recorders of the memberships of a recorded document, by member and role, except superusers and the caller';
 REVOKE ALL ON FUNCTION rolecall_internal.untrusted_askers(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reading/untrusted_owners.sql
@@ -16468,8 +16492,7 @@ END
 $utc_time$;
 
 COMMENT ON FUNCTION rolecall_internal.utc_time(timestamptz)
-  IS 'The end of a password''s validity as documents have it, which is the same in every time zone; none is as good as '
-     'infinity';
+  IS 'The end of a password''s validity as documents have it, in UTC; none counts as infinity';
 REVOKE ALL ON FUNCTION rolecall_internal.utc_time(timestamptz) FROM PUBLIC;
 
 -- sql/5-internal/passwords/utf8_code_points.sql
@@ -16578,7 +16601,7 @@ END
 $verifier$;
 
 COMMENT ON FUNCTION rolecall_internal.verifier(text)
-  IS 'The password as a verifier: one that is ready-made as it is, a plain one hashed';
+  IS 'The password as a verifier: a plain one is hashed, and a ready-made verifier stays as it is';
 REVOKE ALL ON FUNCTION rolecall_internal.verifier(text) FROM PUBLIC;
 
 -- sql/5-internal/run/wait_in_queue.sql
@@ -16613,8 +16636,8 @@ COMMENT ON FUNCTION rolecall_internal.wait_in_queue(text)
 REVOKE ALL ON FUNCTION rolecall_internal.wait_in_queue(text) FROM PUBLIC;
 
 -- sql/5-internal/granting/wanted_future.sql
--- Where it names no owners, those are meant who own an object of the kind in the schema, who owns the schema, and who
--- asked. The groups are of all objects of the schemas that it is about.
+-- Where it names no owners, it means every owner of an object of the kind in the schema, the owner of the schema, and
+-- the role that asked. The groups cover all objects of the schemas.
 CREATE FUNCTION rolecall_internal.wanted_future(
   document jsonb,
   wanted rolecall_internal.wanted_privilege[],
@@ -16635,7 +16658,8 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $wanted_future$
 DECLARE
-  -- Who owns something of a kind in a schema, and who is to own a schema: a join would compare each with each.
+  -- The owners by kind and schema, and the new owner of each schema, as jsonb, because a join would compare each
+  -- row with each.
   v_everybody jsonb := (
     SELECT jsonb_object_agg(e.place, e.owners)
     FROM (
@@ -16645,7 +16669,7 @@ DECLARE
         SELECT w.kind, w.oid FROM unnest(wanted_future.wanted) AS w
         WHERE w.means <> 'one' AND w.scope -> 'owners' IS NULL
       )
-        -- What owners make that came new since is granted as they make it, while that is watched.
+        -- While new objects are watched, the objects of a new owner are granted when they are created.
         AND NOT (wanted_future.document ? 'recorded' AND EXISTS (
           SELECT FROM pg_event_trigger AS t
           WHERE t.evtfoid = 'rolecall_internal.apply_to_new_tables()'::regprocedure AND t.evtenabled IN ('O', 'A')
@@ -16683,7 +16707,7 @@ $wanted_future$;
 COMMENT ON FUNCTION rolecall_internal.wanted_future(
   jsonb, rolecall_internal.wanted_privilege[], rolecall_internal.acl_group[]
 )
-  IS 'The default privileges that a desired state means, for each role that may make objects';
+  IS 'The default privileges that a desired state asks for, for each role that may create objects';
 REVOKE ALL ON FUNCTION rolecall_internal.wanted_future(
   jsonb, rolecall_internal.wanted_privilege[], rolecall_internal.acl_group[]
 )
@@ -16695,7 +16719,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $wanted_privileges$
 DECLARE
-  -- By kind, meaning and name: a join would compare each privilege with each name.
+  -- By kind, meaning and name, as jsonb, because a join would compare each privilege with each name.
   v_oids jsonb := (
     SELECT jsonb_object_agg(
              o.key::text, rolecall_internal.object_oid(o.key ->> 'kind', o.key ->> 'means', o.key ->> 'object')::bigint
@@ -16775,7 +16799,8 @@ BEGIN
       SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
              string_agg(
                format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
-                      -- From 16 on what somebody has granted on keeps the membership from being revoked.
+                      -- From 16 on a membership cannot be revoked without CASCADE if its member has granted the role to
+                      -- others.
                       CASE WHEN t.edge ? 'set_option' THEN format(
                         CASE WHEN EXISTS (
                           SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
@@ -16845,7 +16870,8 @@ BEGIN
       SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
              string_agg(
                format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
-                      -- From 16 on what somebody has granted on keeps the membership from being revoked.
+                      -- From 16 on a membership cannot be revoked without CASCADE if its member has granted the role to
+                      -- others.
                       CASE WHEN t.edge ? 'set_option' THEN format(
                         CASE WHEN EXISTS (
                           SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
@@ -17016,7 +17042,7 @@ END
 $warn_about_publications$;
 
 COMMENT ON FUNCTION rolecall_internal.warn_about_publications()
-  IS 'Says which publications send secrets in clear text to their subscribers';
+  IS 'Warns of publications that send secrets in clear text to their subscribers';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_publications() FROM PUBLIC;
 
 -- sql/5-internal/reporting/warn_about_readers.sql
@@ -17245,8 +17271,8 @@ END
 $with_excess$;
 
 COMMENT ON FUNCTION rolecall_internal.with_excess(jsonb)
-  IS 'The memberships of a document, and as absent what its roles of a policy have beyond: what depends on another one '
-     'before it';
+  IS 'The memberships of a document, and as absent those that its roles of a policy have beyond it, each before the '
+     'one on which it depends';
 REVOKE ALL ON FUNCTION rolecall_internal.with_excess(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/record/with_made.sql
@@ -17338,11 +17364,11 @@ END
 $with_recorded_options$;
 
 COMMENT ON FUNCTION rolecall_internal.with_recorded_options(jsonb)
-  IS 'A membership with the options that an earlier call asked for, where it names none itself';
+  IS 'A membership with the options that an earlier call asked for, if it names none itself';
 REVOKE ALL ON FUNCTION rolecall_internal.with_recorded_options(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/with_waiting.sql
--- That is what is expected. Whether nobody else can take it by then, the next plan says by the catalogs.
+-- This is only what is expected: the next plan finds out from the catalogs whether anybody can take it by then.
 CREATE FUNCTION rolecall_internal.with_waiting(changes rolecall_internal.change[]) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -17379,8 +17405,8 @@ END
 $with_waiting$;
 
 COMMENT ON FUNCTION rolecall_internal.with_waiting(rolecall_internal.change[])
-  IS 'The changes, where those that are skipped because somebody could take what they give wait for the same plan to '
-     'end the memberships by which they could';
+  IS 'The changes. One that is skipped because others could take what it gives waits instead if the same plan ends the '
+     'memberships by which they could';
 REVOKE ALL ON FUNCTION rolecall_internal.with_waiting(rolecall_internal.change[]) FROM PUBLIC;
 
 -- sql/5-internal/reporting/withheld_so_far.sql
@@ -17422,7 +17448,7 @@ BEGIN
       SELECT m.number, m.role, m.entry, m.table_oid, m.column_name, m.named
       FROM rolecall_internal.meant(withheld_tables.resources) AS m
       UNION
-      -- Its partitions hold its rows, and its sequences tell how many they are.
+      -- Its partitions contain its rows, and its sequences tell how many there are.
       SELECT f.number, f.role, f.entry, b.oid, b.column_name, f.named
       FROM found AS f
       CROSS JOIN LATERAL (
@@ -17450,13 +17476,13 @@ END
 $withheld_tables$;
 
 COMMENT ON FUNCTION rolecall_internal.withheld_tables(jsonb)
-  IS 'The tables and columns that each resource withholds, and what belongs to them, by each entry; named: the entry '
-     'names it, or what it belongs to, as it is called now, else that was so once';
+  IS 'The tables and columns that each entry of each resource withholds, and what belongs to them; named: whether the '
+     'entry is the present name, or was the name once';
 REVOKE ALL ON FUNCTION rolecall_internal.withheld_tables(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/withhold_powers.sql
--- Reading and writing of tables is not a power in this sense: whoever may grant a role decides who reads and writes.
--- What is recorded gives no power that who recorded it does not have.
+-- Reading and writing tables is not a power in this sense: whoever may grant a role decides who reads and writes. A
+-- record gives no power that its recorder does not have.
 CREATE FUNCTION rolecall_internal.withhold_powers(changes rolecall_internal.change[], memberships jsonb)
 RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -17470,7 +17496,7 @@ DECLARE
   v_takers record;
 BEGIN
   FOREACH v_change IN ARRAY withhold_powers.changes LOOP
-    -- Nobody can become or administer a member that is yet to be created.
+    -- Nobody can become, or administer, a member that does not exist yet.
     IF v_change.operation = 'grant_role' AND v_change.sqlstate IS NULL
       AND to_regrole(quote_ident(v_change.locks[1])) IS NOT NULL
     THEN
@@ -17500,7 +17526,7 @@ END
 $withhold_powers$;
 
 COMMENT ON FUNCTION rolecall_internal.withhold_powers(rolecall_internal.change[], jsonb)
-  IS 'The changes, with the memberships skipped by which others would gain a power of the granted role';
+  IS 'The changes, with those memberships skipped by which others would gain a power of the granted role';
 REVOKE ALL ON FUNCTION rolecall_internal.withhold_powers(rolecall_internal.change[], jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/would_be_circular.sql
@@ -17530,12 +17556,11 @@ END
 $would_be_circular$;
 
 COMMENT ON FUNCTION rolecall_internal.would_be_circular(text, text, rolecall_internal.change[])
-  IS 'Whether a membership would make a role a member of itself, together with those that there are and those that are '
-     'planned';
+  IS 'Whether a membership would make a role a member of itself, together with the present and the planned ones';
 REVOKE ALL ON FUNCTION rolecall_internal.would_be_circular(text, text, rolecall_internal.change[]) FROM PUBLIC;
 
 -- sql/5-internal/secrets/write_secret.sql
--- One of our own belongs to this database. That of a database that this one is a copy of counts as absent.
+-- A secret of the extension belongs to this database. In a copy of a database, that of the original counts as absent.
 CREATE FUNCTION rolecall_internal.write_secret(secret_key text, secret bytea, replace boolean) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -17562,7 +17587,7 @@ BEGIN
     SELECT FROM pg_depend AS d
     WHERE d.classid = 'pg_class'::regclass AND d.objid = 'rolecall_internal.secret'::regclass AND d.deptype = 'e'
   ) THEN
-    -- Only of an extension does a dump leave the rows out.
+    -- A dump leaves out the rows only if the table belongs to an extension.
     RAISE WARNING USING
       MESSAGE = format('a dump of this database will have the secret "%s" in clear text', write_secret.secret_key),
       HINT = 'Dump with --exclude-table-data=rolecall_internal.secret, or set rolecall.encryption_key.';
@@ -17572,7 +17597,7 @@ END
 $write_secret$;
 
 COMMENT ON FUNCTION rolecall_internal.write_secret(text, bytea, boolean)
-  IS 'Stores a secret; false where there is one that is not to be replaced';
+  IS 'Stores a secret; false where one exists that is not to be replaced';
 REVOKE ALL ON FUNCTION rolecall_internal.write_secret(text, bytea, boolean) FROM PUBLIC;
 
 -- sql/6-functions/add_operator.sql
@@ -18382,7 +18407,7 @@ BEGIN
     RETURN NEXT v_step;
   END LOOP;
   IF forget.dry_run IS NOT TRUE THEN
-    -- What a policy has left on the role for other databases is no row.
+    -- The mark that a policy has left on the role for other databases is not a row of the record.
     PERFORM rolecall_internal.run(jsonb_build_object(
       'marks', jsonb_build_array(jsonb_build_object('role', nullif(forget.role_name, 'public')))
     ), false);
@@ -18429,7 +18454,7 @@ BEGIN
       v_bytes := rolecall_internal.random_bytes();
       FOR v_position IN 0 .. 31 LOOP
         v_byte := get_byte(v_bytes, v_position);
-        -- 256 is no multiple of 62: bytes from 248 up would favour the first letters.
+        -- 256 is not a multiple of 62, so bytes from 248 up would favour the first letters.
         IF v_byte < 248 THEN
           v_password := v_password || substr(v_symbols, v_byte % 62 + 1, 1);
         END IF;
@@ -19029,8 +19054,7 @@ EXCEPTION
 END
 $rename_user$;
 
-COMMENT ON FUNCTION rolecall.rename_user(text, text, boolean)
-  IS 'Gives a role another name, here and in what is remembered';
+COMMENT ON FUNCTION rolecall.rename_user(text, text, boolean) IS 'Renames a role, also in what is remembered about it';
 REVOKE ALL ON FUNCTION rolecall.rename_user(text, text, boolean) FROM PUBLIC;
 
 -- sql/6-functions/reporting_role_password.sql
@@ -19237,7 +19261,7 @@ BEGIN
   v_roles := rolecall_internal.reporting_roles(true);
   v_left := rolecall_internal.left_out(rotate_reporting_secret.dry_run);
   v_left := v_left || rolecall_internal.refused_steps('read_access', v_left, rotate_reporting_secret.dry_run);
-  -- A copy of a database has the secret of the original, which goes with this.
+  -- A copy of a database has the secret of the original, which this replaces.
   IF cardinality(v_roles) > 0
     OR EXISTS (SELECT FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.reporting')
   THEN
@@ -19283,7 +19307,7 @@ END
 $rotate_reporting_secret$;
 
 COMMENT ON FUNCTION rolecall.rotate_reporting_secret(boolean)
-  IS 'Replaces the secret that the passwords of reporting roles are derived from, and sets all of those passwords anew';
+  IS 'Replaces the secret that the passwords of reporting roles are derived from, and sets all of those passwords';
 REVOKE ALL ON FUNCTION rolecall.rotate_reporting_secret(boolean) FROM PUBLIC;
 
 -- sql/6-functions/scram_sha_256.sql
@@ -19441,7 +19465,7 @@ EXCEPTION
 END
 $set_secret$;
 
-COMMENT ON FUNCTION rolecall.set_secret(text, text) IS 'Stores a secret, in place of the one that the key has';
+COMMENT ON FUNCTION rolecall.set_secret(text, text) IS 'Stores a secret, and replaces the one that the key has';
 REVOKE ALL ON FUNCTION rolecall.set_secret(text, text) FROM PUBLIC;
 
 -- sql/6-functions/set_secret_if_absent.sql
@@ -19470,7 +19494,7 @@ BEGIN
         v_stored := v_value;
         PERFORM rolecall_internal.warn_about_publications();
       END IF;
-      -- Else another caller's was first, and can be read now.
+      -- Otherwise another caller stored its secret first, and it can be read now.
     END LOOP;
     RETURN convert_from(v_stored, 'UTF8');
   END;
@@ -19652,7 +19676,7 @@ END
 $version$;
 
 COMMENT ON FUNCTION rolecall.version()
-  IS 'Returns the version of what is installed in this database, as an extension or by the plain script';
+  IS 'Returns the version that is installed in this database, as an extension or by the plain script';
 REVOKE ALL ON FUNCTION rolecall.version() FROM PUBLIC;
 
 -- sql/6-functions/watch_new_tables.sql
@@ -19697,8 +19721,7 @@ END
 $watch_new_tables$;
 
 COMMENT ON FUNCTION rolecall.watch_new_tables(boolean, boolean)
-  IS 'Applies what reporting roles read, and what policies say of all objects of a schema, to an object the moment '
-     'anyone creates it';
+  IS 'Grants reporting roles and the roles of policies their privileges on a new object at once, whoever creates it';
 REVOKE ALL ON FUNCTION rolecall.watch_new_tables(boolean, boolean) FROM PUBLIC;
 
 -- sql/6-functions/who_can.sql

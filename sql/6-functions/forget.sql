@@ -17,7 +17,7 @@ BEGIN
     RETURN NEXT v_step;
   END LOOP;
   IF forget.dry_run IS NOT TRUE THEN
-    -- What a policy has left on the role for other databases is no row.
+    -- The mark that a policy has left on the role for other databases is not a row of the record.
     PERFORM rolecall_internal.run(jsonb_build_object(
       'marks', jsonb_build_array(jsonb_build_object('role', nullif(forget.role_name, 'public')))
     ), false);

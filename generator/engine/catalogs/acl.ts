@@ -7,9 +7,10 @@ import { grantableObjects, parameterPrivileges } from './grantable.ts';
 import { thisDatabase } from './server.ts';
 
 /**
- * Every entry of the ACLs in which a role occurs: of objects that it does not own, in this database and shared
+ * Every entry of the ACLs in which a role occurs: those of objects that it does not own, in this database and shared
+ * ones
  *
- * The ACL of the table comes with that of a column: its grant options count for the columns too.
+ * The ACL of a column comes with that of its table, because grant options on the table count for the columns too.
  * @volatility stable
  * @probes
  */

@@ -1,5 +1,5 @@
 /**
- * Advisory locks: the key that tells those of rolecall from others.
+ * Advisory locks: the key by which those of rolecall differ from others.
  */
 import { raw } from '../../sql/template.ts';
 

@@ -5,14 +5,15 @@ import type { Bool, Jsonb, Returns } from '../../model/types.ts';
 import { raw, type Sql, sql } from '../../sql/template.ts';
 
 /**
- * Whether a role has ADMIN only because it made the role: that edge is its own, and is never reported or revoked
+ * Whether a role has ADMIN OPTION only because it created the other role: such a membership is never reported or
+ * revoked
  * @volatility immutable
  */
 export function is_creator_edge(edge: Jsonb): Returns<Bool> {
   return sql`
     BEGIN
-      -- PostgreSQL 16 and newer record it as granted by the bootstrap superuser, whose oid is 10.
-      -- Older servers have no such options, and no such edge.
+      -- PostgreSQL 16 and newer record it as granted by the bootstrap superuser, whose oid is 10. Older servers have
+      -- no such options, and no such membership.
       RETURN coalesce(
         ${edge} ->> 'grantor' = '10'
           AND (${edge} -> 'admin_option')::boolean
@@ -24,12 +25,12 @@ export function is_creator_edge(edge: Jsonb): Returns<Bool> {
   `;
 }
 
-/** Whether whoever is a member of a role can become a superuser. */
+/** Whether a member of a role can become a superuser. */
 export const leadsToSuperuser = (role: Sql) => sql`EXISTS (
   SELECT FROM pg_roles AS s WHERE s.rolsuper AND pg_has_role(${role}, s.oid, 'MEMBER')
 )`;
 
-/** Whether a role, g, has a power that another one does not have: an attribute, or what a predefined role can do. */
+/** Whether a role, g, has a power that another role does not have: an attribute, or membership in a predefined role. */
 export const hasPowerBeyond = (role: Sql, than?: Sql) => {
   const has = (attribute: string) =>
     than === undefined
@@ -43,12 +44,12 @@ export const hasPowerBeyond = (role: Sql, than?: Sql) => {
 };
 
 /**
- * Those who do not have a power, but could take it from the role that is given it, by membership, SET ROLE or ADMIN OPTION:
- * their names, and the statements that end it. Both are null where there is nobody.
+ * The roles that do not have a power but could take it from the role that gets it, by membership, SET ROLE or ADMIN
+ * OPTION: their names, and the statements that end this. Both are null where there is no such role.
  *
- * A member that is to have the power is left out, but not those who could take it from that member in turn. From PostgreSQL
- * 16 on whoever creates a role has ADMIN OPTION on it. The caller counts as having the power, as it gives no more than it has;
- * so does whoever can become a superuser.
+ * A member that is to have the power is left out, but roles that could take it from that member are not. From
+ * PostgreSQL 16 on the role that creates another one has ADMIN OPTION on it. The caller counts as having the power,
+ * because it can give no more than it has; so does a role that can become a superuser.
  */
 export const takers = (role: Sql, hasPower: (member: Sql) => Sql, isToHaveIt = (_membership: Sql) => sql`false`) => sql`
   WITH RECURSIVE taker(member, is_to_have_it, roleid, grantor, name, edge) AS (
@@ -68,7 +69,8 @@ export const takers = (role: Sql, hasPower: (member: Sql) => Sql, isToHaveIt = (
   SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
          string_agg(
            format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
-                  -- From 16 on what somebody has granted on keeps the membership from being revoked.
+                  -- From 16 on a membership cannot be revoked without CASCADE if its member has granted the role to
+                  -- others.
                   CASE WHEN t.edge ? 'set_option' THEN format(
                     CASE WHEN EXISTS (
                       SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member

@@ -1,13 +1,13 @@
 /**
- * Whose code a function is.
+ * Who wrote a function.
  */
 import { sql } from '../../sql/template.ts';
 
 /**
- * Whether a superuser alone can have written a function, p, or can replace it.
+ * Whether only a superuser can have written a function, p, and can replace it.
  *
- * That its owner is a superuser says too little: REASSIGN OWNED gives a superuser what somebody else wrote. That it is a
- * member of an extension says nothing: whoever installed the extension can add a function.
+ * A superuser as the owner is not enough, because REASSIGN OWNED gives a superuser what somebody else wrote.
+ * Membership in an extension is no proof either, because whoever installed the extension can add a function to it.
  */
 export const writtenBySuperuser = sql`(
   p.prokind <> 'a'

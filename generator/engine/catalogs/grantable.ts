@@ -1,6 +1,6 @@
 /**
- * What a role can have privileges on, and own: for the plan, which takes away what a reporting role must not have, and
- * for audit_role().
+ * The objects on which a role can have privileges, or that it can own: for the plan, which revokes what a reporting
+ * role must not have, and for audit_role().
  */
 import type { Jsonb, Returns } from '../../model/types.ts';
 import { caller } from './server.ts';
@@ -8,16 +8,16 @@ import { catalogOf, kindList, query, union } from '../../model/kinds.ts';
 import { raw, Sql, sql, text } from '../../sql/template.ts';
 
 /**
- * Objects named in one statement, which is one subtransaction. Granting on 10,000 tables one by one takes half as long
- * again as on 500 at once, on 5,000 at once as long; and at 500, 10,000 objects are 20 subtransactions, where from 65 on
- * a transaction slows what others read (docs/benchmarks.md).
+ * The number of objects in one statement, which is one subtransaction. Granting on 10,000 tables one by one takes 1.5
+ * times as long as granting on 500 at once; 5,000 at once are no faster. With 500, 10,000 objects are 20
+ * subtransactions; from 65 on, a transaction slows down the queries of others (docs/benchmarks.md).
  */
 export const batch = 500;
 
-/** The one privilege on an object of a kind that writes nothing and leads nowhere, where it has one. */
+/** The one privilege of each kind that neither writes nor gives other rights, where the kind has one. */
 const harmless: Readonly<Record<string, string>> = { database: 'CONNECT', schema: 'USAGE', large_object: 'SELECT' };
 
-/** Every object of the kinds that are granted on by their name alone. */
+/** Every object of the kinds whose name alone identifies them in GRANT. */
 export const grantableObjects = union(
   kindList
     .filter(([, { schema }]) => schema === undefined)
@@ -33,11 +33,11 @@ export const grantableObjects = union(
 );
 
 /**
- * The statements that take privileges away, each from many objects at once
+ * The statements that revoke privileges, each on many objects at once
  *
- * A row of excess is one object with the privileges on it that one grantor gave. REVOKE takes away what the owner gave
- * where the caller has the owner's rights, or else what the caller itself gave; of what others gave it takes nothing,
- * without an error.
+ * A row of excess is one object with the privileges on it that one grantor granted. REVOKE revokes what the owner
+ * granted if the caller has the owner's rights, and otherwise what the caller itself granted. What others granted
+ * stays, without an error.
  */
 export const revocations = (excess: Sql) => sql`
   SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
@@ -64,7 +64,7 @@ export const revocations = (excess: Sql) => sql`
   GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
 `;
 
-/** The changes that revoke excess. What somebody else has granted is skipped. */
+/** The changes that revoke excess. Privileges that somebody else has granted are skipped. */
 export const revoking = (excess: Sql) => sql`
   SELECT r.operation, r.target::text, r.statement, NULL::text, array_remove(ARRAY[r.role], 'public'),
          CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
@@ -75,14 +75,18 @@ export const revoking = (excess: Sql) => sql`
 `;
 
 /**
- * Stands in a remedy for a role that the reader has to choose: one that owns objects, and has no more rights than the old
- * owner. Objects that act as their owner would act as a superuser where the remedy is pasted by one.
+ * In a remedy, the placeholder for a role that the reader has to choose: one that owns objects, and has no more
+ * rights than the old owner. If a remedy named the role that runs it, objects that act as their owner would act as a
+ * superuser wherever one runs it.
  */
 export const plainOwner = raw('"a plain owner"');
-/** The same in what is copied out of a table of findings, where nothing else says so. */
+/** The same with a remark, for the findings of the audit, which do not explain it otherwise. */
 export const plainOwnerToChoose = raw('"a plain owner" /* your choice */');
 
-/** Who may create objects in a schema, as a query: its owner, and whom that is granted, by whom; role_oid: 0 is PUBLIC. */
+/**
+ * A query for the roles that may create objects in a schema, which are its owner and the grantees, and for the
+ * grantors; role_oid 0 is PUBLIC.
+ */
 export const mayCreate = (schema: Sql, databaseOwner: Sql) => sql`
   SELECT CASE a.grantee WHEN 'pg_database_owner'::regrole THEN ${databaseOwner} ELSE a.grantee END AS role_oid, a.*
   FROM (
@@ -96,15 +100,15 @@ export const mayCreate = (schema: Sql, databaseOwner: Sql) => sql`
 /** The owner of this database. */
 export const databaseOwner = sql`(SELECT d.datdba FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1)`;
 
-/** Not of pg_shdepend: they only look like objects that somebody owns, but say something about the role. */
+/** The rows of pg_shdepend that look like owned objects, but only describe the role. */
 export const aboutTheRole = sql`('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)`;
 
-/** Which rows of pg_shdepend, d, are objects that the role owns. */
+/** Whether a row of pg_shdepend, d, is an object that the role owns. */
 export const owned = (d: Sql) => sql`${d}.deptype = 'o'
   AND ${d}.classid NOT IN ${aboutTheRole}`;
 
 /**
- * Privileges on configuration parameters, which there are from PostgreSQL 15
+ * Privileges on configuration parameters, from PostgreSQL 15 on
  * @volatility stable
  */
 export function parameter_privileges(): Returns<Jsonb> {

@@ -11,21 +11,21 @@ export const serverVersion = sql`current_setting('server_version_num')::integer 
 export const caller = sql`to_regrole(quote_ident(current_user))::oid`;
 
 /**
- * The oid of this database, which ALTER DATABASE ... RENAME and pg_upgrade keep, and a copy of it does not have. Under an older
- * snapshot a row that this transaction and another one have changed is there twice.
+ * The oid of this database. ALTER DATABASE ... RENAME and pg_upgrade keep it, and a copy of the database has another
+ * one. An older snapshot shows a row twice that this transaction and another one have changed.
  */
 export const thisDatabase = sql`(
   SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
 )`;
 
-/** The setting by which the policy of a database says to others what it says of a role: see plan/elsewhere.ts. */
+/** The setting in which the policy of a database leaves a mark on a role for other databases: see plan/elsewhere.ts. */
 export const mark = 'rolecall.policy';
 
 /** Whether an entry of the settings of a role is such a mark. */
 export const isMark = (entry: Sql) => sql`starts_with(${entry}, ${text(`${mark}=`)})`;
 
 /**
- * The end of a password's validity as documents have it, which is the same in every time zone; none is as good as infinity
+ * The end of a password's validity as documents have it, in UTC; none counts as infinity
  * @volatility stable
  */
 export function utc_time(moment: TimestampTz): Returns<Text> {
@@ -38,7 +38,7 @@ export function utc_time(moment: TimestampTz): Returns<Text> {
   `;
 }
 
-/** Publications that send the table of secrets to whoever subscribes; alias p. */
+/** The publications, p, that send the table of secrets to their subscribers. */
 export const publishingSecrets = sql`
   pg_publication AS p
   WHERE p.puballtables OR EXISTS (

@@ -5,9 +5,10 @@ import type { Bool, Returns, Text } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
 
 /**
- * Whether the server makes 0, which is no limit, of a statement_timeout that is more than that
+ * Whether the server rounds a statement_timeout that is greater than 0 to 0, which means no limit
  *
- * How it rounds depends on the unit: 5us, 0.5ms and 0.01d are 0. So it is asked, and the session keeps the timeout it has.
+ * The rounding depends on the unit: 5us, 0.5ms and 0.01d become 0. So the function sets the value, reads what the
+ * server made of it, and restores the timeout of the session.
  */
 export function is_rounded_off(statement_timeout: Text): Returns<Bool> {
   return sql`

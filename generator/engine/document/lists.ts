@@ -1,10 +1,10 @@
 /**
- * Documents and lists in them.
+ * Merges documents, and converts the lists in them.
  */
 import type { Jsonb, Returns, Text, Texts } from '../../model/types.ts';
 import { join, type Sql, sql, text } from '../../sql/template.ts';
 
-/** Settings of a role that are lists of names, which the server writes with quotes. */
+/** The settings that are lists of names, which the server quotes one by one. */
 export const listSettings = join(
   ['search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries'].map(text),
 );
@@ -35,7 +35,7 @@ export function joined(one: Jsonb, other: Jsonb): Returns<Jsonb> {
 }
 
 /**
- * A list of names as JSON, each once, however many dimensions the array has; null for null
+ * A list of names as JSON, without duplicates, from an array of any number of dimensions; null for null
  * @volatility stable
  * @strict
  */
@@ -57,10 +57,11 @@ export function name_list(names: Texts): Returns<Jsonb> {
 }
 
 /**
- * The value of a setting as a document has it: a list where the server keeps a list of names
+ * The value of a setting as in a document: a list if the server keeps a list of names
  *
- * ALTER ROLE ... SET writes a list in one way, FROM CURRENT as the session had it: read, the same lists are equal. The server
- * reads names of schemas and tablespaces as identifiers, and those of libraries as they are.
+ * ALTER ROLE ... SET writes a list in its own way, and SET ... FROM CURRENT as the session wrote it, so lists are
+ * compared after they are read. The server reads names of schemas and tablespaces as identifiers, and those of
+ * libraries as they are.
  * @volatility immutable
  */
 export function setting_value(name: Text, stored: Text): Returns<Jsonb> {
@@ -84,10 +85,13 @@ export function setting_value(name: Text, stored: Text): Returns<Jsonb> {
   `;
 }
 
-/** Whether an entry of the settings of a role is about a setting; the server writes some names as TimeZone and the like. */
+/**
+ * Whether an entry of the settings of a role sets a parameter. The server writes some names in mixed case, such as
+ * TimeZone.
+ */
 export const isAbout = (entry: Sql, name: Sql) => sql`starts_with(lower(${entry}), lower(${name}) || '=')`;
 
-/** Whether an entry of the settings of a role says what a document does. */
+/** Whether an entry of the settings of a role has the value that a document asks for. */
 export const isSetting = (entry: Sql, name: Sql, value: Sql) => sql`(
   ${isAbout(entry, name)} AND CASE jsonb_typeof(${value})
     WHEN 'array' THEN

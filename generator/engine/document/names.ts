@@ -16,11 +16,11 @@ export const isRoutine = (value: Sql): Sql => sql`
   ${value} ~ ('^${raw(identifier)}[.]${raw(identifier)}'
     || '[(]([^"()]|"([^"]|"")*")*[)]$')
 `;
-/** Of a function the name without the arguments. */
+/** The name of a function without its arguments. */
 export const routineName = (value: Sql): Sql => sql`substring(${value} FROM '^((${raw(identifier)}[.]?)+)[(]')`;
 
 /**
- * Refuses a desired state that names a role as no role can be named
+ * Refuses a desired state with a name that no role can have
  * @volatility stable
  */
 export function check_document(document: Jsonb): Nothing {
@@ -42,13 +42,15 @@ const isReserved = (name: Text) => sql`
   OR starts_with(${name}, 'pg_')
 `;
 
-/** A role of the server's own: it can be granted, and nothing else. */
+/** Whether a name is that of a predefined role, which can be granted, but not created or altered. */
 export const isPredefined = (name: Sql) => sql`(
   starts_with(${name}, 'pg_') AND octet_length(${name}) <= 63
   AND to_regrole(quote_ident(${name})) IS NOT NULL
 )`;
 
-/** Whether check_role_name() refuses a name; in the condition of a query, as calling it for each takes longer. */
+/**
+ * Whether check_role_name() refuses a name, as a condition of a query, because calling it for each name takes longer.
+ */
 export const isImpossible = (name: Sql) => sql`(
   ${name} IS NULL
   OR ${isOfWrongLength(name)}
@@ -77,7 +79,7 @@ export function check_role_name(role_name: Text): Nothing {
 }
 
 /**
- * Refuses to bend a superuser, or the caller itself, into a role of the desired state
+ * Refuses to turn a superuser, or the caller itself, into a role of the desired state
  * @volatility stable
  */
 export function check_protected(role_name: Text): Nothing {
@@ -99,7 +101,7 @@ export function check_protected(role_name: Text): Nothing {
 }
 
 /**
- * Says that the default role of a desired state is neither there nor created with it: it may be a mistake
+ * Raises a NOTICE if the default role of a desired state neither exists nor is part of it, because it may be a mistake
  * @volatility stable
  */
 export function note_default_role(document: Jsonb): Nothing {
@@ -121,18 +123,22 @@ export function note_default_role(document: Jsonb): Nothing {
 
 const isCaller = (name: Text) => sql`${name} IN (current_user, session_user)`;
 
-/** A superuser passes every privilege check, which also tells of one that the snapshot does not show. */
+/**
+ * Whether a role is a superuser. A superuser passes every privilege check, and the check also sees a role that the
+ * snapshot does not show.
+ */
 export const isSuperuser = (oid: Sql) => sql`
   has_table_privilege(
     ${oid}, 'pg_catalog.pg_authid', 'TRUNCATE'
   )
 `;
 
-/** Whether check_protected() refuses a role; in an expression, as calling it takes a query. */
+/** Whether check_protected() refuses a role, as an expression, because a call would be a query. */
 export const isProtected = (name: Text, oid: Sql) => sql`(${isCaller(name)} OR ${isSuperuser(oid)})`;
 
 /**
- * A name that ends in a suffix, in at most 63 bytes: a longer one is cut between two characters and told apart by a hash
+ * A name with a suffix in at most 63 bytes; a longer one is shortened between two characters, and a hash keeps it
+ * distinct
  * @volatility immutable
  */
 export function fitted_name(name: Text, suffix: Text): Returns<Text> {

@@ -1,11 +1,11 @@
 /**
- * Transactions in which nothing can be changed.
+ * Transactions that cannot change anything.
  */
 import type { Nothing, Text } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
 
 /**
- * Refuses a change in a transaction that is read-only, as all are on a standby
+ * Refuses a change in a read-only transaction; on a standby every transaction is read-only
  * @volatility stable
  */
 export function check_writable(detail: Text): Nothing {

@@ -1,7 +1,7 @@
 /**
- * One executor per operation. Its EXCEPTION block is rendered from the operation's policy. Elsewhere an error is caught
- * only where it says something about a single statement that is no change of a plan: a comment that had to be read
- * again, a secret that cannot be decrypted. The event trigger has a policy of its own, in model/sqlstates.ts.
+ * The executor of changes, whose EXCEPTION blocks are rendered from the table of operations. Elsewhere an error is
+ * caught only from a single statement that is not a change of a plan: a comment that has to be read again, or a
+ * secret that cannot be decrypted. The event trigger has a policy of its own, in model/sqlstates.ts.
  */
 import type { FunctionSpec } from '../../model/inspect.ts';
 import {
@@ -31,7 +31,7 @@ const bounded = Object.entries(operations as Readonly<Record<string, Operation>>
 /**
  * The lock_timeout for a change
  *
- * It is bounded where somebody who may not make the change can hold what it has to lock, for as long as they like.
+ * The wait is bounded if a role that may not make the change can hold the lock that it requires.
  * @volatility stable
  */
 export function patience(operation: Text): Returns<Text> {
@@ -47,12 +47,13 @@ export function patience(operation: Text): Returns<Text> {
   `;
 }
 
-/** A lost race is retried this often; each retry waits for the transaction that won, so the bound is generous. */
+/** How often a lost race is retried. Each retry waits for the transaction that won, so the bound is generous. */
 const attempts = 1000;
 
 /**
- * A refusal is looked into this often where the catalogs say that the caller may: from 16 on the server can know a new role
- * before it knows who has ADMIN OPTION on it. The last look comes a fifth of a second after the first.
+ * How often a refusal is retried although the catalogs say that the caller may make the change: from 16 on the server
+ * can know a new role before it knows who has ADMIN OPTION on it. The last attempt comes a fifth of a second after
+ * the first.
  */
 const looks = 20;
 
@@ -81,7 +82,7 @@ function internal(name: string, summary: string, body: Sql, parts: Partial<Funct
   };
 }
 
-/** Of an error in the class of internal errors. */
+/** The handling of an error in the class of internal errors. */
 const isLostRaceOf = (message: Sql) => sql`
   ${message} LIKE ANY (ARRAY[
     ${join(retriedMessages.map(text), ',\n')}
@@ -89,7 +90,10 @@ const isLostRaceOf = (message: Sql) => sql`
 `;
 export const isLostRace = isLostRaceOf(sql`SQLERRM`);
 
-/** An older snapshot does not tell what has to be planned again: in a new transaction the plan will be another. */
+/**
+ * An older snapshot cannot show what has to be planned again, so the error is 40001: in a new transaction the plan
+ * will differ.
+ */
 const surfaceCall = sql`
   GET STACKED DIAGNOSTICS
     v_message = MESSAGE_TEXT, v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
@@ -157,7 +161,7 @@ function surface(): FunctionSpec {
     'Raises a failed change afresh, with its SQLSTATE, and with a DETAIL and HINT of ours',
     sql`
       DECLARE
-        -- What the server says of it where ADMIN OPTION comes by a membership without INHERIT has no code of its own.
+        -- The server has no SQLSTATE for an ADMIN OPTION that comes by a membership without INHERIT.
         v_hint text := rolecall_internal.hint_of(
           change.operation,
           CASE WHEN message = 'no possible grantors' THEN ${text(sqlstates.insufficient_privilege)} ELSE code END
@@ -173,7 +177,7 @@ function surface(): FunctionSpec {
             WHERE e.roleid = v_oid AND e.grantor = to_regrole(quote_ident(change.target))::oid
           );
         END IF;
-        -- Nobody is told to give a superuser away, or a role to itself; nor to get rights for what nobody may do.
+        -- No hint proposes to grant a superuser, to grant a role to itself, or to get rights for what nobody may do.
         IF change.operation = 'grant_role' AND NOT coalesce(rolecall_internal.leads_to_superuser(v_oid), true)
           AND pg_has_role(v_oid, to_regrole(quote_ident(change.target))::oid, 'MEMBER')
         THEN
@@ -187,7 +191,7 @@ function surface(): FunctionSpec {
         RAISE EXCEPTION USING
           ERRCODE = code,
           MESSAGE = message,
-          -- Whom run() may leave out.
+          -- The role that run() may leave out.
           TABLE = CASE WHEN code = ${text(sqlstates.lock_not_available)} AND rolecall_internal.is_about_roles(change.operation)
                          THEN coalesce(change.locks[1], '') ELSE '' END,
           DETAIL = concat_ws(
@@ -214,7 +218,7 @@ function surface(): FunctionSpec {
   );
 }
 
-/** What the policies say of a condition that is neither internal nor surfaced, by operation and SQLSTATE. */
+/** The policy for each condition that is neither internal nor surfaced, by operation and SQLSTATE. */
 function verdict(): FunctionSpec {
   const cases = new Map<string, string[]>();
   for (const [name, policy] of policies) {
@@ -283,7 +287,7 @@ function execute(): FunctionSpec {
       BEGIN
         IF change.sqlstate IS NOT NULL THEN
           IF change.operation = 'grant_role' AND change.sqlstate = ${text(sqlstates.undefined_object)} THEN
-            -- As where the role is dropped at that moment.
+            -- For example, another transaction is dropping the role at that moment.
             RAISE NOTICE '%', change.note;
           ELSE
             ${warnOfSkipped(
@@ -307,7 +311,7 @@ function execute(): FunctionSpec {
             v_message := set_config('lock_timeout', v_timeout, true);
             EXIT;
           EXCEPTION
-            -- Whole classes of errors. A cancellation, a deadlock or a serialization failure is the caller's.
+            -- Whole classes, without cancellations, deadlocks and serialization failures: those are the caller's.
             WHEN ${anyOf(Object.values(errorClasses))} THEN
               PERFORM rolecall_internal.refresh_caches();
               v_attempts := coalesce(v_attempts, 0) + 1;
@@ -352,8 +356,8 @@ function execute(): FunctionSpec {
 }
 
 /**
- * Makes changes of privileges in one subtransaction; null where one of them fails, and then none is made: which of them, and
- * what becomes of it, execute_change() finds out
+ * Makes changes of privileges in one subtransaction; null where one of them fails, and then none is made, and
+ * execute_change() finds out which one
  */
 export function execute_together(changes: Changes): Returns<Steps | null> {
   return sql`
@@ -363,7 +367,7 @@ export function execute_together(changes: Changes): Returns<Steps | null> {
       v_steps rolecall.step[] := '{}'::rolecall.step[];
     BEGIN
       IF v_timeout = '0' OR v_timeout::interval > '1 second' THEN
-        PERFORM set_config('lock_timeout', '1s', true); -- Who has to wait for longer waits for the one change alone.
+        PERFORM set_config('lock_timeout', '1s', true); -- A longer wait is for execute_change().
       END IF;
       FOREACH v_change IN ARRAY ${changes} LOOP
         EXECUTE rolecall_internal.statement_of(v_change);
@@ -386,7 +390,7 @@ export function execute_together(changes: Changes): Returns<Steps | null> {
 export function statement_of(change: Change): Returns<Text> {
   return sql`
     BEGIN
-      -- The mask ends the statement, so a role whose name looks like the mask does no harm.
+      -- The mask is at the end of the statement, so a role whose name looks like the mask does no harm.
       RETURN CASE WHEN ${change}.password IS NULL THEN ${change}.statement
         ELSE format('%s%L', left(${change}.statement, -length(quote_literal(${mask}))),
                     ${change}.password) END;

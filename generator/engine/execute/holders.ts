@@ -5,7 +5,7 @@ import type { Nothing, Text } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
 
 /**
- * Says who holds a lock on a role, where that lasts: DROP ROLE waits for them
+ * Raises a NOTICE with the sessions that hold a lock on a role for a while, because DROP ROLE waits for them
  */
 export function note_holders(role_name: Text): Nothing {
   return sql`

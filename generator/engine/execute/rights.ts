@@ -1,5 +1,5 @@
 /**
- * What a change requires of the caller, as far as the catalogs tell.
+ * The rights that a change requires of the caller, as far as the catalogs tell.
  */
 import type { OperationName } from '../../model/operations.ts';
 import { type Condition, sqlstates } from '../../model/sqlstates.ts';
@@ -9,8 +9,8 @@ import { isAdministered, leadsToSuperuser } from '../catalogs/edges.ts';
 import { serverVersion } from '../catalogs/server.ts';
 
 /**
- * The role that a change requires rights on: the granted one, the one that is altered, or the new owner where the caller has
- * the old one's rights already
+ * The role on which a change requires rights: the granted one, the altered one, or the new owner if the caller
+ * already has the rights of the old one
  * @volatility stable
  */
 export function role_in_question(change: Change): Returns<Text> {
@@ -28,7 +28,7 @@ export function role_in_question(change: Change): Returns<Text> {
 }
 
 /**
- * Whether whoever is a member of a role can become a superuser
+ * Whether a member of a role can become a superuser
  * @volatility stable
  */
 export function leads_to_superuser(role_oid: Oid): Returns<Bool> {
@@ -40,9 +40,9 @@ export function leads_to_superuser(role_oid: Oid): Returns<Bool> {
 }
 
 /**
- * What the caller lacks for a change, in words; null: nothing that can be seen
+ * What the caller lacks for a change, in words; null: nothing that the catalogs show
  *
- * From the rows of the catalogs too: what the server keeps about memberships can be older than a role.
+ * It also reads the rows of the catalogs, because the server's cache of memberships can be older than a role.
  * @volatility stable
  */
 export function lacking(change: Change): Returns<Text> {
@@ -52,13 +52,13 @@ export function lacking(change: Change): Returns<Text> {
       v_role oid := to_regrole(quote_ident(v_name))::oid;
       v_caller record;
       v_is_admin boolean;
-      -- A role is created without an attribute by anybody, but loses it only where it could be given it.
+      -- Any caller can create a role without an attribute, but only one that could give the attribute can revoke it.
       v_clauses text := CASE ${change}.operation
         WHEN 'create_role' THEN substr(${change}.statement, length(format('CREATE ROLE %I', v_name)) + 1)
         WHEN 'alter_role'
           THEN replace(substr(${change}.statement, length(format('ALTER ROLE %I', v_name)) + 1), ' NO', ' ')
       END;
-      -- Who may create roles, and has an attribute, gives and takes it.
+      -- A role with CREATEROLE gives and revokes the attributes that it has itself.
       v_passes_on boolean := ${serverVersion} >= 16;
     BEGIN
       SELECT r.rolsuper, r.rolcreaterole, r.rolreplication, r.rolbypassrls, r.rolcreatedb INTO v_caller
@@ -67,7 +67,7 @@ export function lacking(change: Change): Returns<Text> {
         RETURN NULL;
       END IF;
       IF ${change}.operation IN ('reassign_owned', 'drop_owned') THEN
-        -- The statement of a removal can begin with a GRANT to the caller.
+        -- The statement of a removal can begin with a GRANT of the role to the caller.
         RETURN CASE WHEN NOT pg_has_role(v_role, 'USAGE') AND NOT starts_with(${change}.statement, 'GRANT ')
                     THEN 'the privileges of role ' || quote_ident(v_name) END;
       ELSIF ${change}.operation = 'terminate_sessions' THEN
@@ -81,7 +81,8 @@ export function lacking(change: Change): Returns<Text> {
       THEN
         RETURN NULL;
       END IF;
-      -- A role that the same call creates is the caller's to administer. An older snapshot shows no role that is newer.
+      -- The caller has ADMIN OPTION on a role that the same call creates. An older snapshot does not show a newer
+      -- role.
       v_is_admin := v_role IS NULL OR pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION')
         OR ${isAdministered(sql`v_role`)};
       RETURN CASE
@@ -99,7 +100,7 @@ export function lacking(change: Change): Returns<Text> {
   `;
 }
 
-/** Whether the catalogs say that the caller may make such a change of a role; of a grant it is the granted role. */
+/** Whether the catalogs say that the caller may make such a change of a role, which for a grant is the granted role. */
 export const mayMake = (operation: OperationName, role: Sql) => sql`
   rolecall_internal.lacking(ROW(
     ${text(operation)}, ${role}, '', NULL, ARRAY[${role}, ${role}], NULL, NULL
@@ -123,7 +124,7 @@ export function check_rights(change: Change, message: Text): Nothing {
 }
 
 /**
- * The changes, those skipped that concern a role which is there and require more than the caller has
+ * The changes, with those skipped that are about an existing role and require more than the caller has
  * @volatility stable
  */
 export function left_to_others(changes: Changes): Returns<Changes> {
@@ -183,7 +184,7 @@ export function is_about_roles(operation: Text): Returns<Bool> {
 
 const codes = (...conditions: readonly Condition[]) => conditions.map((condition) => text(sqlstates[condition]));
 
-/** That something does not exist. */
+/** SQLSTATEs of something that does not exist. */
 const missing = codes(
   'undefined_object',
   'undefined_table',
@@ -195,7 +196,7 @@ const missing = codes(
 const inTheWay = codes('duplicate_object', 'object_not_in_prerequisite_state');
 
 /**
- * What to do about a change that is skipped because the catalogs forbid it
+ * The hint of a change that is skipped because the catalogs forbid it
  * @volatility stable
  */
 export function skipped_hint(change: Change): Returns<Text> {

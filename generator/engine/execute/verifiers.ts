@@ -1,12 +1,12 @@
 /**
- * The verifier that a password becomes, right before the statement that sets it.
+ * Turns a password into a verifier, right before the statement that sets it.
  */
 import type { Bool, Returns, Text } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
 import { newSalt, usualIterations } from '../passwords/scram.ts';
 
 /**
- * The password as a verifier: one that is ready-made as it is, a plain one hashed
+ * The password as a verifier: a plain one is hashed, and a ready-made verifier stays as it is
  */
 export function verifier(password: Text): Returns<Text> {
   return sql`
@@ -25,16 +25,15 @@ export function verifier(password: Text): Returns<Text> {
 }
 
 /**
- * Whether this call can see that the server has cleared a password, as it does where it is given a verifier of the empty
- * one
+ * Whether this call can see that the server has cleared a password, as it does for a verifier of the empty password
  *
- * Looking is much cheaper than to find out whether a verifier is one.
+ * Looking costs much less than finding out whether a verifier is one of the empty password.
  * @volatility stable
  */
 export function sees_passwords(): Returns<Bool> {
   return sql`
     BEGIN
-      -- Under an older snapshot the role may be shown as it was before this transaction changed it.
+      -- An older snapshot may show the role as it was before this transaction changed it.
       RETURN current_setting('transaction_isolation') = 'read committed'
         AND has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT');
     END
@@ -42,7 +41,7 @@ export function sees_passwords(): Returns<Bool> {
 }
 
 /**
- * Whether a role that was just given a password has none
+ * Whether a role has no password although it was just given one
  * @volatility stable
  * @probes
  */
@@ -52,7 +51,7 @@ export function is_password_cleared(role_name: Text): Returns<Bool> {
       IF NOT rolecall_internal.sees_passwords() THEN
         RETURN false;
       END IF;
-      -- An older snapshot may show the role as it was before, too.
+      -- An older snapshot may show two versions of the role.
       RETURN NOT EXISTS (
         SELECT FROM pg_authid AS a
         WHERE a.oid = to_regrole(quote_ident(${role_name}))::oid AND a.rolpassword IS NOT NULL

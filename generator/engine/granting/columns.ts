@@ -1,5 +1,5 @@
 /**
- * What differs about privileges on columns and on configuration parameters, which no catalog of objects has.
+ * Differences in privileges on columns and on configuration parameters, which are not in the table of kinds.
  */
 import type {
   AclGroups,
@@ -22,7 +22,7 @@ import { isRevocable } from './regrants.ts';
 /**
  * Privileges on columns that roles are missing or must not have
  *
- * REVOKE of a privilege on a table takes it from the columns too: then it has to be granted on them anew.
+ * REVOKE of a privilege on a table also revokes it on the columns; it then has to be granted on them again.
  * @volatility stable
  */
 export function plan_columns(
@@ -42,7 +42,7 @@ export function plan_columns(
             SELECT w.role, w.role_oid, w.oid AS table_oid, w.attnum, w.privilege, w.grantable, w.revoked
             FROM unnest(${wanted}) AS w WHERE w.kind = 'column' AND w.attnum IS NOT NULL
             UNION ALL
-            -- Of a table with excepted columns the others.
+            -- The other columns of a table with excepted columns.
             SELECT w.role, w.role_oid, x.object_oid, a.attnum, w.privilege, w.grantable, w.revoked
             FROM rolecall_internal.excepted_objects(${wanted}) AS x
             JOIN unnest(${wanted}) AS w ON w.scope = x.scope AND w.kind = x.kind AND w.means = 'all'
@@ -105,7 +105,7 @@ export function plan_columns(
 }
 
 /**
- * The privileges on columns that are about to be revoked, as plan_kept() takes them; null where there are none
+ * The privileges on columns that are about to be revoked, in the form of plan_kept(); null where there are none
  * @volatility stable
  */
 export function ended_columns(differences: Jsonb): Returns<Jsonb> {
@@ -130,7 +130,7 @@ export function ended_columns(differences: Jsonb): Returns<Jsonb> {
 
 /**
  * The statements about privileges on columns, one for each table and role
- * @long what is revoked and what is granted, of one list
+ * @long one list gives both what is revoked and what is granted
  * @volatility stable
  */
 export function plan_column_changes(document: Jsonb, differences: Jsonb): SetOf<ChangeRow> {

@@ -1,6 +1,6 @@
 /**
- * What is excepted from privileges on all objects of a schema. Tables, columns and sequences stay so under other names, as long
- * as the name that they were excepted by is in the list.
+ * Exceptions from privileges on all objects of a schema. A table, column or sequence stays excepted under another
+ * name as long as the name by which it was excepted is in the list.
  */
 import { newest } from '../../model/record.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
@@ -22,12 +22,15 @@ import { isName } from '../document/names.ts';
 import { belongings, rememberedColumn } from '../reading/withheld.ts';
 import { grantee } from './privileges.ts';
 
-/** In the table of what is withheld exceptions are PUBLIC's, which is no reporting role: a name means the same for every role. */
+/**
+ * The table of what is withheld has exceptions under the role PUBLIC, which cannot be a reporting role, because a
+ * name means the same for every role.
+ */
 const ofExceptions = text('public');
 
 /**
- * What each entry of an `except` means: whole objects, or columns, those of partitions too; named: as it is called now,
- * else that was so once
+ * The whole objects, or columns, also of partitions, that each entry of an `except` means; named: whether it has that
+ * name now, or had it once
  * @volatility stable
  */
 export function exceptions(
@@ -41,7 +44,7 @@ export function exceptions(
                  parse_ident(CASE WHEN w.kind IN ('table', 'sequence') THEN x.name END) AS parts
           FROM unnest(${wanted}) AS w
           CROSS JOIN LATERAL jsonb_array_elements_text(w.scope -> 'except') AS x(name)
-          -- What an operator has recorded can be no name.
+          -- A record of an operator may contain something that is not a name.
           WHERE w.means = 'all' AND (
             w.kind NOT IN ('table', 'sequence')
             OR ${isName(sql`x.name`)}
@@ -52,7 +55,7 @@ export function exceptions(
                  true AS named
           FROM entry AS e WHERE coalesce(cardinality(e.parts), 2) = 2
           UNION ALL
-          -- A name of three parts is that of a column.
+          -- A name of three parts names a column.
           SELECT e.scope, e.kind, e.name, a.attrelid, a.attnum::integer, true
           FROM entry AS e
           JOIN pg_attribute AS a
@@ -90,7 +93,7 @@ export function exceptions(
 }
 
 /**
- * Says which exceptions match nothing now
+ * Raises a NOTICE about exceptions that match nothing now
  * @volatility stable
  */
 export function note_unmatched_exceptions(privileges: Jsonb): Nothing {
@@ -120,7 +123,7 @@ export function note_unmatched_exceptions(privileges: Jsonb): Nothing {
 }
 
 /**
- * What is excepted of each scope: whole objects, or columns of them
+ * The whole objects, or columns of them, that are excepted from each scope
  * @volatility stable
  */
 export function excepted_objects(
@@ -138,7 +141,8 @@ export function excepted_objects(
 }
 
 /**
- * What is excepted under a name that is no longer its own: a skipped row for each, until the list says which it means
+ * A skipped step for each object that is excepted under a name which is no longer its own, until the list says what
+ * it means
  * @volatility stable
  */
 export function plan_renamed_exceptions(wanted: WantedPrivileges): SetOf<ChangeRow> {
@@ -170,7 +174,8 @@ export function plan_renamed_exceptions(wanted: WantedPrivileges): SetOf<ChangeR
 }
 
 /**
- * Remembers what is excepted by what is recorded, so that it stays so under other names while the entry is in the list
+ * Remembers the objects that recorded exceptions mean, so that they stay excepted under other names while the entry
+ * is in the list
  * @probes
  */
 export function remember_exceptions(): Nothing {

@@ -1,5 +1,5 @@
 /**
- * What differs about the privileges on objects that are made later.
+ * Differences in default privileges: the privileges on objects that are created later.
  */
 import { kindRows } from '../../model/kinds.ts';
 import type {
@@ -24,10 +24,10 @@ import { isWatching } from '../reading/watch.ts';
 import { grantee } from './privileges.ts';
 
 /**
- * The default privileges that a desired state means, for each role that may make objects
+ * The default privileges that a desired state asks for, for each role that may create objects
  *
- * Where it names no owners, those are meant who own an object of the kind in the schema, who owns the schema, and who asked.
- * The groups are of all objects of the schemas that it is about.
+ * Where it names no owners, it means every owner of an object of the kind in the schema, the owner of the schema, and
+ * the role that asked. The groups cover all objects of the schemas.
  * @volatility stable
  */
 export function wanted_future(
@@ -47,7 +47,8 @@ export function wanted_future(
 }> {
   return sql`
     DECLARE
-      -- Who owns something of a kind in a schema, and who is to own a schema: a join would compare each with each.
+      -- The owners by kind and schema, and the new owner of each schema, as jsonb, because a join would compare each
+      -- row with each.
       v_everybody jsonb := (
         SELECT jsonb_object_agg(e.place, e.owners)
         FROM (
@@ -57,7 +58,7 @@ export function wanted_future(
             SELECT w.kind, w.oid FROM unnest(${wanted}) AS w
             WHERE w.means <> 'one' AND w.scope -> 'owners' IS NULL
           )
-            -- What owners make that came new since is granted as they make it, while that is watched.
+            -- While new objects are watched, the objects of a new owner are granted when they are created.
             AND NOT (${document} ? ${text(recordedMark)} AND ${isWatching})
           GROUP BY o.kind, o.schema
         ) AS e
@@ -91,9 +92,9 @@ export function wanted_future(
 }
 
 /**
- * Default privileges that are missing, and those that roles must not have: phase 1 takes away, phase 2 gives
+ * Default privileges that are missing, and those that roles must not have; phase 1 revokes, phase 2 grants
  *
- * What is granted to a role for the objects of somebody who is not among the owners any more stays where no owners are named.
+ * Where no owners are named, default privileges for a role that is no longer one of the owners stay.
  * @volatility stable
  */
 export function future_differences(
@@ -140,7 +141,8 @@ export function future_differences(
             AND (h.is_grantable OR NOT w.grantable)
         )
         UNION ALL
-        -- What PUBLIC would have of an owner that the document creates; acldefault() takes any.
+        -- The privileges of PUBLIC by default; for an owner that the document creates any oid serves, because
+        -- acldefault() accepts it.
         SELECT 1, 'public', NULL, w.owner, NULL, w.future, w.privilege, NULL
         FROM want AS w
         WHERE w.revoked AND w.role_oid = 0 AND w.owner_oid IS NULL AND w.schema IS NULL AND EXISTS (
@@ -170,7 +172,8 @@ export function future_differences(
 }
 
 /**
- * Default privileges as they are; of these owners those for every schema too, which the server has where there is no entry
+ * The present default privileges; for these owners also those for every schema that the server assumes where there is
+ * no entry
  * @volatility stable
  */
 export function default_acls(owners: Oids): Table<{ owner_oid: Oid; schema_oid: Oid; letter: Char; acl: AclItems }> {
@@ -230,7 +233,7 @@ export function plan_future(
 }
 
 /**
- * Why default privileges cannot be changed; nulls where they can
+ * SQLSTATE and reason why default privileges cannot be changed; nulls where they can
  * @volatility stable
  */
 export function future_refusal(

@@ -1,7 +1,8 @@
 /**
- * Objects in groups that have the same privileges, and what differs between those and what is wanted.
+ * Groups of objects with the same privileges, and the differences between these and the wanted ones.
  *
- * Few ACLs are shared by many objects: each is taken apart once. An object that is meant by itself is a group of its own.
+ * Many objects share few ACLs, so each ACL is expanded once. An object that a privilege names by itself is a group of
+ * its own.
  */
 import { columnPrivileges, everyObject, kindRows, objectsOfGroups } from '../../model/kinds.ts';
 import type {
@@ -23,7 +24,7 @@ import { thisDatabase } from '../catalogs/server.ts';
 export const numbered = (groups: Sql) =>
   sql`unnest(${groups}) WITH ORDINALITY AS g(kind, schema, owner, acl, special, size, number)`;
 
-/** The schemas of the extension: who has privileges there is said by add_operator(). */
+/** The schemas of the extension: add_operator() decides who has privileges there. */
 export const ownSchemas = sql`
   ARRAY(
     SELECT n.oid FROM pg_namespace AS n
@@ -31,11 +32,12 @@ export const ownSchemas = sql`
   )
 `;
 
-/** Of a column too. */
+/** Privileges that a column can have too. */
 export const ofColumns = text(`{${Object.keys(columnPrivileges).join()}}`);
 
 /**
- * The objects that have an ACL, those of the schemas, and the special ones, in groups; special is each of our own schemas too
+ * In groups, the objects that have an ACL, those of the schemas, and the special ones, among them the extension's own
+ * schemas
  * @volatility stable
  */
 export function acl_groups(schemas: Oids, special_kinds: Texts, specials: Oids): Returns<AclGroups> {
@@ -82,10 +84,10 @@ export function objects_of(groups: AclGroups, numbers: Oids): Table<{ number: Oi
 }
 
 /**
- * What differs between the privileges that are wanted and those that the groups have
+ * The differences between the wanted privileges and those that the groups have
  *
- * What a role has beyond what is wanted is a difference only for the roles that are to have nothing else, and neither on what
- * belongs to the cluster nor on the extension's own.
+ * A privilege that is not wanted is a difference only for the roles that are to have nothing else, and not on objects
+ * that belong to the cluster or to the extension.
  * @volatility stable
  */
 export function privilege_differences(wanted: WantedPrivileges, groups: AclGroups, exact: Oids): Returns<Differences> {

@@ -1,5 +1,5 @@
 /**
- * What differs about privileges on objects of every kind.
+ * Differences in privileges on objects of every kind.
  */
 import { kindRows } from '../../model/kinds.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
@@ -30,7 +30,7 @@ import { isGrantedElsewhere } from './shared.ts';
 export const grantee = (role: Sql): Sql => sql`coalesce(quote_ident(nullif(${role}, 'public')), 'PUBLIC')`;
 
 /**
- * Differences in the privileges that a document asks for; of the roles that are to have nothing else, what they have
+ * Differences in the privileges that a document asks for, and what the roles that are to have nothing else have
  * beyond it
  * @volatility stable
  */
@@ -87,7 +87,7 @@ export function plan_privileges(document: Jsonb): SetOf<ChangeRow> {
 }
 
 /**
- * Privileges that roles must not have, or not pass on
+ * Privileges that roles must not have, or must not grant to others
  * @volatility stable
  */
 export function plan_privilege_excess(groups: AclGroups, differences: Differences): SetOf<ChangeRow> {
@@ -120,7 +120,7 @@ export function plan_privilege_excess(groups: AclGroups, differences: Difference
 }
 
 /**
- * The privileges on objects that are about to be revoked, as plan_kept() takes them; null where there are none
+ * The privileges on objects that are about to be revoked, in the form of plan_kept(); null where there are none
  * @volatility stable
  */
 export function ended_privileges(groups: AclGroups, differences: Differences): Returns<Jsonb> {
@@ -151,7 +151,8 @@ export function ended_privileges(groups: AclGroups, differences: Differences): R
 }
 
 /**
- * Privileges that roles are missing: all objects of a schema at once where each of them lacks the same, others by name
+ * Privileges that roles are missing: on all objects of a schema at once if each of them lacks the same, otherwise by
+ * name
  * @long from what each group lacks to the statements
  * @volatility stable
  */
@@ -191,7 +192,7 @@ export function plan_grants(
             )
           ) AS a(allowed)
           LEFT JOIN LATERAL (
-            -- Else the function would be called before the condition is looked at.
+            -- A subquery of its own, so that the server does not call the function before it checks the condition.
             SELECT p.* FROM (SELECT to_regrole(quote_ident(d.role))::oid WHERE g.kept OFFSET 0) AS k(role_oid)
             CROSS JOIN LATERAL rolecall_internal.privilege_takers(
               k.role_oid, ${holdersIn(sql`g.entries`, sql`d.privilege`)}
@@ -247,18 +248,21 @@ export function plan_grants(
   `;
 }
 
-/** Functions, p, that the script of an extension has kept from PUBLIC. */
+/** Functions, p, that the script of an extension revoked from PUBLIC. */
 const keptFunctions = sql`
   pg_init_privs AS i
   JOIN pg_proc AS p ON i.classoid = 'pg_proc'::regclass AND i.privtype = 'e' AND p.oid = i.objoid
     AND NOT EXISTS (SELECT FROM aclexplode(i.initprivs) AS x WHERE x.grantee = 0)
 `;
 
-/** What the note of a skipped grant says. */
+/** The note of a grant that is skipped because others could take what it gives. */
 export const couldBeTaken = (names: Sql) =>
   sql`'it could be taken by ' || ${names} || ', by membership or ADMIN OPTION'`;
 
-/** Code and note of a grant that may be skipped: its role and owner, whether it is allowed, and the names of who could take it. */
+/**
+ * SQLSTATE and note of a grant; nulls where it is not skipped. `grant` has role, owner, whether it is allowed, and
+ * the names of roles that could take it.
+ */
 export const refusal = (grant: Sql, missing: Sql) => sql`
   CASE WHEN ${missing} THEN '42704' WHEN NOT ${grant}.allowed OR ${grant}.names IS NOT NULL THEN '42501' END AS code,
   CASE WHEN ${missing} THEN format('role "%s" does not exist', ${grant}.role)
@@ -267,7 +271,7 @@ export const refusal = (grant: Sql, missing: Sql) => sql`
        ELSE ${couldBeTaken(sql`${grant}.names`)} END AS note
 `;
 
-/** Who has a privilege by an ACL. */
+/** The roles that have a privilege by an ACL. */
 export const holdersIn = (acl: Sql, privilege: Sql) =>
   sql`
     ARRAY(
@@ -278,8 +282,8 @@ export const holdersIn = (acl: Sql, privilege: Sql) =>
   `;
 
 /**
- * Those who could take through a role a privilege that the server keeps from PUBLIC, such as EXECUTE on pg_read_file(), and
- * are none of its holders; nulls where there is nobody
+ * The roles that do not have a privilege that the server keeps from PUBLIC, such as EXECUTE on pg_read_file(), but
+ * could take it through a role; nulls where there is none
  * @volatility stable
  * @probes
  */
@@ -313,8 +317,8 @@ export function is_nobody(document: Jsonb, role: Text): Returns<Bool> {
 }
 
 /**
- * What is wanted on objects that do not exist: on a schema that the document creates it is granted, in such a schema there
- * is nothing to grant on yet, and all else is skipped
+ * Wanted privileges on objects that do not exist. Those on a schema that the document creates are granted, such a
+ * schema has no objects yet, and all others are skipped
  * @volatility stable
  */
 export function plan_absent_objects(document: Jsonb, wanted: WantedPrivileges): SetOf<ChangeRow> {

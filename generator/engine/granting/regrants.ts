@@ -1,5 +1,6 @@
 /**
- * What others have only because a role granted it: it ends with what the role has, unless somebody else grants it again first.
+ * Privileges that others have only because a role granted them. They end with those of the role, unless somebody else
+ * grants them again first.
  */
 import { sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, ChangeRow, Jsonb, Oids, Returns, SetOf, Table, Text } from '../../model/types.ts';
@@ -7,20 +8,20 @@ import { type Sql, sql, text } from '../../sql/template.ts';
 import { batch } from '../catalogs/grantable.ts';
 import { caller } from '../catalogs/server.ts';
 
-/** Whether two entries are about the same privilege; a grant option for a table is also one for its columns. */
+/** Whether two entries are about the same privilege; a grant option on a table is also one on its columns. */
 const covers = (wide: Sql, narrow: Sql) => sql`
   ${wide}.classid = ${narrow}.classid AND ${wide}.objid = ${narrow}.objid AND ${wide}.privilege = ${narrow}.privilege
   AND ${wide}.objsubid IN (0, ${narrow}.objsubid)
 `;
 
 /**
- * The privileges that others have only from roles, or from whom those granted them to, as the statements that grant them,
- * and whether the caller may; cause: one of the roles
+ * The privileges that others have only from roles, directly or through others, as the statements that grant them, and
+ * whether the caller may run these; cause: one of the roles
  *
- * What ends is all that the roles have, or the list of that: of an entry all, or its grant option. What a table gives ends for
- * its columns too.
+ * Either all privileges of the roles end, or those in the list: an entry of it is a privilege, or only its grant
+ * option. A privilege on a table ends on its columns too.
  * @volatility stable
- * @long who still has what, and who loses it, are found from one reading of the ACLs
+ * @long who keeps what, and who loses it, are found from one reading of the ACLs
  */
 export function given_privileges(
   roles: Oids,
@@ -47,7 +48,7 @@ export function given_privileges(
           ) AS w(ends)
           ORDER BY e.classid, e.objid, e.objsubid, e.grantor, e.grantee, e.privilege, x.option
         ),
-        -- Who can grant what, beside the roles and those who can through them.
+        -- Who can grant what, other than the roles and those who can only through them.
         holder AS (
           SELECT e.classid, e.objid, 0 AS objsubid, e.privilege, e.owner AS role_oid FROM entry AS e
           UNION
@@ -73,7 +74,8 @@ export function given_privileges(
                    WHERE ${covers(sql`e`, sql`j`)} AND e.grantor = e.owner AND e.grantee = v_caller.oid
                      AND e.is_grantable
                  )
-                 -- A member of the owner may be taken for another role, such as the one that it is to drop.
+                 -- In place of the owner, the server may choose as the grantor another role with the grant option
+                 -- whose rights the caller has, such as the one that is to be dropped.
                  OR ${ended} IS NOT NULL AND pg_has_role(j.owner, 'USAGE') AND NOT EXISTS (
                    SELECT FROM entry AS e
                    WHERE ${covers(sql`e`, sql`j`)} AND e.is_grantable AND e.grantee <> e.owner
@@ -109,7 +111,8 @@ export function given_privileges(
 }
 
 /**
- * What others would lose with privileges that are revoked, granted to them again; what the caller cannot grant is skipped
+ * The changes that grant others again what they would lose with privileges that are revoked; what the caller cannot
+ * grant is skipped
  * @volatility stable
  */
 export function plan_kept(ended: Jsonb): SetOf<ChangeRow> {
@@ -132,14 +135,17 @@ export function plan_kept(ended: Jsonb): SetOf<ChangeRow> {
   `;
 }
 
-/** Whether a REVOKE takes what that grantor gave: in the name of the owner, by who has its rights, else in the caller's own. */
+/**
+ * Whether a REVOKE of the caller revokes what a grantor granted: the owner, if the caller has the owner's rights,
+ * otherwise the caller itself.
+ */
 export const isRevocable = (grantor: Sql, owner: Sql): Sql => sql`
   ${grantor} = CASE WHEN pg_has_role(${owner}, 'USAGE') THEN ${owner}
     ELSE ${caller} END
 `;
 
 /**
- * The grant options that roles have and that can be revoked, as plan_kept() takes them; null where there are none
+ * The grant options that roles have and that can be revoked, in the form of plan_kept(); null where there are none
  * @volatility stable
  */
 export function ended_options(roles: Oids): Returns<Jsonb> {

@@ -1,5 +1,5 @@
 /**
- * What a desired state says of privileges, with the oids of what it names.
+ * The privileges of a desired state, with the oids of the objects that it names.
  */
 import { kindList, kinds, query } from '../../model/kinds.ts';
 import { errorClasses } from '../../model/sqlstates.ts';
@@ -8,7 +8,7 @@ import { anyOf } from '../../sql/conditions.ts';
 import { raw, type Sql, sql, text } from '../../sql/template.ts';
 import { isName, routineName } from '../document/names.ts';
 
-/** What an object is looked up by: its kind, what is meant of it, and its name. */
+/** The key by which an object is looked up: its kind, what is meant of it, and its name. */
 const objectKey = (target: Sql) => sql`(${target}) - '{scope,column}'::text[]`;
 
 /**
@@ -18,7 +18,7 @@ const objectKey = (target: Sql) => sql`(${target}) - '{scope,column}'::text[]`;
 export function wanted_privileges(resources: Jsonb): Returns<WantedPrivileges> {
   return sql`
     DECLARE
-      -- By kind, meaning and name: a join would compare each privilege with each name.
+      -- By kind, meaning and name, as jsonb, because a join would compare each privilege with each name.
       v_oids jsonb := (
         SELECT jsonb_object_agg(
                  o.key::text, rolecall_internal.object_oid(o.key ->> 'kind', o.key ->> 'means', o.key ->> 'object')::bigint
@@ -49,8 +49,8 @@ export function wanted_privileges(resources: Jsonb): Returns<WantedPrivileges> {
 }
 
 /**
- * The oid that the server finds for the name of a function or type; null where it finds none, the name is none, or the caller
- * may not use the schema
+ * The oid that the server finds for the name of a function or type; null where it finds none, the text is not a name,
+ * or the caller may not use the schema
  * @volatility stable
  */
 export function found_by_server(kind: Text, name: Text): Returns<Oid> {
@@ -76,8 +76,8 @@ const notFound = (
 ).map((name) => errorClasses[name]);
 
 /**
- * The oid of what a name as in SQL means; null where there is none. The server itself finds nothing for who may not use the
- * schema
+ * The oid for a name as in SQL; null where there is none. The server's own functions find nothing for a caller that
+ * may not use the schema
  * @volatility stable
  * @probes
  */
@@ -113,11 +113,11 @@ export function object_in_schema(kind: Text, name: Text): Returns<Oid> {
   `;
 }
 
-/** Kinds with a plain name: the expression of a name in their catalogs, without its quotes. */
+/** For kinds with a plain name, the expression for that name in their catalogs, without quotes. */
 const plain = kindList.filter(([, { qualified }]) => qualified === undefined);
 
 /**
- * The oid of what a name means; null where there is none
+ * The oid for a name; null where there is none
  * @volatility stable
  * @probes
  */

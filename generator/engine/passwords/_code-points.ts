@@ -1,6 +1,6 @@
 /**
- * The code points that SASLprep (RFC 4013) and normalization (NFKC) treat alike, from the data files beside this one, as
- * the multiranges that the functions look them up in.
+ * The code points that SASLprep (RFC 4013) and normalization (NFKC) treat alike, from the data files beside this one,
+ * as the multiranges that the functions look them up in.
  */
 import { readFileSync } from 'node:fs';
 import { folded, literal } from '../../sql/quote.ts';
@@ -20,7 +20,7 @@ function read(file: string): Map<string, (readonly [first: number, last: number]
   return tables;
 }
 
-/** What SASLprep does with a code point, in the order in which it asks, and the tables of RFC 3454 that say so. */
+/** The classes of code points in SASLprep, in the order in which it checks them, and their tables in RFC 3454. */
 const classes = {
   space: ['C.1.2'],
   nothing: ['B.1'],
@@ -32,7 +32,7 @@ type Class = keyof typeof classes;
 const names = Object.keys(classes) as Class[];
 const place = (name: Class): number => names.indexOf(name);
 
-/** The place of the first class of each code point: a byte for each of a million that every build goes over. */
+/** The index of the first class of each code point, one byte each: every build goes over a million of them. */
 const unclassified = names.length;
 const classOf = new Uint8Array(size).fill(unclassified);
 const rfc3454 = read('rfc3454.txt');
@@ -41,7 +41,7 @@ for (const name of [...names].reverse()) {
     classOf.fill(place(name), first, last + 1);
 }
 
-/** As few ranges as hold the wanted code points, and none but those that are never asked about. */
+/** The fewest ranges that contain the wanted code points and beside them only code points that are never looked up. */
 function multirange(isWanted: (codePoint: number) => boolean, isAsked: (codePoint: number) => boolean): Sql {
   const ranges: { first: number; end: number }[] = [];
   let open: { first: number; end: number } | undefined;
@@ -65,7 +65,7 @@ export const classRanges = names.map((name, index) => ({
 
 const stable = new Uint8Array(size);
 for (const [first, last] of read('nfkc.txt').get('stable') ?? []) stable.fill(1, first, last + 1);
-/** Asked only of what SASLprep neither maps nor forbids. */
+/** Looked up only for code points that SASLprep neither maps nor forbids. */
 export const stableRanges = multirange(
   (codePoint) => stable[codePoint] === 1,
   (codePoint) => (classOf[codePoint] ?? unclassified) > place('forbidden'),

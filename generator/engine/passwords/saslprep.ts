@@ -1,12 +1,12 @@
 /**
- * What is hashed for a password: SASLprep (RFC 4013), as the server and libpq do it.
+ * Prepares a password for hashing: SASLprep (RFC 4013), as the server and libpq do it.
  */
 import type { Bool, Bytea, Integer, Integers, Returns, Text } from '../../model/types.ts';
 import { sql, text } from '../../sql/template.ts';
 import { classRanges, stableRanges } from './_code-points.ts';
 
 /**
- * What RFC 3454 says of a code point, as far as SASLprep asks
+ * The class of a code point in RFC 3454, as far as SASLprep distinguishes them
  *
  * space, nothing (mapped to nothing), forbidden, right_to_left, left_to_right, or null. The first that applies, so the
  * ranges of a later one are joined up across the code points of an earlier one.
@@ -25,9 +25,9 @@ export function stringprep_class(code_point: Integer): Returns<Text> {
 }
 
 /**
- * Whether NFKC leaves this code point alone, whatever stands beside it
+ * Whether NFKC leaves this code point as it is, whatever is next to it
  *
- * Asked only of code points that stringprep_class neither maps nor forbids.
+ * Called only for code points that stringprep_class neither maps nor forbids.
  * @volatility immutable
  * @strict
  */
@@ -142,7 +142,8 @@ export function saslprep(password: Text): Returns<Bytea> {
         RETURN convert_to(normalize(convert_from(v_prepared, 'UTF8'), NFKC), 'UTF8');
       END IF;
 
-      -- The server normalizes UTF-8 here too, but normalize() refuses. A guess would be a password that cannot log in.
+      -- The server normalizes UTF-8 here too, but normalize() refuses. A guess would store a password that cannot log
+      -- in.
       RAISE EXCEPTION 'password cannot be normalized in a database with encoding "%"', getdatabaseencoding()
         USING ERRCODE = 'feature_not_supported',
               HINT = 'Set the password from a database with encoding UTF8, or pass a SCRAM-SHA-256 verifier.';

@@ -1,14 +1,14 @@
 /**
  * Verifiers of SCRAM-SHA-256 as the server computes them (RFC 5802, RFC 7677), from core functions only.
  *
- * The caller's plain text is only ever a plpgsql variable in a simple expression, here and in the files beside this one:
- * no query, no dynamic SQL and no message has it, so neither the log, nor auto_explain, nor an error's CONTEXT can. Every
- * text operator that depends on a collation is given "C": the argument may carry a nondeterministic one.
+ * The caller's plain text is only ever a plpgsql variable in a simple expression, here and in the files beside this
+ * one: no query, no dynamic SQL and no message has it, so neither the log, nor auto_explain, nor an error's CONTEXT
+ * can. Every text operator that depends on a collation is given "C": the argument may carry a nondeterministic one.
  */
 import type { Bytea, Integer, Returns, Text, VarBit } from '../../model/types.ts';
 import { join, raw, sql } from '../../sql/template.ts';
 
-/** As many as the server uses where it is not told otherwise. */
+/** The number of iterations that the server uses by default. */
 export const usualIterations = 4096;
 
 export const newSalt = sql`substring(rolecall_internal.random_bytes() FOR 16)`;
@@ -29,7 +29,7 @@ export function random_bytes(): Returns<Bytea> {
 /**
  * The bits of a bytea
  *
- * There is no XOR of bytea, there is one of bit strings. substring(varbit_send(bits) FROM 5) is the way back: the
+ * PostgreSQL has no XOR for bytea, but one for bit strings. substring(varbit_send(bits) FROM 5) is the way back: the
  * binary form of a bit string is its length in four bytes, then the bits.
  * @volatility immutable
  * @strict
@@ -45,7 +45,7 @@ export function bits(bytes: Bytea): Returns<VarBit> {
 /**
  * The 64 bytes that HMAC-SHA256 puts before its inner (pad 36) or outer (5c) message
  *
- * It is the key, XOR that byte throughout.
+ * It is the key, each byte XOR that byte.
  * @volatility immutable
  * @strict
  */
@@ -88,10 +88,11 @@ export function scram(password: Text, salt: Bytea, iterations: Integer): Returns
   return sql`
     DECLARE
       v_key CONSTANT bytea := rolecall_internal.saslprep(${password});
-      -- A round is HMAC(password, previous digest).  The two pads are the same in every round, so they are made once.
+      -- A round is HMAC(password, previous digest).  The two pads are the same in every round, so they are computed
+      -- once.
       v_inner CONSTANT bytea := rolecall_internal.hmac_pad(v_key, '36');
       v_outer CONSTANT bytea := rolecall_internal.hmac_pad(v_key, '5c');
-      -- The server does one whatever the number.
+      -- The server does one round even if the number is smaller.
       v_rounds CONSTANT integer := greatest(${iterations}, 1);
       v_digest bytea := ${salt} || int4send(1);
       ${digests.slice(0, -1).map((digest) => sql`${digest} bytea;`)}
@@ -100,8 +101,8 @@ export function scram(password: Text, salt: Bytea, iterations: Integer): Returns
       v_stored_key bytea;
       v_server_key bytea;
     BEGIN
-      -- PBKDF2: the XOR of all rounds' digests. Bytes have no XOR, and making the bits of a digest costs a third of its
-      -- round, so several are turned into one bit string and added together; in the end its parts are.
+      -- PBKDF2: the XOR of all rounds' digests. Bytes have no XOR, and making the bits of a digest costs a third of
+      -- its round, so several are turned into one bit string and added together; in the end its parts are.
       FOR v_step IN 1..v_rounds / ${digests.length} LOOP
         ${digests.map((digest, index) => sql`${digest} := ${round(digests.at(index - 1))};`)}
         v_sum := v_sum # ('x' || encode(
@@ -126,7 +127,9 @@ export function scram(password: Text, salt: Bytea, iterations: Integer): Returns
   `;
 }
 
-/** The digests of the rounds that are added together; the last one is what the next round begins with. A power of two. */
+/**
+ * The digests of the rounds that are added together; the last one is what the next round begins with. A power of two.
+ */
 const digests = [1, 2, 3, 4, 5, 6, 7].map((number) => raw(`v_digest_${number}`)).concat(raw('v_digest'));
 
 const round = (digest = raw('')) => sql`sha256(v_outer || sha256(v_inner || ${digest}))`;

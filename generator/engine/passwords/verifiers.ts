@@ -1,16 +1,16 @@
 /**
- * Texts that are given as passwords or stored for them: which are verifiers, which are hashes that cannot be stored, which
- * stand for the empty password, and whether one stands for a given password.
+ * Checks of texts that are given or stored as passwords: whether a text is a verifier, or a hash that cannot be
+ * stored, and whether a verifier is one of the empty password, or of a given one.
  */
 import type { Bool, Integer, Nothing, Returns, Text, Texts } from '../../model/types.ts';
 import { noPassword, raiseEmpty } from '../../sql/raise.ts';
 import { sql } from '../../sql/template.ts';
 
 /**
- * How many bytes the server's strict base64 decoder makes of a text; null where it refuses
+ * The number of bytes into which the server's strict base64 decoder decodes a text; null where it refuses it
  *
- * It wants whole groups of four and a first "=" in the third or fourth place of its group. From there on anything
- * of the alphabet is let through, and each group gives as many bytes as the one with that "=".
+ * It requires whole groups of four, and the first "=" in the third or fourth place of its group. From there on it
+ * accepts anything of the alphabet, and each group gives as many bytes as the one with that "=".
  * @volatility immutable
  * @strict
  */
@@ -37,8 +37,8 @@ export function base64_length(base64: Text): Returns<Integer> {
  * The fields of a text that looks like a SCRAM-SHA-256 verifier to the server: sign and digits of the iterations, salt,
  * stored key, server key
  *
- * It reads with strtok() and strtol(), and so do we: separators before a field are skipped, blanks and a sign before the
- * iterations too, and their value is not looked at.
+ * The server reads them with strtok() and strtol(), so separators before a field are skipped, as are blanks and a
+ * sign before the iterations, and the value of the iterations does not matter.
  * @volatility immutable
  */
 export function scram_fields(verifier: Text): Returns<Texts> {
@@ -51,7 +51,7 @@ export function scram_fields(verifier: Text): Returns<Texts> {
 }
 
 /**
- * Whether the server would store this text as it is, being a SCRAM-SHA-256 verifier
+ * Whether the server would store this text unchanged because it is a SCRAM-SHA-256 verifier
  *
  * Anything else, "SCRAM-SHA-256$" with a mistake after it included, it hashes as a plain password.
  * @volatility immutable
@@ -61,7 +61,7 @@ export function is_scram_verifier(verifier: Text): Returns<Bool> {
     DECLARE
       v_fields text[];
     BEGIN
-      -- As they are written everywhere, which is told in a fraction of the time.
+      -- The usual spelling, which takes a fraction of the time to recognize.
       IF ${isUsualVerifier(verifier)} THEN
         RETURN true;
       END IF;
@@ -76,7 +76,7 @@ export function is_scram_verifier(verifier: Text): Returns<Bool> {
   `;
 }
 
-/** Not every verifier: the server allows for odd spellings. */
+/** The usual spelling of a verifier; the server accepts others too. */
 const isUsualVerifier = (verifier: Text) => sql`
   ${verifier} COLLATE "C"
     ~ '^SCRAM-SHA-256[$][1-9][0-9]{0,8}:[A-Za-z0-9+/]+={0,2}[$][A-Za-z0-9+/]+=:[A-Za-z0-9+/]+=$'
@@ -86,8 +86,9 @@ const isUsualVerifier = (verifier: Text) => sql`
 `;
 
 /**
- * Whether a password is a hash that cannot be stored: an MD5 hash as the server knows it, or what begins like a
- * SCRAM-SHA-256 verifier but is none. Taken for plain text, it would let nobody in who has the password.
+ * Whether a password is a hash that cannot be stored: an MD5 hash as the server recognizes it, or a text that begins
+ * like a SCRAM-SHA-256 verifier but is none. If it were taken for plain text, nobody could log in with the password
+ * itself.
  */
 export const isHash = (password: Text) => sql`(
   ${password} COLLATE "C" ~ '^md5[0-9a-f]{32}$'
@@ -113,7 +114,8 @@ export function refuse_hash(): Nothing {
 /**
  * Whether this verifier is one of the empty password
  *
- * The server compares the server key alone. A salt or key in an odd spelling counts as one, as it cannot be told.
+ * The server compares only the server key. A salt or key in an unusual spelling counts as one of the empty password,
+ * because that cannot be ruled out.
  * @volatility stable
  */
 export function is_empty_verifier(verifier: Text): Returns<Bool> {
@@ -125,7 +127,7 @@ export function is_empty_verifier(verifier: Text): Returns<Bool> {
         RETURN true;
       END IF;
       RETURN decode(v_fields[5], 'base64') = decode(split_part(
-        -- An int gets the lower half of what strtol() read.
+        -- The server assigns what strtol() read to an int, which keeps the lower half.
         rolecall_internal.scram(
           '', decode(v_fields[3], 'base64'), ((v_fields[1] || v_fields[2])::bigint << 32 >> 32)::integer
         ),
@@ -136,11 +138,11 @@ export function is_empty_verifier(verifier: Text): Returns<Bool> {
 }
 
 /**
- * Whether this stored verifier stands for this password
+ * Whether this stored verifier is one of this password
  *
- * Never null. A password that is itself a verifier stands for itself alone, as the server stores it. A verifier
- * with a hundred thousand iterations or more, or in a spelling that no one generates, is no match rather than a way for
- * a role to keep its administrator's session busy: it can set its own.
+ * Never null. A password that is itself a verifier matches only itself, because the server stores it unchanged. A
+ * verifier with a hundred thousand iterations or more, or in an unusual spelling, is no match: a role can set its own
+ * verifier, and could otherwise keep the session of its administrator busy.
  * @volatility stable
  */
 export function password_matches(password: Text, verifier: Text): Returns<Bool> {

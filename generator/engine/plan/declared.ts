@@ -1,5 +1,5 @@
 /**
- * What a policy says of roles and schemas beyond what calls ask for: comments, owners, and that there is nothing else.
+ * Differences in what only policies ask for: comments, owners of schemas, and that roles have nothing else.
  */
 import type { ChangeRow, Changes, Jsonb, Returns, SetOf } from '../../model/types.ts';
 import { type Sql, sql } from '../../sql/template.ts';
@@ -58,7 +58,7 @@ export function plan_owned_schemas(resources: Jsonb): SetOf<ChangeRow> {
 export function plan_declared(document: Jsonb): Returns<Changes> {
   return sql`
     BEGIN
-      -- A document without memberships, or privileges, says that there are none.
+      -- A policy without memberships, or privileges, asks that there are none.
       RETURN CASE WHEN ${document} ? 'memberships' THEN '{}'::rolecall_internal.change[]
                   ELSE rolecall_internal.plan_revokes(rolecall_internal.with_excess(${document})) END
         || ARRAY(SELECT p FROM rolecall_internal.plan_other_settings(${document}) AS p)
@@ -76,13 +76,14 @@ const settingKey = (role: Sql, name: Sql, here: Sql) => sql`jsonb_build_array(${
 /**
  * Settings that roles of a policy have beyond it, here or in all databases
  *
- * The timeout of a client role is one that its members have too.
+ * The members of a client role also have its timeout.
  * @volatility stable
  */
 export function plan_other_settings(document: Jsonb): SetOf<ChangeRow> {
   return sql`
     DECLARE
-      -- Names are looked up in these: a join is planned as a loop in a loop where the catalog seems to be empty.
+      -- The rows are looked up by name in jsonb, because a join is planned as a nested loop if the catalog seems to
+      -- be empty.
       v_exact jsonb := (
         SELECT jsonb_object_agg(d.resource ->> 'role', d.position)
         FROM jsonb_array_elements(${document} -> 'declared') WITH ORDINALITY AS d(resource, position)

@@ -1,5 +1,5 @@
 /**
- * What keeps a role from being dropped, in every database of the cluster, and what ends with it.
+ * What keeps a role from being dropped, in every database of the cluster, and what others lose with it.
  */
 import { schemaNames, schemas } from '../../model/objects.ts';
 import type { Bool, Integer, Oid, Returns, Table, Text } from '../../model/types.ts';
@@ -35,10 +35,10 @@ export function memberships_of(role_oid: Oid): Returns<Text> {
   `;
 }
 
-/** How many names of one kind a message has. */
+/** The most names of one kind in a message. */
 const shown = 10;
 
-/** As an aggregate: the names, the first of them where they are many. */
+/** An aggregate of names: only the first ones where there are many. */
 const listed = (name: Sql) => sql`
   concat(
     array_to_string((array_agg(DISTINCT ${name} ORDER BY ${name}))[1:${shown}], ', '),
@@ -47,7 +47,7 @@ const listed = (name: Sql) => sql`
 `;
 
 /**
- * What pg_shdepend has about a role, with names where they can be known from this database
+ * The rows of pg_shdepend about a role, with the names that this database can know
  * @volatility stable
  * @probes
  */
@@ -87,7 +87,7 @@ export function depending(role_oid: Oid): Table<{
           FROM pg_identify_object(s.classid, s.objid, s.objsubid) AS i
           WHERE p.here OR s.dbid = 0
           UNION ALL
-          -- The names of what is in another database are known only there.
+          -- Only the other database knows the names of its objects.
           SELECT CASE s.classid
                    WHEN 'pg_class'::regclass THEN 'relation'
                    WHEN 'pg_namespace'::regclass THEN 'schema'
@@ -96,17 +96,17 @@ export function depending(role_oid: Oid): Table<{
                  END, 'oid ' || s.objid, false
           WHERE NOT (p.here OR s.dbid = 0)
         ) AS i(type, identity, is_ours)
-        -- Before 15 a role of the server itself has a row about no object.
+        -- Before 15, predefined roles have a row without an object.
         WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = ${role_oid} AND s.deptype <> 'p';
     END
   `;
 }
 
 /**
- * What DROP OWNED does not revoke, object by object, as the statements that do
+ * The privileges that DROP OWNED does not revoke, by object, as the statements that revoke them
  *
- * DROP OWNED revokes what the owner granted where whoever runs it has the rights of the owner, and otherwise what whoever runs
- * it granted. It is taken to be run by the caller.
+ * DROP OWNED revokes what the owner granted if the role that runs it has the rights of the owner, and otherwise what
+ * that role itself granted. Here that role is the caller.
  * @volatility stable
  */
 export function left_by_drop_owned(
@@ -132,7 +132,7 @@ export function left_by_drop_owned(
               WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner
               ELSE v_caller
             END
-            -- On a column, by right of a grant option for the table.
+            -- On a column, the grantor may have granted by its grant option on the table.
             OR e.grantor = ${role_oid} AND e.grantee <> 0 AND NOT EXISTS (
               SELECT FROM entry AS o
               WHERE o.grantee = e.grantor AND o.is_grantable AND o.privilege = e.privilege
@@ -148,8 +148,8 @@ export function left_by_drop_owned(
 /**
  * What keeps a role from being dropped, in every database of the cluster, and the statement that clears it there
  *
- * cleared_by is the step that clears it from this database: reassign_owned where something is to be reassigned,
- * drop_owned where it is to be dropped, or to be cleared of privileges after the rest was reassigned; null: neither.
+ * cleared_by is the step that clears it from this database: reassign_owned if it is reassigned, drop_owned if it is
+ * dropped, or if privileges are revoked after the rest was reassigned; null: no step.
  * @volatility stable
  * @probes
  */
@@ -169,7 +169,7 @@ export function dependencies(
         owning AS (
           SELECT f.database FROM found AS f WHERE f.is_reassignable AND NOT f.is_shared GROUP BY 1
         ),
-        -- Before 16 the server does not keep who depends on whom, and a membership has no oid.
+        -- Before 16 the server does not record dependencies between memberships, and a membership has no oid.
         given AS (
           SELECT (to_jsonb(e) ->> 'oid')::oid AS oid, format('%I in %I', m.member, m.role) AS object,
                  format('REVOKE %I FROM %I GRANTED BY %s CASCADE', m.role, m.member, v_name) AS remedy
@@ -191,7 +191,7 @@ export function dependencies(
           LEFT JOIN rolecall_internal.left_by_drop_owned(${role_oid}) AS l
             ON l.classid = f.classid AND l.objid = f.objid AND l.objsubid = f.objsubid AND f.how = 'a'
                AND (f.is_here OR f.is_shared)
-          -- One that the role gave to itself ends with the role.
+          -- A membership that the role granted to itself ends with the role.
           WHERE f.classid <> 'pg_auth_members'::regclass OR g.oid IS NOT NULL
         )
         SELECT j.database, k.kind, ${listed(sql`k.object`)}, k.remedy, j.cleared_by
@@ -215,21 +215,21 @@ export function dependencies(
                      j.identity, v_name
                    )
                    WHEN j.is_reassignable THEN format('REASSIGN OWNED BY %s TO ${plainOwner}', v_name)
-                   -- It drops what is still owned.
+                   -- DROP OWNED would drop the objects that the role still owns.
                    ELSE concat_ws('; ',
                      CASE WHEN o.database IS NOT NULL THEN format('REASSIGN OWNED BY %s TO ${plainOwner}', v_name) END,
                      format('DROP OWNED BY %s', v_name)
                    )
                  END)
         ) AS k(kind, object, remedy)
-        -- One line for what is the same here, and for what has no name here.
+        -- One row for objects that are the same here, or have no name here.
         GROUP BY j.database, k.kind, k.remedy, j.cleared_by, CASE WHEN NOT j.is_far THEN k.object END;
     END
   `;
 }
 
 /**
- * What keeps a role from being dropped and is not cleared on the way, one line per database, and what others would lose
+ * What keeps a role from being dropped and no step clears, one line per database, and what others would lose
  * @volatility stable
  */
 export function blocking(role_oid: Oid, reassigns: Bool, drops: Bool): Returns<Text> {

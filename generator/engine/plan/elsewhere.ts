@@ -1,12 +1,12 @@
 /**
- * What policies of other databases of the cluster say of the same roles, so that two databases do not undo each other's work.
+ * The policies of other databases about the same roles, so that two databases do not undo each other's changes.
  *
- * A policy leaves a mark on each role that it is about: what it says of what all databases share, in a setting of the role for
- * this database; what it says of PUBLIC is a setting of the database, and stands under the name that no role can have, ''.
- * Every database can read it, the server drops it with the role and with the database, and dumps carry it. A
- * setting that the server does not know can be written by superusers alone, or by whom a superuser has granted SET on it, so
- * the calls of superusers leave marks and nobody can forge one. What a mark says is only left, or skipped: nothing is done
- * because of it.
+ * A policy leaves a mark on each role that it is about: a setting of the role for this database, which contains what
+ * the policy says about what all databases share. What it says of PUBLIC is a setting of the database, and stands under
+ * the name '', which no role can have. Every database can read a mark, the server drops it with the role and with the
+ * database, and dumps include it. Only superusers, and roles to which a superuser has granted SET on it, can write a
+ * setting that the server does not know. So only calls of superusers leave marks, and nobody can forge one. A mark only
+ * keeps changes from being made: no change is made because of one.
  */
 import { attributes, usualAttributes } from '../../model/resources.ts';
 import { recordedMark } from '../../model/sections.ts';
@@ -30,10 +30,10 @@ export function usual_attributes(): Returns<Jsonb> {
   `;
 }
 
-/** Whom the setting k is about. */
+/** The role that the setting, k, is about. */
 const markedRole = sql`CASE k.setrole WHEN 0 THEN '' ELSE pg_get_userbyid(k.setrole) END`;
 
-/** The marks of other databases: rows of settings, k, with an entry each, e. */
+/** The marks of other databases: rows of settings, k, each with an entry, e. */
 const marksElsewhere = sql`
   pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
   WHERE k.setdatabase NOT IN (0, ${thisDatabase}) AND ${isMark(sql`e.setting`)}
@@ -60,8 +60,8 @@ export function read_mark(setting: Text): Returns<Jsonb> {
 }
 
 /**
- * What the policies of other databases say of roles, which are the keys of an object: role by role, section by section; null
- * where they describe none of them
+ * What the policies of other databases say of the roles that are the keys of an object, by role and section; null
+ * where they describe none of these roles
  * @volatility stable
  */
 export function said_elsewhere(names: Jsonb): Returns<Jsonb> {
@@ -69,7 +69,8 @@ export function said_elsewhere(names: Jsonb): Returns<Jsonb> {
     BEGIN
       RETURN (
         WITH marked AS (
-          -- The names are looked up: a join of roles is planned as a loop in a loop where a new catalog seems to be empty.
+          -- The names are looked up one by one, because a join with the roles is planned as a nested loop while a new
+          -- catalog seems to be empty.
           SELECT k.role, d.datname::text AS database, m.said
           FROM (
             SELECT ${markedRole}, k.setdatabase, e.setting
@@ -107,13 +108,14 @@ export function said_elsewhere(names: Jsonb): Returns<Jsonb> {
   `;
 }
 
-/** Whether other databases can have a say in a document: it is a policy. Of other calls nothing is divided. */
+/** Whether policies of other databases count for a document: only if it is a policy itself, or has privileges. */
 export const isShared = (document: Jsonb) => sql`(${document} ?| '{declared,privileges}'
   OR ${document} @? '$.roles[*] ? (@.state == "absent" && @.protected == true)')`;
 
 /**
- * The document of a policy without what those of other databases say otherwise, with what they say of its roles, and with what
- * is disputed, as a document; any other one, or where they say nothing of its roles, as it is
+ * The document of a policy without what policies of other databases contradict, with what they say of its roles, and
+ * with the disputed part as a document. Any other document, and one about whose roles they say nothing, stays as it
+ * is
  * @volatility stable
  */
 export function divided(document: Jsonb): Returns<Jsonb> {
@@ -162,11 +164,11 @@ export function divided(document: Jsonb): Returns<Jsonb> {
 }
 
 /**
- * What a policy says of a role that another database describes too: the part that stays, and the part that is disputed; null
- * where there is none
+ * What a policy says of a role that another database describes too, split into the part that stays and the part that
+ * is disputed; null where a part is empty
  *
- * What only follows from a policy saying everything of a role, such as that it cannot log in, gives way to what another names.
- * A role that another one describes is not removed.
+ * A default, such as that the role cannot log in, yields to what another policy names. A role that another policy
+ * describes is not removed.
  * @volatility stable
  */
 export function divided_resource(
@@ -236,7 +238,9 @@ export function divided_resource(
   `;
 }
 
-/** Whether a policy names an attribute, a, of a role; what is only recorded of it names those that are not as usual. */
+/**
+ * Whether a policy names an attribute, a, of a role. A record names only the attributes that differ from the default.
+ */
 const isExplicit = (resource: Jsonb, attribute: Sql) => sql`
   CASE WHEN ${resource} ? 'says'
          THEN ${resource} -> 'says' ? ${attribute}.key
@@ -244,7 +248,7 @@ const isExplicit = (resource: Jsonb, attribute: Sql) => sql`
 `;
 
 /**
- * A document without what policies of other databases say otherwise: what is remembered of it
+ * The part of a document that is remembered: without what policies of other databases contradict
  * @volatility stable
  */
 export function undisputed(document: Jsonb): Returns<Jsonb> {
@@ -256,7 +260,7 @@ export function undisputed(document: Jsonb): Returns<Jsonb> {
 }
 
 /**
- * What a policy says and that of another database says otherwise, as skipped changes
+ * What a policy says and that of another database contradicts, as skipped changes
  * @volatility stable
  */
 export function disputed_changes(document: Jsonb): Returns<Changes> {
@@ -293,8 +297,8 @@ export function disputed_changes(document: Jsonb): Returns<Changes> {
 }
 
 /**
- * What a document says of the roles that a policy describes, as marks have it; of others, and of PUBLIC, what privileges it
- * gives them
+ * What a document says of the roles that a policy describes, in the form of marks; for other roles, and for PUBLIC,
+ * only the privileges that it gives them
  * @volatility stable
  */
 export function said_here(document: Jsonb): Table<{ role: Text; exact: Bool; said: Jsonb }> {
@@ -345,11 +349,11 @@ export function said_here(document: Jsonb): Table<{ role: Text; exact: Bool; sai
 }
 
 /**
- * The mark that a document leaves on each role that a policy describes; of one that it does not describe exactly, what was said
- * before is said too
+ * The mark that a document leaves on each role that a policy describes; for a role that it does not describe exactly,
+ * the mark keeps what it said before
  *
- * One change for all of them, as a policy can have many users. What is only recorded leaves a mark where the role, and with it
- * the earlier mark, is gone.
+ * One change writes all marks, because a policy can have many users. A recorded policy leaves a mark only where the
+ * role was dropped, and the earlier mark with it.
  * @volatility stable
  */
 export function plan_marks(document: Jsonb): SetOf<ChangeRow> {
@@ -397,7 +401,7 @@ export function plan_marks(document: Jsonb): SetOf<ChangeRow> {
 }
 
 /**
- * The marks of roles that this database is to say nothing of any more
+ * The changes that remove the marks of roles of which this database no longer says anything
  * @volatility stable
  */
 export function plan_mark_ends(resources: Jsonb): SetOf<ChangeRow> {

@@ -1,6 +1,6 @@
 /**
- * Code that changes hands. What acts as its owner would act with the rights of the new one, for whoever can call, read or
- * change it: so it is given only to a role that could do nothing that the old owner could not.
+ * Code that changes its owner. An object that acts as its owner would act with the rights of the new one, for whoever
+ * can call, read or change it. So it is given only to a role that has no rights beyond those of the old owner.
  */
 import type { Bool, Nothing, Oid, Returns, Table, Text, Texts } from '../../model/types.ts';
 import { sql, type Sql } from '../../sql/template.ts';
@@ -9,9 +9,9 @@ import { writtenBySuperuser } from '../catalogs/functions.ts';
 import { serverVersion } from '../catalogs/server.ts';
 
 /**
- * Whether one role could do anything that the other could not: by an attribute, or by an object or a membership
+ * Whether one role could do anything that the other could not, by an attribute, an object or a membership
  *
- * What a role can do in other databases counts, as far as one can see it from here. PUBLIC's rights are everybody's.
+ * Rights in other databases count as far as they can be seen from here. The privileges of PUBLIC do not matter.
  * @volatility stable
  */
 export function has_more_rights(role_oid: Oid, than_oid: Oid): Returns<Bool> {
@@ -34,11 +34,12 @@ export function has_more_rights(role_oid: Oid, than_oid: Oid): Returns<Bool> {
 }
 
 /**
- * What a role owns in this database that would act as its owner for an heir, and what to do about it
+ * The objects of a role in this database that would act as their owner for an heir, and what to do about each
  *
- * Beside what is said to: rules of tables and views are checked as the owner, a foreign table connects as it, and triggers
- * run as it where a foreign key passes a change on or a subscription applies it. So may all else that a table calls: for
- * ANALYZE, in an index, for a foreign key, or where a subscription applies changes.
+ * These are not only functions with SECURITY DEFINER and views. Rules of tables and views are checked as the owner, a
+ * foreign table connects as the owner, and triggers run as the owner if a foreign key passes a change on or a
+ * subscription applies it. The same is true of everything else that a table calls for ANALYZE, in an index, for a
+ * foreign key, or where a subscription applies changes.
  * @volatility stable
  */
 export function acting_as_owner(owner_oid: Oid, heir_oid: Oid): Table<{ object: Text; advice: Text }> {
@@ -77,7 +78,7 @@ export function acting_as_owner(owner_oid: Oid, heir_oid: Oid): Table<{ object: 
 }
 
 /**
- * What to do about a relation that acts as its owner, or that others can have act so; null where it does not
+ * What to do about a relation that acts as its owner, or that others can make act so; null where it does not
  * @volatility stable
  * @probes
  */
@@ -115,7 +116,7 @@ export function acting_relation(relation: Oid, calls_others: Bool, heir_oid: Oid
           WHEN rolecall_internal.has_calling_key(c.oid)
             THEN format('DROP CONSTRAINT for each foreign key of %1$s, or DROP TABLE %1$s', n.name)
           ELSE (
-            -- What the owner of the one adds to it, the other has too.
+            -- Whatever the owner of the one table adds to it, the other one has too.
             SELECT string_agg(format(
                      CASE WHEN k.relispartition THEN 'ALTER TABLE %2$s DETACH PARTITION %1$s'
                           ELSE 'ALTER TABLE %1$s NO INHERIT %2$s' END,
@@ -135,7 +136,7 @@ export function acting_relation(relation: Oid, calls_others: Bool, heir_oid: Oid
           FROM pg_options_to_table(c.reloptions) AS p WHERE p.option_name = 'security_invoker'
         ) AS o(invoker)
         CROSS JOIN LATERAL (
-          -- A foreign key has its casts evaluated as the owner of the table that it references.
+          -- The server evaluates the casts of a foreign key as the owner of the referenced table.
           SELECT string_agg(
             DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END, ', '
           )
@@ -164,7 +165,7 @@ const passesOn = (relation: Sql) => sql`EXISTS (
     AND (k.confupdtype IN ('c', 'n', 'd') OR k.confdeltype IN ('c', 'n', 'd'))
 )`;
 
-/** Whether an expression, as a catalog has it, calls what may run a query: query_to_xml() does. */
+/** Whether an expression in a catalog calls a function that may run a query, such as query_to_xml(). */
 const callsQueries = (tree: Sql) => sql`EXISTS (
   SELECT FROM regexp_matches(${tree}::text, 'funcid ([0-9]+)', 'g') AS m(parts)
   JOIN pg_proc AS p ON p.oid = m.parts[1]::oid
@@ -172,11 +173,11 @@ const callsQueries = (tree: Sql) => sql`EXISTS (
 )`;
 
 /**
- * Relations that depend on a function that no superuser wrote, by whatever way, on a domain or a cast that a third role
- * can change, or on a domain that may run a query
+ * Relations that depend, directly or not, on a function that no superuser wrote, on a domain or a cast that a third
+ * role can change, or on a domain that may run a query
  *
- * From the code to what depends on it, since there is less code than there are tables. What depends on a relation is no
- * concern of it, but for keys of a column. Triggers run as whoever changes a row.
+ * The search goes from the code to what depends on it, because there is less code than there are tables. It does not
+ * go on from a relation to its dependents, except for keys on a column. Triggers run as the role that changes a row.
  * @volatility stable
  * @probes
  */
@@ -231,10 +232,11 @@ export function calling_relations(owner_oid: Oid, heir_oid: Oid): Table<{ relati
 }
 
 /**
- * Whether a query may run as the owner of a table, where a foreign key changes its rows or a subscription applies changes
+ * Whether a query may run as the owner of a table, where a foreign key changes its rows or a subscription applies
+ * changes
  *
- * Such rows are checked and completed as the owner. Of what PostgreSQL brings along only what is not immutable may run a
- * query.
+ * Such rows are checked and completed as the owner. Of PostgreSQL's own functions only those that are not immutable
+ * may run a query.
  * @volatility stable
  * @probes
  */
@@ -268,14 +270,14 @@ export function has_calling_key(relation: Oid): Returns<Bool> {
   `;
 }
 
-/** What a role owns that acts as its owner, in words. */
+/** The objects of a role that act as their owner, in words. */
 export const acting = (owner: Oid, heir: Oid) => sql`
   SELECT format('%s. To run first: %s', a.object, a.advice)
   FROM rolecall_internal.acting_as_owner(${owner}, ${heir}) AS a
 `;
 
 /**
- * Refuses to give to a role what would act with rights that the old owner does not have
+ * Refuses to give a role what would then act with rights that the old owner does not have
  * @volatility stable
  */
 export function check_handover(from_oid: Oid, to_oid: Oid): Nothing {
@@ -294,7 +296,7 @@ export function check_handover(from_oid: Oid, to_oid: Oid): Nothing {
 }
 
 /**
- * Raises the error that names what cannot be given to a role, where there is anything
+ * Raises the error that lists what cannot be given to a role, if there is anything
  * @volatility stable
  */
 export function refuse_handover(from_role: Text, to_role: Text, objects: Texts): Nothing {

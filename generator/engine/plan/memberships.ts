@@ -1,6 +1,6 @@
 /**
- * What differs about memberships. PostgreSQL 16 and newer keep one row per grantor, with INHERIT and SET options;
- * older servers one row, which inherits as the member's own attribute says.
+ * Differences in memberships. PostgreSQL 16 and newer keep one row per grantor, with INHERIT and SET options; older
+ * servers keep one row, and the member's own INHERIT attribute counts.
  */
 import { circular } from '../../model/operations.ts';
 import { recordedMark } from '../../model/sections.ts';
@@ -27,13 +27,13 @@ export function plan_memberships(document: Jsonb): Returns<Changes> {
       v_role_oid oid;
       v_member_oid oid;
       v_edges jsonb[];
-      v_first text := ${document} #>> '{roles,0,name}'; -- mostly the one that is created
+      v_first text := ${document} #>> '{roles,0,name}'; -- usually the role that is created
       v_made jsonb;
       v_absent text;
       v_granted jsonb := '{}';
       v_is_circular boolean;
     BEGIN
-      -- Most calls revoke nothing, and ask for no options; what a role merely has is not looked at for that.
+      -- Most calls revoke nothing and ask for no options, so other memberships of the role are not read for them.
       IF v_list @? '$[*] ? (@.state == "absent" || @.admin == false || @.inherit != null || @.set != null)' THEN
         IF ${serverVersion} < 16
           AND v_list @? '$[*] ? (@.inherit != null || @.set != null)' THEN
@@ -82,7 +82,7 @@ export function plan_memberships(document: Jsonb): Returns<Changes> {
           END IF;
         END IF;
         v_is_circular := false;
-        IF v_list -> v_position ? ${text(recordedMark)} THEN -- where a call asks for it, the server refuses
+        IF v_list -> v_position ? ${text(recordedMark)} THEN -- where a call asks for it, the server raises the error
           v_is_circular := (v_granted ? v_member OR EXISTS (SELECT FROM pg_auth_members AS e WHERE e.roleid = v_member_oid))
             AND rolecall_internal.would_be_circular(v_role, v_member, v_changes);
         END IF;
@@ -121,7 +121,7 @@ export function grant_statement(role_name: Text, member: Text, options: Jsonb): 
 }
 
 /**
- * Whether a membership would make a role a member of itself, together with those that there are and those that are planned
+ * Whether a membership would make a role a member of itself, together with the present and the planned ones
  * @volatility stable
  * @probes
  */
@@ -149,10 +149,10 @@ export function would_be_circular(role_name: Text, member: Text, changes: Change
 }
 
 /**
- * A membership with what the edges that are there lack of it, and who is to grant that; null where they lack nothing
+ * A membership with the options that the present edges lack, and the grantor for these; null where they lack nothing
  *
- * Options that neither it nor an earlier call asks for stay as they are, where the edges leave a membership that gives something; else they
- * are those of a plain GRANT.
+ * Options that neither it nor an earlier call asks for stay as they are if the edges give the member anything;
+ * otherwise they are those of a plain GRANT.
  * @volatility stable
  * @probes
  */
@@ -166,7 +166,7 @@ export function missing_options(membership: Jsonb, edges: Jsonb, member: Oid): R
       v_inherit boolean := (${membership} ->> 'inherit')::boolean;
       v_set boolean := (${membership} ->> 'set')::boolean;
     BEGIN
-      -- Before 16 no membership has options to differ in.
+      -- Before 16 memberships have no such options.
       IF ${serverVersion} >= 16 THEN
         IF v_inherits AND v_inherit IS NOT FALSE OR v_sets AND v_set IS NOT FALSE THEN
           v_inherit := coalesce(v_inherit, v_inherits);
@@ -183,7 +183,8 @@ export function missing_options(membership: Jsonb, edges: Jsonb, member: Oid): R
       END IF;
       RETURN jsonb_build_object(
         'admin', v_admin, 'inherit', v_inherit, 'set', v_set,
-        -- Who made the role has an edge of the same grantor as what a superuser grants: they would become one.
+        -- The creator of the role has an edge from the same grantor that a superuser's grant would have, so the two
+        -- would become one.
         'grantor', (
           SELECT ${membership} ->> 'member' FROM jsonb_array_elements(${edges}) AS e(edge)
           WHERE rolecall_internal.is_creator_edge(e.edge)
@@ -196,7 +197,7 @@ export function missing_options(membership: Jsonb, edges: Jsonb, member: Oid): R
 }
 
 /**
- * A membership with the options that an earlier call asked for, where it names none itself
+ * A membership with the options that an earlier call asked for, if it names none itself
  * @volatility stable
  */
 export function with_recorded_options(membership: Jsonb): Returns<Jsonb> {
@@ -216,12 +217,13 @@ const having = (edges: Sql, option: 'admin' | 'inherit' | 'set') =>
   sql`${edges} @> ${text(`[{"${option}_option": true}]`)}`;
 
 /**
- * Memberships that are to end, and options that are to be taken away
+ * Memberships and options to revoke
  *
- * Where every membership ends, so does the one that a role has because it made the other: it could grant itself the rest
- * again. One that the caller may not revoke, or on which one depends that it may not revoke, is skipped then: whoever granted
- * it cannot stop the rest. Where a call names the role, one that leads to a predefined role or a superuser is not skipped: a
- * role that writes every table is no reporting role, and few can grant that.
+ * If every membership of a role ends, so does the one that it has because it created the other role; otherwise it
+ * could grant itself the rest again. A membership that the caller may not revoke, or on which another one depends
+ * that it may not revoke, is skipped then, so that its grantor cannot stop the call. If a call names the role, a
+ * membership that leads to a predefined role or a superuser is not skipped but an error, because a role that writes
+ * every table is not a reporting role, and few roles can grant that.
  * @volatility stable
  * @probes
  */
@@ -254,12 +256,12 @@ export function plan_revokes(memberships: Jsonb): Returns<Changes> {
              WITH ORDINALITY AS w(role, member, admin, inherit, set, state, every, declared, recorder, position)
         CROSS JOIN LATERAL (
           SELECT to_regrole(quote_ident(w.role))::oid, to_regrole(quote_ident(w.member))::oid
-          OFFSET 0 -- Each name is looked up once, not wherever its oid is used.
+          OFFSET 0 -- Each name is looked up once, not at each use of its oid.
         ) AS o(role_oid, member_oid)
         CROSS JOIN LATERAL (
           SELECT e.* FROM pg_auth_members AS e
           WHERE e.member = o.member_oid AND (e.roleid = o.role_oid OR w.every)
-          OFFSET 0 -- Member by member, by the index on them.
+          OFFSET 0 -- Member by member, by the index on members.
         ) AS e
         CROSS JOIN LATERAL (SELECT pg_get_userbyid(e.roleid)::text) AS g(role)
         CROSS JOIN LATERAL (
@@ -293,8 +295,8 @@ export function plan_revokes(memberships: Jsonb): Returns<Changes> {
 }
 
 /**
- * What others lose of what a role granted them, where its ADMIN OPTION ends with all its memberships: each membership, those
- * that were granted last first; from a role of a policy, which says nothing of others, only after they are granted it again
+ * The memberships that a role granted to others and that end with its ADMIN OPTION when all its memberships end, the
+ * latest grants first; for a role of a policy, only after they are granted again
  * @volatility stable
  * @probes
  */
@@ -345,7 +347,7 @@ export function plan_lost_grants(memberships: Jsonb): Returns<Changes> {
           UNION ALL
           SELECT 2, 'revoke_role', format('REVOKE %I FROM %I GRANTED BY %I', n.role, n.member, n.grantor)
         ) AS s
-        -- One that is to end itself is in the list.
+        -- A membership that is to end itself is in the list already.
         WHERE NOT coalesce(l.declared, false) OR NOT ${memberships} @> jsonb_build_array(
           jsonb_build_object('member', n.member, 'role', n.role, 'state', 'absent')
         )
@@ -356,7 +358,8 @@ export function plan_lost_grants(memberships: Jsonb): Returns<Changes> {
 }
 
 /**
- * The memberships of a document, and as absent what its roles of a policy have beyond: what depends on another one before it
+ * The memberships of a document, and as absent those that its roles of a policy have beyond it, each before the one
+ * on which it depends
  * @volatility stable
  */
 export function with_excess(document: Jsonb): Returns<Jsonb> {
@@ -396,8 +399,8 @@ export function with_excess(document: Jsonb): Returns<Jsonb> {
 }
 
 /**
- * The memberships that depend on the ADMIN OPTION that a role has on another one, and whether the caller may revoke them; none
- * before 16, or where the role keeps the option because the caller may not revoke it
+ * The memberships that depend on the ADMIN OPTION of one role on another, and whether the caller may revoke them;
+ * none before 16, or if the role keeps the option because the caller may not revoke it
  * @volatility stable
  */
 export function lost_grants(
@@ -444,9 +447,9 @@ export function may_revoke(role_oid: Oid, grantor: Oid): Returns<Bool> {
   `;
 }
 
-/** The two options are columns from 16 only, so they are read by name from the row. Before, all of it is inherited. */
+/** The two options are columns only from 16 on, so they are read by name from the row. Before 16 they count as true. */
 const has = (edge: Sql, option: 'inherit_option' | 'set_option') =>
   sql`coalesce((to_jsonb(${edge}) -> ${text(option)})::boolean, true)`;
 
-/** The granted role is the second. */
+/** The granted role is the second one. */
 const locks = (member: Sql, role: Sql) => sql`ARRAY[${member}, ${role}]`;

@@ -1,9 +1,9 @@
 /**
- * What is missing for operators, who may call every function of the extension without being superusers, and what is left
- * of one that is to be none any more.
+ * Privileges of operators, which may call every function of the extension without being superusers: those that are
+ * missing, and those of a role that is no longer to be an operator.
  *
- * The objects belong to the bootstrap superuser. Whoever installed the extension has the privileges WITH GRANT OPTION,
- * and so adds operators too.
+ * The objects belong to the bootstrap superuser. Whoever installed the extension has the privileges WITH GRANT
+ * OPTION, and so can add operators too.
  */
 import { schemaNames, schemas } from '../../model/objects.ts';
 import type { ChangeRow, Jsonb, Nothing, Oid, SetOf, Table, Text } from '../../model/types.ts';
@@ -15,7 +15,7 @@ import { caller, serverVersion } from '../catalogs/server.ts';
 import { isIn } from '../document/lists.ts';
 import { isReporting } from './users.ts';
 
-/** One privilege that one of the objects lacks is reason enough for the statement about all objects of the kind. */
+/** If one privilege is missing on one object, the statement grants it on all objects of the kind. */
 const kinds = [
   { privileges: ['USAGE'], on: `SCHEMA ${Object.values(schemas).join(', ')}` },
   { privileges: ['EXECUTE'], on: `ALL FUNCTIONS IN SCHEMA ${schemas.public}, ${schemas.internal}` },
@@ -25,7 +25,7 @@ const kinds = [
   },
 ];
 
-/** Formats of the statements that grant an operator what it needs. */
+/** Templates of the statements that grant an operator its privileges. */
 export const operatorGrants = kinds.map(({ privileges, on }) => `GRANT ${privileges.join(', ')} ON ${on} TO %I`);
 
 const kindRows = join(
@@ -55,7 +55,7 @@ const objects = sql`
 `;
 
 /**
- * Privileges on the extension's own objects that operators are missing, and those that are to be taken away again
+ * Privileges on the extension's own objects that operators are missing, and those that are to be revoked
  * @volatility stable
  */
 export function plan_operators(document: Jsonb): SetOf<ChangeRow> {
@@ -104,14 +104,14 @@ export function plan_operators(document: Jsonb): SetOf<ChangeRow> {
 }
 
 /**
- * The steps that take from operators what they have, where their state is absent
+ * The steps that revoke the privileges of operators whose state is absent
  * @volatility stable
  */
 export function plan_former_operators(operators: Jsonb): SetOf<ChangeRow> {
   return sql`
     DECLARE
       v_caller oid := ${caller};
-      -- Who calls in a role that it has set goes on in it.
+      -- A caller that has used SET ROLE continues in that role afterwards.
       v_back text := coalesce(quote_ident(nullif(current_setting('role'), 'none')), 'NONE');
       v_become text := CASE WHEN ${serverVersion} < 16 THEN 'MEMBER' ELSE 'SET' END;
     BEGIN
@@ -126,7 +126,8 @@ export function plan_former_operators(operators: Jsonb): SetOf<ChangeRow> {
         FROM (
           SELECT DISTINCT w.role, k.kind, format(k.revoke_format, w.role) AS statement,
                  pg_get_userbyid(a.grantor)::text AS grantor, pg_has_role(a.grantor, v_become) AS may,
-                 -- REVOKE takes what the owner granted where the caller has the owner's rights, else what the caller did.
+                 -- REVOKE revokes what the owner granted if the caller has the owner's rights, else what the caller
+                 -- granted.
                  a.grantor <> CASE WHEN pg_has_role(o.owner, 'USAGE') THEN o.owner ELSE v_caller END AS delegated
           FROM jsonb_to_recordset(${operators}) AS w(role text, state text)
           CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(w.role))::oid) AS r(role_oid)
@@ -145,7 +146,7 @@ export function plan_former_operators(operators: Jsonb): SetOf<ChangeRow> {
 }
 
 /**
- * Who could take the rights of a role that is to be an operator, and is none; nulls where there is nobody
+ * The roles that could take the rights of a new operator and are not operators; nulls where there is none
  * @volatility stable
  */
 export function operator_takers(role_oid: Oid): Table<{ names: Text; revokes: Text }> {
@@ -166,7 +167,7 @@ export function operator_takers(role_oid: Oid): Table<{ names: Text; revokes: Te
 export const isOperator = (oid: Sql) => sql`has_table_privilege(${oid}, 'rolecall_internal.secret', 'SELECT')`;
 
 /**
- * Refuses an operator that does not exist or only reads, and a caller that could not grant it anything
+ * Refuses an operator that does not exist or is a reporting role, and a caller that could not grant it anything
  * @volatility stable
  */
 export function check_operator(role_name: Text): Nothing {
@@ -199,7 +200,7 @@ export function check_operator(role_name: Text): Nothing {
 }
 
 /**
- * Refuses a caller that could neither make nor unmake an operator
+ * Refuses a caller that can neither add nor remove operators
  * @volatility stable
  */
 export function check_may_add_operators(): Nothing {

@@ -1,12 +1,12 @@
 /**
- * What differs about passwords and their ends of validity.
+ * Differences in passwords, and in VALID UNTIL.
  */
 import { mask } from '../../model/resources.ts';
 import type { Changes, Jsonb, Returns } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
 
 /**
- * Passwords that differ from the stored verifier, or that nobody but a superuser could compare with it, and their ends
+ * Passwords that differ from the stored verifier, or that the caller cannot compare with it, and VALID UNTIL
  *
  * The document has the mask where there is a password, and the passwords are beside it: see run().
  * @volatility stable
@@ -30,9 +30,9 @@ export function plan_passwords(document: Jsonb, passwords: Jsonb): Returns<Chang
         v_name := v_resource ->> 'role';
         v_role := to_regrole(quote_ident(v_name))::oid;
         v_until := (v_resource ->> 'valid_until')::timestamptz;
-        -- It may have been dropped meanwhile, or the same call creates it, with its password.
+        -- The role may have been dropped meanwhile, or the same call creates it, with its password.
         CONTINUE WHEN v_role IS NULL;
-        -- Which database such a role belongs to cannot be seen, but that it was not made here can.
+        -- The database to which such a role belongs is unknown, but it was not created here.
         IF (v_resource -> 'first')::boolean AND NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_role) THEN
           PERFORM rolecall_internal.refuse_other_database(v_name, 'another database, or was made at the same moment');
         END IF;
@@ -44,7 +44,8 @@ export function plan_passwords(document: Jsonb, passwords: Jsonb): Returns<Chang
           v_wanted := coalesce((v_resource -> 'realign')::boolean, true);
         END IF;
         CONTINUE WHEN NOT v_wanted AND (v_until IS NULL OR v_until = v_present);
-        -- Where the password is right it stays out: a new verifier of it would break poolers that keep the present one.
+        -- If the password is right, it is left out, because a new verifier of it would break poolers that keep the
+        -- present one.
         v_changes := v_changes || ROW(
           CASE WHEN v_wanted THEN 'set_password' ELSE 'alter_role' END, v_name,
           concat_ws(' ', format('ALTER ROLE %I', v_name), 'VALID UNTIL ' || quote_literal(v_until),

@@ -8,13 +8,14 @@ import { sql, text } from '../../sql/template.ts';
 import { isShared } from './elsewhere.ts';
 
 /**
- * The differences between the desired state and the catalogs, in the order in which they have to be made
+ * The differences between the desired state and the catalogs, in the order in which the changes have to be made
  *
  * The document has the mask where there is a password; the passwords are beside it, by the name of the role. With the
- * key `singly` each privilege that a reporting role lacks has a change of its own. With the key `recorded` the document is
- * what earlier calls have asked for: what this caller may not change about one role is skipped, and the rest goes on.
+ * key `singly` each privilege that a reporting role lacks has a change of its own. With the key `recorded` the
+ * document is what earlier calls have asked for: what this caller may not change about one role is skipped, and the
+ * rest goes on.
  *
- * Of a policy, what those of other databases say otherwise is skipped.
+ * What a policy says and policies of other databases contradict is skipped.
  * @volatility stable
  */
 export function plan(document: Jsonb, passwords: Jsonb): Returns<Changes> {
@@ -45,7 +46,7 @@ export function plan(document: Jsonb, passwords: Jsonb): Returns<Changes> {
 }
 
 /**
- * A document by which nothing is done to a role that others keep locked, beside those that are left out already
+ * The document with one more role that is left alone because others keep it locked
  * @volatility immutable
  */
 export function leaving_out(document: Jsonb, role_name: Text): Returns<Jsonb> {
@@ -59,7 +60,7 @@ export function leaving_out(document: Jsonb, role_name: Text): Returns<Jsonb> {
 }
 
 /**
- * The changes, those skipped for which a role has to be locked that others keep locked
+ * The changes, with those skipped that would lock a role that others keep locked
  * @volatility immutable
  */
 export function left_out_of(changes: Changes, held: Jsonb): Returns<Changes> {

@@ -1,6 +1,6 @@
 /**
- * Powers that a membership would pass on to others than the member: whoever can become the member, or administers it, can
- * take what it is granted.
+ * Powers that a membership would pass on to others than the member: a role that can become the member, or has ADMIN
+ * OPTION on it, can take what the member is granted.
  */
 import { recordedMark } from '../../model/sections.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
@@ -11,10 +11,10 @@ import { isAskedFor } from '../record/newest.ts';
 import { isOperator } from './operators.ts';
 
 /**
- * The changes, with the memberships skipped by which others would gain a power of the granted role
+ * The changes, with those memberships skipped by which others would gain a power of the granted role
  *
- * Reading and writing of tables is not a power in this sense: whoever may grant a role decides who reads and writes. What is
- * recorded gives no power that who recorded it does not have.
+ * Reading and writing tables is not a power in this sense: whoever may grant a role decides who reads and writes. A
+ * record gives no power that its recorder does not have.
  * @volatility stable
  * @probes
  */
@@ -28,7 +28,7 @@ export function withhold_powers(changes: Changes, memberships: Jsonb): Returns<C
       v_takers record;
     BEGIN
       FOREACH v_change IN ARRAY ${changes} LOOP
-        -- Nobody can become or administer a member that is yet to be created.
+        -- Nobody can become, or administer, a member that does not exist yet.
         IF v_change.operation = 'grant_role' AND v_change.sqlstate IS NULL
           AND to_regrole(quote_ident(v_change.locks[1])) IS NOT NULL
         THEN
@@ -59,7 +59,7 @@ export function withhold_powers(changes: Changes, memberships: Jsonb): Returns<C
 }
 
 /**
- * Who has recorded the memberships of a recorded document, by member and role: those who are neither superusers nor the caller
+ * The recorders of the memberships of a recorded document, by member and role, except superusers and the caller
  * @volatility stable
  */
 export function untrusted_askers(memberships: Jsonb): Returns<Jsonb | null> {
@@ -90,7 +90,7 @@ export function untrusted_askers(memberships: Jsonb): Returns<Jsonb | null> {
 }
 
 /**
- * Whether a role has a power that another one, which may be gone, does not have
+ * Whether a role has a power that another one, which may no longer exist, does not have
  * @volatility stable
  */
 export function has_more_powers(role_oid: Oid, than_name: Text): Returns<Bool> {
@@ -106,15 +106,16 @@ export function has_more_powers(role_oid: Oid, than_name: Text): Returns<Bool> {
 }
 
 /**
- * Those who could take through a member what attributes, predefined roles or the rights of an operator give a role, and do
- * not have it; no row or nulls where there is nobody
+ * The roles that could take, through a member, a power that a role has by attributes, predefined roles or the rights
+ * of an operator, and that they do not have; no row, or nulls, where there is none
  * @volatility stable
  * @probes
  */
 export function power_takers(role_oid: Oid, member_oid: Oid): Table<{ names: Text; revokes: Text }> {
   return sql`
     DECLARE
-      -- Mostly there are none. All roles are read once for them, not again for each who could take them.
+      -- Usually the role has no power. All roles are read once to find its powers, not again for each role that could
+      -- take them.
       v_powers pg_roles[] := ARRAY(
         SELECT g FROM pg_roles AS g
         WHERE pg_has_role(${role_oid}, g.oid, 'MEMBER') AND ${isPower}
@@ -128,13 +129,13 @@ export function power_takers(role_oid: Oid, member_oid: Oid): Table<{ names: Tex
   `;
 }
 
-/** Whether the role g has a power, of its own. */
+/** Whether the role g has a power of its own. */
 const isPower = sql`(
   ${hasPowerBeyond(sql`g`)}
   OR ${isOperator(sql`g.oid`)}
 )`;
 
-/** Whether that is one that the role r does not have. */
+/** Whether it has one that the role r does not have. */
 const lacks = sql`(
   NOT pg_has_role(r.oid, g.oid, 'MEMBER')
   AND (${hasPowerBeyond(sql`g`, sql`r`)}
@@ -149,10 +150,10 @@ export const afterRevokes = text('once those who could take it are no members an
 export const isWaiting = (change: Sql) => sql`${change}.sqlstate IS NULL AND ${change}.note = ${afterRevokes}`;
 
 /**
- * The changes, where those that are skipped because somebody could take what they give wait for the same plan to end the
+ * The changes. One that is skipped because others could take what it gives waits instead if the same plan ends the
  * memberships by which they could
  *
- * That is what is expected. Whether nobody else can take it by then, the next plan says by the catalogs.
+ * This is only what is expected: the next plan finds out from the catalogs whether anybody can take it by then.
  * @volatility immutable
  */
 export function with_waiting(changes: Changes): Returns<Changes> {
@@ -190,8 +191,8 @@ export function with_waiting(changes: Changes): Returns<Changes> {
 }
 
 /**
- * What is left of statements, which are joined by semicolons, after those at their beginning that are among the given ones,
- * with CASCADE or without
+ * Statements joined by semicolons without those at their beginning that are among the given ones, with or without
+ * CASCADE
  * @volatility immutable
  */
 export function after_revokes(statements: Text, revokes: Texts): Returns<Text> {

@@ -1,5 +1,5 @@
 /**
- * What others have only because a role granted it: it ends with the role, unless somebody else grants it again first.
+ * What others have only because a role granted it. It ends with the role, unless somebody else grants it again first.
  */
 import { sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, ChangeRow, Changes, Jsonb, Oid, Returns, SetOf, Table, Text } from '../../model/types.ts';
@@ -7,8 +7,8 @@ import { sql, text } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
 
 /**
- * The grants that give others again what they have from a role that is removed. A grant that is not asked for, or that the
- * caller cannot make, is skipped: it says what somebody loses
+ * The changes that grant others again what they have from a role that is removed. A grant that was not asked for, or
+ * that the caller cannot make, is skipped, and says what somebody loses
  * @volatility stable
  */
 export function plan_regrants(role_oid: Oid, regrants: Bool): SetOf<ChangeRow> {
@@ -31,7 +31,7 @@ export function plan_regrants(role_oid: Oid, regrants: Bool): SetOf<ChangeRow> {
           FROM rolecall_internal.given_privileges(ARRAY[${role_oid}], NULL) AS p
         ) AS g
         CROSS JOIN LATERAL (SELECT ${regrants} AND g.may) AS k(keeps)
-        -- What was granted on is kept with what it was granted from.
+        -- A privilege that was granted to others is kept with the one from which it was granted.
         WHERE g.is_direct OR NOT k.keeps
         ORDER BY g.operation DESC, g.statement COLLATE "C";
     END
@@ -39,7 +39,8 @@ export function plan_regrants(role_oid: Oid, regrants: Bool): SetOf<ChangeRow> {
 }
 
 /**
- * The memberships that members have only from one grantor, as the statements that grant them, and whether the caller may
+ * The memberships that members have only from one grantor, as the statements that grant them, and whether the caller
+ * may run these
  *
  * Before PostgreSQL 16 a membership does not depend on who granted it.
  * @volatility stable
@@ -92,7 +93,7 @@ export function given_memberships(
 /**
  * The changes of reporting roles, and before them the grants that give others again what ends with the revocations
  *
- * A reporting role passes nothing on: whatever is revoked from it, every grant option is.
+ * A reporting role grants nothing to others: whatever else is revoked from it, every grant option is.
  * @volatility stable
  */
 export function keep_others(resources: Jsonb, changes: Changes): Returns<Changes> {
@@ -113,7 +114,7 @@ export function keep_others(resources: Jsonb, changes: Changes): Returns<Changes
       );
       RETURN ARRAY(
         SELECT k FROM rolecall_internal.plan_kept(rolecall_internal.ended_options(v_roles)) AS k
-        -- What one reporting role has from another is planned with the rest of what it reads.
+        -- What one reporting role has from another one is planned with the rest of its access.
         WHERE to_regrole(quote_ident(k.target))::oid IS NULL
           OR to_regrole(quote_ident(k.target))::oid <> ALL (v_roles)
       ) || ${changes};

@@ -1,8 +1,8 @@
 /**
- * What is in the way of a role that is to be absent, and what is left to do until it is gone.
+ * The steps that drop a role, and what prevents that.
  *
- * DROP ROLE itself ends the memberships of the role and of its members. REVOKEs of their own would take rights on the
- * other roles too, and would lock those while the role is locked, so that two calls could wait for each other.
+ * DROP ROLE itself ends the memberships of the role and of its members. Separate REVOKEs would require rights on the
+ * other roles, and would lock those while the role is locked, so that two calls could wait for each other.
  */
 import type { Bool, Change, ChangeRow, Jsonb, Returns, SetOf, Text } from '../../model/types.ts';
 import { raiseNoRole } from '../../sql/raise.ts';
@@ -11,7 +11,8 @@ import { serverVersion } from '../catalogs/server.ts';
 import { endingSessions, hasSessions } from './users.ts';
 
 /**
- * The steps that remove the roles whose state is absent; an error, before anything is changed, where one cannot be dropped
+ * The steps that remove the roles whose state is absent; it raises an error, before anything is changed, if one
+ * cannot be dropped
  * @volatility stable
  */
 export function plan_removals(resources: Jsonb): SetOf<ChangeRow> {
@@ -33,7 +34,7 @@ export function plan_removals(resources: Jsonb): SetOf<ChangeRow> {
         END IF;
         CONTINUE WHEN to_regrole(quote_ident(v_wanted.name)) IS NULL;
         IF v_wanted.terminates AND ${hasSessions(sql`to_regrole(quote_ident(v_wanted.name))::oid`)} THEN
-          -- First, because what a session has locked could be neither altered, reassigned nor dropped.
+          -- First, because what a session has locked can be neither altered, reassigned nor dropped.
           RETURN QUERY
             SELECT 'terminate_sessions', v_wanted.name, ${endingSessions(sql`v_wanted.name`)},
                    NULL::text, array_remove(ARRAY[v_wanted.name, v_wanted.reassign_to], NULL), NULL::text, NULL::text;
@@ -54,7 +55,7 @@ export function plan_removals(resources: Jsonb): SetOf<ChangeRow> {
 }
 
 /**
- * The steps that remove one role; an error where it cannot be dropped after them
+ * The steps that remove one role; it raises an error if the role cannot be dropped after them
  * @volatility stable
  */
 export function plan_removal(
@@ -68,7 +69,8 @@ export function plan_removal(
       v_role oid := to_regrole(quote_ident(${role_name}))::oid;
       v_heir oid := to_regrole(quote_ident(${reassign_to}))::oid;
       v_found record;
-      -- The new owner too: of two calls that give to each other's role, each would wait for the other.
+      -- The new owner is locked too: otherwise two calls that each reassign to the other's role would wait for each
+      -- other.
       v_locks text[] := array_remove(ARRAY[${role_name}, ${reassign_to}], NULL);
       v_drop rolecall_internal.change := ${change(
         'drop_role',
@@ -119,7 +121,7 @@ export function plan_removal(
       END IF;
       v_steps := v_steps || v_drop;
       IF ${terminates} AND ${hasSessions(sql`v_role`)} THEN
-        -- Nothing brings a session back, so it is not ended for a call that then fails.
+        -- Nothing brings a session back, so no session is ended by a call that then fails.
         PERFORM rolecall_internal.check_rights(v_drop, 'permission denied to drop role');
         PERFORM rolecall_internal.check_rights(v_steps[1], 'permission denied to reassign or drop objects');
       END IF;
@@ -138,9 +140,10 @@ const change = (operation: string, statement: Sql, note: Sql = sql`NULL`) =>
   `;
 
 /**
- * The GRANT that gives the caller the rights that DROP OWNED requires; null where it has them, or may not grant itself the role
+ * The GRANT that gives the caller the rights that DROP OWNED requires; null if it has them, or may not grant itself
+ * the role
  *
- * Null also where the role owns something: DROP OWNED would drop it, and somebody has to decide that.
+ * It is null also if the role owns something: DROP OWNED would drop that, which somebody has to decide.
  * @volatility stable
  */
 export function taking(removal: Change): Returns<Text> {

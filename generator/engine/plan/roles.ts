@@ -1,9 +1,10 @@
 /**
- * What differs about the roles themselves: existence, attributes, passwords, settings.
+ * Differences in the roles themselves: existence and attributes.
  *
- * Names become oids first and the catalogs are probed by oid, one role at a time, so a call costs the same among ten
- * roles and among ten thousand. LIMIT 1: an older snapshot can show a row in two versions, the one that another
- * transaction has replaced meanwhile, and the one by which this transaction replaced that.
+ * Names are converted to oids first, and the catalogs are probed by oid, one role at a time, so a call costs the same
+ * among ten roles and among ten thousand. Queries have LIMIT 1 because an older snapshot can show a row in two
+ * versions: the one that another transaction has replaced meanwhile, and the one by which this transaction replaced
+ * that.
  */
 import { mask } from '../../model/resources.ts';
 import { recordedMark } from '../../model/sections.ts';
@@ -53,7 +54,8 @@ export function plan_roles(document: Jsonb): Returns<Changes> {
             FROM pg_roles AS a WHERE a.oid = v_role LIMIT 1
           );
           IF v_present IS NULL THEN
-            -- Just dropped, which this backend has not noticed; or newer than the snapshot, and then it is taken as made.
+            -- The role was just dropped, which this backend has not noticed, or it is newer than the snapshot; then
+            -- it counts as created.
             PERFORM rolecall_internal.refresh_caches();
             v_role := to_regrole(quote_ident(v_name))::oid;
           END IF;
@@ -62,7 +64,7 @@ export function plan_roles(document: Jsonb): Returns<Changes> {
           ${raiseNoRole(sql`v_name`)}
         ELSIF v_role IS NULL THEN
           v_wanted := coalesce(v_resource -> 'initial', '{}') || CASE
-            -- A user that was locked, and dropped by somebody else, does not come back with more than it had.
+            -- A locked user that somebody else dropped is not created again with more than it had.
             WHEN rolecall_internal.newest_record('roles', jsonb_build_array(v_name)) @> '{"attributes": {"login": false}}'
               THEN '{"login": false}' ELSE '{}' END::jsonb || v_wanted;
           v_present := '{}'::jsonb;
@@ -94,7 +96,7 @@ export function plan_roles(document: Jsonb): Returns<Changes> {
           )::rolecall_internal.change;
         END IF;
         IF v_refusals IS NOT NULL THEN
-          FOREACH v_refused IN ARRAY v_refusals LOOP -- A list that is joined to another is copied as a whole.
+          FOREACH v_refused IN ARRAY v_refusals LOOP -- Joining a list to another copies it as a whole.
             v_changes := v_changes || v_refused;
           END LOOP;
           v_refusals := NULL;
@@ -106,8 +108,8 @@ export function plan_roles(document: Jsonb): Returns<Changes> {
 }
 
 /**
- * Why a role that is a superuser, or the caller, is left as it is: who calls drift() can be a role of a policy; else it is
- * refused; null for any other role
+ * Why a role that is a superuser, or the caller, is left as it is, because the caller of drift() can be a role of a
+ * policy; otherwise it is refused; null for any other role
  * @volatility stable
  */
 export function protection_note(resource: Jsonb, declared: Jsonb): Returns<Text> {
@@ -117,7 +119,7 @@ export function protection_note(resource: Jsonb, declared: Jsonb): Returns<Text>
         sql`(${resource} ->> 'name')`,
         sql`to_regrole(quote_ident(${resource} ->> 'name'))::oid`,
       )} IS NOT TRUE THEN
-        RETURN NULL; -- A role that is yet to be created too.
+        RETURN NULL; -- So is a role that does not exist yet.
       END IF;
       IF NOT ${resource} ? ${text(recordedMark)} OR NOT coalesce(
         ${declared} @> jsonb_build_array(jsonb_build_object('role', ${resource} -> 'name')), false
@@ -130,8 +132,8 @@ export function protection_note(resource: Jsonb, declared: Jsonb): Returns<Text>
 }
 
 /**
- * The attributes of a role that differ, as CREATE ROLE and ALTER ROLE take them, with a blank before each; for a role that
- * is to be created also the limits that it had when it was recorded
+ * The attributes of a role that differ, as words of CREATE ROLE and ALTER ROLE, each after a blank; for a role that
+ * is created, also the limits that it had when it was recorded
  * @volatility immutable
  */
 export function attribute_clauses(present: Jsonb, wanted: Jsonb, resource: Jsonb): Returns<Text> {
@@ -167,10 +169,11 @@ export function attribute_clauses(present: Jsonb, wanted: Jsonb, resource: Jsonb
 }
 
 /**
- * The change that gives a role an attribute that is a power, as it is skipped; null where the caller gives it
+ * The skipped change that would give a role an attribute that is a power; null where the caller can give it
  *
- * It is not given to a role that somebody without it could become: whoever may create roles can take a name that is to be
- * expected. BYPASSRLS can be given by a superuser, and from PostgreSQL 16 by a role that has it, to roles that it may change.
+ * No role gets it that a role without it could become, because whoever may create roles can create one with a name
+ * that is likely to be used. A superuser can give BYPASSRLS, and from PostgreSQL 16 on so can a role that has it, to
+ * roles that it may alter.
  * @volatility stable
  */
 export function power_refusal(role_name: Text, role_oid: Oid, attribute: Text): Returns<Change> {
@@ -194,7 +197,7 @@ export function power_refusal(role_name: Text, role_oid: Oid, attribute: Text): 
     BEGIN
       IF v_note IS NULL THEN
         IF NOT EXISTS (SELECT FROM pg_auth_members AS m WHERE m.roleid = ${role_oid}) THEN
-          RETURN NULL; -- Without the query, which would have to be planned.
+          RETURN NULL; -- Without a query, which would have to be planned.
         END IF;
         SELECT t.* INTO v_takers FROM (
           ${takers(role_oid, (member) => sql`(to_jsonb(${member}) -> ('rol' || ${attribute}))::boolean`, isAskedFor)}
@@ -215,7 +218,7 @@ export function power_refusal(role_name: Text, role_oid: Oid, attribute: Text): 
 /** The attributes that are powers. */
 const powers = text('{bypassrls,createdb,createrole,replication}');
 
-/** The columns of the attributes, by the words that CREATE ROLE and ALTER ROLE have for them. */
+/** The columns of the attributes, by their words in CREATE ROLE and ALTER ROLE. */
 const attributes = {
   superuser: 'rolsuper',
   createdb: 'rolcreatedb',
@@ -226,10 +229,10 @@ const attributes = {
   bypassrls: 'rolbypassrls',
 } as const;
 const columns = Object.entries(attributes).map(([key, column]) => sql`${text(key)}, a.${raw(column)}`);
-/** What is true or false about a role, a, for jsonb_build_object(). */
+/** The boolean attributes of a role, a, for jsonb_build_object(). */
 export const presentAttributes = sql`${join(columns.slice(0, 4))},
 ${join(columns.slice(4))}`;
-/** The same with its limits. */
+/** All attributes of a role, with its limits. */
 export const present = join(
   [
     presentAttributes,

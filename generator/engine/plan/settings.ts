@@ -1,5 +1,5 @@
 /**
- * What differs about the settings of roles.
+ * Differences in the settings of roles.
  */
 import { accepted } from '../../model/record.ts';
 import { recordedMark } from '../../model/sections.ts';
@@ -34,7 +34,7 @@ export function plan_settings(document: Jsonb): SetOf<ChangeRow> {
           SELECT 1, NULL::name,
                  format('ALTER ROLE %I%s SET %I = %s', s.role,
                         CASE WHEN s.here THEN format(' IN DATABASE %I', current_database()) END, s.name,
-                        CASE WHEN s.value = '[""]' THEN '''''' -- which is how an empty list is written
+                        CASE WHEN s.value = '[""]' THEN '''''' -- the way to write an empty list
                              WHEN jsonb_typeof(s.value) = 'array' THEN (
                                SELECT string_agg(quote_ident(e.name), ', ' ORDER BY e.position)
                                FROM jsonb_array_elements_text(s.value) WITH ORDINALITY AS e(name, position)
@@ -66,9 +66,9 @@ export function plan_settings(document: Jsonb): SetOf<ChangeRow> {
 /**
  * The timeouts that members of client roles are missing
  *
- * The server applies a role's settings to sessions of that very role alone. A member that has a timeout of its own keeps it;
- * one that has what the client role had before gets what it is to have now.
- * @long one query, and a short one that spares most calls the long one
+ * The server applies the settings of a role only to sessions of that very role. A member that has a timeout of its
+ * own keeps it; a member that has the client role's earlier timeout gets the new one.
+ * @long one long query, and a short one that spares most calls the long one
  * @volatility stable
  * @probes
  */
@@ -137,10 +137,10 @@ export function plan_client_timeouts(document: Jsonb): SetOf<ChangeRow> {
 }
 
 /**
- * The timeouts that members of client roles lose with the membership, or where the client role is dropped: what they have of
- * it is replaced by what another client role of theirs has, or ends
+ * The timeouts that members of client roles lose with the membership, or with the client role: each is replaced by
+ * that of another client role of the member, or ends
  *
- * Each membership is one that is to end; without a member, all of the role are.
+ * The memberships given are those that are to end; one without a member means all memberships in the role.
  * @volatility stable
  * @probes
  */
@@ -192,19 +192,19 @@ export function plan_left_timeouts(memberships: Jsonb): SetOf<ChangeRow> {
   `;
 }
 
-/** The roles that have a timeout by the record. */
+/** The roles for which a timeout is recorded. */
 const recordedTimeouts = sql`
   SELECT p.key ->> 0 AS role, p.resource ->> 'value' AS value
   FROM ${accepted(sql`r.section = 'settings' AND r.key ->> 1 = 'statement_timeout'`)} AS p
 `;
 
-/** Whether a timeout is recorded for a role that memberships are in; few roles are client roles. */
+/** Whether a timeout is recorded for a role of these memberships; few roles are client roles. */
 const namesClientRole = (memberships: Jsonb) => sql`EXISTS (
   SELECT FROM jsonb_array_elements(${memberships}) AS m(membership)
   JOIN rolecall_internal.resource AS p ON ${hasTimeout(sql`(m.membership -> 'role')`)}
 )`;
 
-/** The same of one role, given as jsonb. */
+/** The same for one role, given as jsonb. */
 export const isClientRole = (role: Sql) => sql`EXISTS (
   SELECT FROM rolecall_internal.resource AS p WHERE ${hasTimeout(role)}
 )`;
@@ -215,7 +215,7 @@ const hasTimeout = (role: Sql) => sql`
                 jsonb_build_array(${role}, 'statement_timeout', true))
 `;
 
-/** What the role has for another database does not hold here. */
+/** The settings of the role for other databases do not apply here. */
 const timeoutOf = (role: string) => sql`(
   SELECT min(substr(e.entry, strpos(e.entry, '=') + 1))
   FROM pg_db_role_setting AS p CROSS JOIN unnest(p.setconfig) AS e(entry)

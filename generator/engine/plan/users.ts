@@ -1,5 +1,5 @@
 /**
- * Users that are locked and unlocked, and their sessions.
+ * Locking and unlocking users, their sessions, and renaming roles.
  */
 import { accepted } from '../../model/record.ts';
 import type { Bool, ChangeRow, Jsonb, Nothing, Returns, SetOf, Text } from '../../model/types.ts';
@@ -13,7 +13,10 @@ export const hasSessions = (role: Sql) => sql`EXISTS (
   WHERE a.usesysid = ${role} AND a.pid <> pg_backend_pid()
 )`;
 
-/** The statement that ends the sessions of a role, other than the one that runs it, and waits for each; or only tells them to. */
+/**
+ * The statement that ends the sessions of a role, other than the one that runs it, and waits for each, or does not
+ * wait.
+ */
 export const endingSessions = (role: Text, waits = true) => sql`
   format(
     ${text(`SELECT pg_terminate_backend(a.pid${waits ? ', 5000' : ''}) FROM pg_stat_activity AS a `)}
@@ -23,10 +26,10 @@ export const endingSessions = (role: Text, waits = true) => sql`
 `;
 
 /**
- * The steps that end the sessions of roles that are to have none; first: of those that can log in, before they no longer can
+ * The steps that end the sessions of roles that are to have none; first: before NOLOGIN, for roles that can log in
  *
- * A session that has changed its own role keeps others from changing it. The first step does not wait: ALTER ROLE waits for
- * such a session instead, and so comes before any that begins then, which the last step ends.
+ * A session that has changed its own role keeps others from changing it. The first step does not wait: ALTER ROLE
+ * itself waits for such a session, so it precedes the changes of any later session, which the last step ends.
  * @volatility stable
  */
 export function plan_sessions(resources: Jsonb, first: Bool): SetOf<ChangeRow> {
@@ -59,7 +62,7 @@ export function check_user(username: Text): Nothing {
         )}
       ELSIF rolecall_internal.newest_record('roles', jsonb_build_array(${username}))
             @? '$.attributes.createrole'
-        -- A policy says of every role what its attributes are.
+        -- A policy sets the attributes of every role that it describes.
         AND rolecall_internal.newest_record('declared', jsonb_build_array(${username})) IS NULL THEN
         RAISE EXCEPTION USING
           ERRCODE = 'invalid_parameter_value',
@@ -70,7 +73,10 @@ export function check_user(username: Text): Nothing {
   `;
 }
 
-/** A reporting role of this database. A role can look like one of another database by its own settings: that is not asked. */
+/**
+ * Whether a role is a reporting role of this database. Whether it is one of another database does not count, because
+ * a role can look like one by its own settings.
+ */
 export const isReporting = (role: Text) =>
   sql`(rolecall_internal.newest_record('read_access', jsonb_build_array(${role})) IS NOT NULL)`;
 
@@ -142,7 +148,7 @@ export function plan_renames(resources: Jsonb): SetOf<ChangeRow> {
 export function check_not_reporting(role_name: Text): Nothing {
   return sql`
     BEGIN
-      -- Few roles are, and a look at the index tells.
+      -- Few roles are reporting roles, and one look by index tells.
       IF NOT EXISTS (
         SELECT FROM rolecall_internal.resource AS r
         WHERE r.section = 'read_access' AND r.key = jsonb_build_array(${role_name})

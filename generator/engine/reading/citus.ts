@@ -1,18 +1,19 @@
 /**
- * Citus: a distributed table has its rows in shards, tables of the same schema, which the coordinator can have too. Citus
- * hides them from queries on pg_class, not from who names one; and the default privileges of the schema hold for a shard
- * that is created there. So they are found by their names, and only one function of the server tells who reads them.
+ * Citus: a distributed table has its rows in shards, tables of the same schema, which the coordinator can have too.
+ * Citus hides shards from queries on pg_class, but not from a query that names one, and the default privileges of the
+ * schema apply to a shard that is created there. So shards are found by their names, and only has_table_privilege()
+ * tells who reads them.
  *
- * Its catalogs and functions are not there on other servers. Only a superuser could put something in their place.
+ * Other servers do not have its catalogs and functions, and only a superuser could create others in their place.
  */
 import type { ChangeRow, Integer, Nothing, Oid, Places, SetOf, Table } from '../../model/types.ts';
 import { type Sql, sql } from '../../sql/template.ts';
 import { revoking } from '../catalogs/grantable.ts';
 
-/** Whether this server has no shards, as nearly all have none: asked once, where a query leaves them out. */
+/** Whether this server has no shards, as nearly all servers. A query that leaves shards out checks it once. */
 export const hasNone = sql`to_regclass('pg_catalog.pg_dist_shard') IS NULL`;
 
-/** Whether a table is no shard: where a session sees those of Citus, they are no more than parts of other tables. */
+/** Whether a table is not a shard. Where a session sees shards, they are only parts of other tables. */
 export const isNoShard = (table: Sql) => sql`(
   (SELECT ${hasNone})
   OR ${table} NOT IN (SELECT s.shard FROM rolecall_internal.shards() AS s)
@@ -29,7 +30,7 @@ export function shards(): Table<{ table_oid: Oid; shard: Oid }> {
     BEGIN
       SELECT c.relname::text INTO v_catalog FROM pg_class AS c WHERE c.oid = to_regclass('pg_catalog.pg_dist_shard');
       IF FOUND THEN
-        -- shard_name() puts the schema before the name, or not.
+        -- shard_name() may put the schema before the name.
         RETURN QUERY EXECUTE format(
           'SELECT c.oid, o.shard '
           'FROM pg_catalog.%I AS s '
@@ -64,8 +65,8 @@ export function readable_shards(places: Places): Table<{ number: Integer; role_o
 }
 
 /**
- * The revocation of SELECT on withheld tables of which a role reads shards: Citus sends it to each of them, also where
- * the table itself has nothing to revoke
+ * The changes that revoke SELECT on withheld tables of which a role reads shards. Citus sends the REVOKE to each
+ * shard, also where there is nothing to revoke on the table itself
  * @volatility stable
  */
 export function plan_shards(places: Places): SetOf<ChangeRow> {
@@ -90,8 +91,8 @@ export function plan_shards(places: Places): SetOf<ChangeRow> {
 }
 
 /**
- * Refuses a call about reporting roles on a worker, which has a record and a secret of its own: the password would be
- * changed on all nodes, and the coordinator would not know it
+ * Refuses a call about reporting roles on a worker, which has a record and a secret of its own: it would change the
+ * password on all nodes, and the coordinator would not know it
  * @volatility stable
  */
 export function check_coordinator(): Nothing {
@@ -100,7 +101,7 @@ export function check_coordinator(): Nothing {
       v_catalog text;
       v_worker boolean;
     BEGIN
-      -- Found without a query where there is no Citus, as nearly everywhere.
+      -- Without Citus, as on nearly every server, this takes no query.
       IF to_regclass('pg_catalog.pg_dist_local_group') IS NULL THEN
         RETURN;
       END IF;

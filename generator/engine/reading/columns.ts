@@ -1,8 +1,8 @@
 /**
- * What differs about the privileges of reporting roles on columns.
+ * Differences in the privileges of reporting roles on columns.
  *
- * A table of which some columns are withheld counts among the withheld ones: the role has no privilege on the whole of it,
- * but SELECT on each of the other columns.
+ * A table of which some columns are withheld counts as withheld: the role has no privilege on the table, but SELECT
+ * on each of the other columns.
  */
 import type { Bool, ChangeRow, Jsonb, Places, SetOf } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
@@ -10,7 +10,7 @@ import { batch, revoking } from '../catalogs/grantable.ts';
 import { recorderMay, withholds } from './tables.ts';
 
 /**
- * SELECT that is missing on the other columns of tables of which some are withheld, by lists of equal columns
+ * Missing SELECT on the other columns of tables with withheld columns, grouped by equal lists of columns
  *
  * A REVOKE of SELECT on the table, which comes first, takes what the same grantor has granted on its columns too.
  * @volatility stable
@@ -54,10 +54,10 @@ export function plan_missing_columns(places: Places, missing: Jsonb, singly: Boo
           CROSS JOIN LATERAL (
             SELECT a.attname, a.attnum, a.attacl FROM pg_attribute AS a
             WHERE a.attrelid = p.table_oid AND a.attnum > 0 AND NOT a.attisdropped
-            OFFSET 0 -- Found by its index, whatever is thought of the number of tables.
+            OFFSET 0 -- By the index, whatever the planner thinks of the number of tables.
           ) AS a
           WHERE NOT p.columns ? a.attname::text
-            -- What PUBLIC reads is not missing where the caller cannot grant it.
+            -- SELECT that PUBLIC has does not count as missing if the caller cannot grant it.
             AND (p.allowed OR NOT EXISTS (
               SELECT FROM aclexplode(p.relacl || a.attacl) AS x WHERE x.grantee = 0 AND x.privilege_type = 'SELECT'
             ))

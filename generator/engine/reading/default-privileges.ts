@@ -1,11 +1,11 @@
 /**
- * What differs about the default privileges that make future tables readable.
+ * Differences in the default privileges that make future tables readable.
  */
 import type { Bool, ChangeRow, Places, Returns, SetOf, TableGroups } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
 import { readers, recorderMay } from './tables.ts';
 
-/** Whose future tables each place has its role read. */
+/** The owners whose future tables the role of each place is to read. */
 const owners = (places: Places, groups: TableGroups) => sql`
   SELECT p.position, o.name AS owner, to_regrole(quote_ident(o.name))::oid AS owner_oid, p.recorder
   FROM unnest(${places}) AS p
@@ -35,7 +35,8 @@ const present = (places: Places) => sql`
 const kinds = sql`(VALUES ('r'::"char", 'TABLES'), ('S', 'SEQUENCES')) AS k(type, name)`;
 
 /**
- * Whether default privileges are missing, or there that must not be: mostly not, which is found out without saying which
+ * Whether any default privileges are missing, or must not be there; usually neither is so, and this takes less than
+ * to find out which
  * @volatility stable
  */
 export function future_differs(places: Places, groups: TableGroups): Returns<Bool> {
@@ -95,7 +96,7 @@ export function plan_default_privileges(places: Places, groups: TableGroups): Se
               WHERE d.wanted AND d.position = p.position AND d.defaclrole = o.owner_oid
                 AND d.defaclnamespace = p.schema_oid AND d.defaclobjtype = k.type
             )
-            -- What PUBLIC will read is not missing where the caller cannot set it.
+            -- SELECT that PUBLIC will have does not count as missing if the caller cannot grant it.
             AND (o.may IS NOT FALSE OR NOT EXISTS (
               SELECT FROM pg_default_acl AS d CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
               WHERE d.defaclrole = o.owner_oid AND d.defaclnamespace IN (0, p.schema_oid) AND d.defaclobjtype = k.type

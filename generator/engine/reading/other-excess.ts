@@ -1,9 +1,10 @@
 /**
- * What a reporting role must not have, other than privileges on tables and columns: privileges on anything else, and
+ * What a reporting role must not have beside privileges on tables and columns: privileges on anything else, and
  * objects that it owns.
  *
- * What writes or leads further is taken away. What reading may take is left, without the grant option: USAGE on schemas,
- * CONNECT, SELECT on large objects, EXECUTE on functions that do no more than the role itself could.
+ * Privileges that write or give other rights are revoked. Privileges that reading may require are left, without the
+ * grant option: USAGE on schemas, CONNECT, SELECT on large objects, and EXECUTE on functions that do no more than the
+ * role itself could.
  */
 import type { Bool, ChangeRow, Integer, Oid, Places, SetOf, Table, Text } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
@@ -12,10 +13,10 @@ import { thisDatabase } from '../catalogs/server.ts';
 import { readers } from './tables.ts';
 
 /**
- * Privileges that the role must not have, other than on tables, and objects that it owns, which nobody but their next owner
- * can take
+ * Privileges that the role must not have, other than on tables, and objects that it owns, which only a new owner can
+ * take from it
  *
- * As a rule there is nothing, which one look shows before the rest has to be planned.
+ * Usually there are none, and one short query finds that out before the long one has to be planned.
  * @volatility stable
  */
 export function plan_held_otherwise(places: Places): SetOf<ChangeRow> {
@@ -77,7 +78,7 @@ export function plan_other_excess(places: Places): SetOf<ChangeRow> {
 }
 
 /**
- * What the roles that are to read hold beside privileges on whole tables, USAGE on schemas, and default privileges
+ * What the roles that are to read have beside privileges on whole tables, USAGE on schemas, and default privileges
  *
  * All of it is found from pg_shdepend, by its index on roles.
  * @volatility stable
@@ -106,7 +107,7 @@ export function held_otherwise(places: Places): Table<{
           SELECT d.* FROM pg_shdepend AS d
           WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
             AND (d.classid <> 'pg_class'::regclass OR d.deptype <> 'a' OR d.objsubid <> 0)
-          OFFSET 0 -- Else it would become a join, which reads what every role of the cluster has.
+          OFFSET 0 -- Otherwise it would become a join, which reads the rows of every role of the cluster.
         ) AS d
         WHERE (${owned(sql`d`)})
            OR (d.deptype = 'a' AND d.dbid IN (0, v_here) AND CASE d.classid
@@ -122,10 +123,9 @@ export function held_otherwise(places: Places): Table<{
 }
 
 /**
- * The privileges that roles which are to read have on objects other than tables, and on parameters
+ * The privileges that the roles that are to read have on objects other than tables, and on parameters
  *
- * Of functions, EXECUTE is harmless but on one that runs as its owner, reaches out of the database, or was made to be closed
- * to others.
+ * EXECUTE is harmless except on a function that runs as its owner, reaches out of the database, or is kept from PUBLIC.
  * @volatility stable
  * @probes
  */

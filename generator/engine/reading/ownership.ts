@@ -6,19 +6,19 @@ import { sql } from '../../sql/template.ts';
 import { verifierPrefix } from '../secrets/reporting.ts';
 
 /**
- * The setting that shows other databases which one a reporting role belongs to: the one where it has it again for that
- * database alone. Every caller that may alter the role may set it, and a dump of the cluster carries it. The role itself
- * can move it, so its own database goes by the verifier that it keeps.
+ * The setting that shows other databases to which one a reporting role belongs: the role has it once more for that
+ * database alone. Every caller that may alter the role may set it, and a dump of the cluster includes it. The role
+ * itself can move it, so its own database goes by the verifier that it keeps.
  */
 export const ownership = sql`'{"name": "default_transaction_read_only", "value": "on", "here": true}'::jsonb`;
 
 /**
  * Name of the other database of the cluster that a reporting role belongs to; null where it is this one's, or nobody's
  *
- * A verifier that was kept for this very role tells, here or in the database that this one is a copy of: the role cannot
- * touch it. Where there is none the setting tells. The role could set that for any database, but not give itself a
- * privilege there. Another login could, on large objects, temporary tables and whatever else everybody may make; not on a
- * schema, nor on what a role has made that may provision.
+ * The verifier that was kept for this very role, here or in the original of a copied database, decides, because the
+ * role cannot change it. Without one, the setting decides. The role could set that for any database, but it cannot
+ * grant itself a privilege there. Another login could grant it one on large objects, temporary tables and whatever
+ * else everybody may create, so those do not count; only schemas, and objects of roles that may provision, do.
  * @volatility stable
  * @probes
  */

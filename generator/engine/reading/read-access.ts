@@ -1,10 +1,10 @@
 /**
- * What differs about the read-only access of reporting roles in this database: schemas, tables, default privileges.
+ * Differences in the read-only access of reporting roles in this database: schemas, tables, default privileges.
  *
- * A `read_access` resource names a role, the schemas it reads, the tables and columns withheld from it (as in SQL: quoted
- * where needed, with or without the schema), and whose future tables it reads (null: every owner of tables there, and the
- * role that asked for it, which is recorded so that whoever restores it means the same one). Privileges beyond that
- * are taken away.
+ * A `read_access` resource names a role, the schemas it reads, the tables and columns withheld from it (as in SQL:
+ * quoted where needed, with or without the schema), and whose future tables it reads (null: every owner of tables
+ * there, and the role that asked for it, which is recorded so that a later caller that restores it means the same
+ * role). Privileges beyond that are revoked.
  */
 import { recordedMark } from '../../model/sections.ts';
 import type { Bool, ChangeRow, Jsonb, Places, Returns, SetOf, TableGroups, Text } from '../../model/types.ts';
@@ -14,7 +14,7 @@ import { isOfGroup, numbered, readers, recorderMay } from './tables.ts';
 import { withholdAny } from './withheld.ts';
 
 /**
- * Differences in the read-only access of reporting roles; each privilege in a statement of its own where that is asked for
+ * Differences in the read-only access of reporting roles, on request with a statement for each privilege
  * @volatility stable
  */
 export function plan_read_access(resources: Jsonb, singly: Bool): SetOf<ChangeRow> {
@@ -59,8 +59,8 @@ export function plan_read_access(resources: Jsonb, singly: Bool): SetOf<ChangeRo
 }
 
 /**
- * Each schema of each resource, with the tables in it that are withheld or have columns that are, and their groups, where
- * those are given
+ * Each schema of each resource, with the tables in it that are withheld or have withheld columns, and with the groups
+ * of tables where these are given
  * @volatility stable
  * @probes
  */
@@ -101,7 +101,7 @@ export function places(resources: Jsonb, groups: TableGroups | null): Returns<Pl
           CROSS JOIN LATERAL (
             SELECT c.* FROM pg_class AS c
             WHERE c.oid = w.table_oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-            OFFSET 0 -- Table by table: all of them are many more.
+            OFFSET 0 -- Table by table, because there are many more tables than withheld ones.
           ) AS c
           LEFT JOIN ${numbered(groups as Sql, sql`g`)} ON (
             ${isOfGroup(sql`c`, sql`g`)}
@@ -121,8 +121,8 @@ export function places(resources: Jsonb, groups: TableGroups | null): Returns<Pl
 }
 
 /**
- * Who has recorded a definition, where no more may be granted from it than that role may grant; null where the caller alone
- * counts. The owner of the database decides who reads what is in it.
+ * The recorder of a definition, if no more may be granted by it than that role may grant; null where only the caller
+ * counts. The owner of the database decides who reads what is in it
  * @volatility stable
  * @probes
  */
@@ -142,7 +142,7 @@ export function bounding_recorder(recorder: Text): Returns<Text | null> {
 }
 
 /**
- * CONNECT on this database, where the role has it neither of its own nor through PUBLIC
+ * CONNECT on this database, where the role has it neither itself nor through PUBLIC
  * @volatility stable
  */
 export function plan_connect(places: Places): SetOf<ChangeRow> {
@@ -174,14 +174,14 @@ export function plan_connect(places: Places): SetOf<ChangeRow> {
 }
 
 /**
- * Schemas that are missing, and USAGE on them, where the role has it neither of its own nor through PUBLIC
+ * Schemas that are missing, and USAGE on schemas where the role has it neither itself nor through PUBLIC
  * @volatility stable
  */
 export function plan_schemas(places: Places): SetOf<ChangeRow> {
   return sql`
     BEGIN
       RETURN QUERY
-        -- Each ACL is taken apart once, however many roles there are.
+        -- Each ACL is expanded once, however many roles there are.
         WITH held AS MATERIALIZED (
           SELECT n.oid, x.grantee
           FROM pg_namespace AS n

@@ -1,9 +1,10 @@
 /**
- * What differs about the privileges of reporting roles on tables and sequences.
+ * Differences in the privileges of reporting roles on tables and sequences.
  *
- * A sequence is read like a table: pg_dump needs it. GRANT takes it among tables, but not as one of ALL TABLES.
+ * A sequence is read like a table, because pg_dump reads it. GRANT accepts a sequence among tables, but ALL TABLES
+ * does not include it.
  *
- * Few ACLs are shared by many tables, so tables go by groups: of one schema, kind, owner and ACL. pg_class is read once
+ * Many tables share few ACLs, so tables are planned in groups of one schema, kind, owner and ACL. pg_class is read once
  * for the groups, and again only where single tables of a group have to be known.
  */
 import type {
@@ -26,8 +27,8 @@ import { batch, revoking } from '../catalogs/grantable.ts';
 import { isNoShard } from './citus.ts';
 
 /**
- * From PostgreSQL 18 each table that a statement names is locked, so no call names more than about that many: beyond, it
- * goes by schema, first where nearly every table is to be granted.
+ * From PostgreSQL 18 on a statement locks each table that it names, so a call names no more than about that many
+ * tables. Beyond that it grants by schema, first where nearly every table is to be granted.
  */
 const longList = 1000;
 
@@ -35,13 +36,13 @@ const longList = 1000;
 export const numbered = (groups: Sql, alias: Sql) =>
   sql`unnest(${groups}) WITH ORDINALITY AS ${alias}(schema, kind, owner, acl, sample, size, number)`;
 
-/** Whether a table is of a group; in conditions that a hash join can be made of. */
+/** Whether a table belongs to a group, as conditions that allow a hash join. */
 export const isOfGroup = (table: Sql, group: Sql) => sql`
   ${group}.schema = ${table}.relnamespace AND ${group}.kind = ${table}.relkind AND ${group}.owner = ${table}.relowner
   AND ${isSameAcl(sql`${group}.acl`, sql`${table}.relacl`)}
 `;
 
-/** What a group is part of in GRANT ... ON ALL. */
+/** The word after GRANT ... ON ALL that includes a group. */
 const kindOf = (group: Sql) => sql`CASE WHEN ${group}.kind = 'S' THEN 'SEQUENCES' ELSE 'TABLES' END`;
 
 /** The roles that are to read the places. */
@@ -49,20 +50,23 @@ export const readers = (places: Sql) => sql`
   SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(${places}) AS p
 `;
 
-/** Whether a place withholds a table: by a hash of all that are withheld, as an array would be searched for each table. */
+/**
+ * Whether a place withholds a table. The query hashes all withheld tables, because an array would be searched for
+ * each table.
+ */
 export const withholds = (places: Sql, place: Sql, table: Sql) => sql`(${place}.position, ${place}.place, ${table}) IN (
   SELECT h.position, h.place, t.oid
   FROM unnest(${places}) AS h CROSS JOIN LATERAL unnest(h.withheld) AS t(oid)
 )`;
 
-/** What holds for the recorder of a place, where that one counts; a role that is gone may grant nothing. */
+/** A condition on the recorder of a place, where that one counts; a role that no longer exists may grant nothing. */
 export const recorderMay = (recorder: Sql, holds: (role: Sql) => Sql) => sql`(
   ${recorder} IS NULL
   OR ${holds(sql`coalesce(to_regrole(quote_ident(${recorder}))::oid, 0)`)}
 )`;
 
 /**
- * Why a table is not granted: the caller may not, or who has recorded that it is to be
+ * Why a table is not granted: the caller may not grant it, or the recorder may not
  * @volatility stable
  */
 export function table_refusal(table_oid: Oid, owner: Oid, recorder: Text): Returns<Text> {
@@ -182,7 +186,8 @@ export function plan_missing_tables(
           FROM named AS n
           WHERE NOT n.allowed
           UNION ALL
-          -- ALL TABLES includes the withheld ones; nobody sees them between the two statements of one transaction.
+          -- ALL TABLES includes the withheld tables. Nobody sees the state between the two statements of one
+          -- transaction.
           SELECT w.position, 2, 0, 0, 'revoke_privilege', w.schema,
                  format('REVOKE SELECT ON %s FROM %I', string_agg(t.oid::regclass::text, ', '), w.role), w.role, NULL
           FROM whole AS w
@@ -200,8 +205,8 @@ export function plan_missing_tables(
 }
 
 /**
- * Whether roles have privileges on tables that they must not have, and whether some are missing: mostly neither, which is
- * found out without saying which
+ * Whether roles have privileges on tables that they must not have, and whether some are missing; usually neither is
+ * so, and this takes less than to find out which
  * @volatility stable
  */
 export function table_differences(places: Places, groups: TableGroups): Table<{ excess: Bool; missing: Bool }> {
@@ -239,10 +244,10 @@ export function table_differences(places: Places, groups: TableGroups): Table<{ 
 }
 
 /**
- * The groups with tables that a role is to read and does not, for each place; null where there are none
+ * The groups with tables on which a role lacks SELECT, for each place; null where there are none
  *
- * Of each it says whether the caller may grant on its tables, and whether to grant on all tables of the schema at once:
- * where the caller may grant on each of them, and that is cheaper than to name them.
+ * For each group it says whether the caller may grant on its tables, and whether to grant on all tables of the schema
+ * at once. It does that where the caller may grant on each of them and it costs less than naming them.
  * @volatility stable
  */
 export function missing_groups(places: Places, groups: TableGroups, singly: Bool): Returns<Jsonb> {
@@ -260,7 +265,8 @@ export function missing_groups(places: Places, groups: TableGroups, singly: Bool
         held AS MATERIALIZED (
           SELECT p.position, p.place, p.schema, p.role_oid, p.withheld_in, g.number, g.owner, g.size,
                  ${kindOf(sql`g`)} AS kind, a.allowed,
-                 -- What PUBLIC reads is granted too, as PUBLIC may lose it; but it is not missing where the caller cannot.
+                 -- A table that PUBLIC reads is granted too, because PUBLIC may lose the privilege; but it does not
+                 -- count as missing if the caller cannot grant it.
                  r.number IS NOT NULL OR (u.number IS NOT NULL AND NOT a.allowed) AS reads
           FROM unnest(${places}) AS p
           JOIN ${numbered(groups, sql`g`)}
@@ -353,7 +359,7 @@ export function plan_table_excess(places: Places, groups: TableGroups): SetOf<Ch
 /**
  * The groups with tables on which a role has a privilege that it must not have, by grantor
  *
- * What it has is told by the group; where a withheld table is among those that it reads, only that one is meant.
+ * The group says what the role has. Where only the withheld tables of a group are in excess, only those are meant.
  * @volatility stable
  */
 export function suspect_groups(places: Places, groups: TableGroups): Returns<Jsonb> {

@@ -1,5 +1,5 @@
 /**
- * What the entries of a list of withheld tables mean.
+ * Resolves the entries of a list of withheld tables.
  */
 import type { Bool, ChangeRow, Integer, Jsonb, Nothing, Oid, SetOf, Table, Text, Withheld } from '../../model/types.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
@@ -7,8 +7,8 @@ import { conditions } from '../../sql/conditions.ts';
 import { type Sql, sql, text } from '../../sql/template.ts';
 
 /**
- * What an entry may mean: a table, by the path to it, or a column of one. Which of them exists decides; an entry that
- * means a table and a column too withholds both.
+ * The meanings of an entry: a path to a table, or to a column of one. What exists decides; an entry that is the name
+ * of both a table and a column withholds both.
  */
 export const meanings = (entry: Sql) => sql`
   SELECT i.parts AS path, NULL::name AS column_name
@@ -28,7 +28,7 @@ export const tableOf = (path: Sql) => sql`${path}[cardinality(${path})]`;
 export const isOfSchema = (path: Sql, schema: Sql) =>
   sql`(cardinality(${path}) = 1 OR ${path}[cardinality(${path}) - 1] = ${schema})`;
 
-/** The present name of a remembered column; null: the whole table, also where nobody can tell which column it was. */
+/** The present name of a remembered column; null: the whole table, also if the column can no longer be identified. */
 export const rememberedColumn = (known: Sql) => sql`
   SELECT a.attname FROM pg_attribute AS a
   WHERE ${known}.number <> 0 AND a.attrelid = ${known}.relation
@@ -37,7 +37,7 @@ export const rememberedColumn = (known: Sql) => sql`
   LIMIT 1
 `;
 
-/** Whether an entry is the one by which something is remembered, with or without a schema, however it is written. */
+/** Whether an entry is the one by which something is remembered, with or without the schema, in any spelling. */
 const isSameEntry = (known: Sql, entry: Sql) => sql`(
   ${known}.name = ${entry} OR EXISTS (
     SELECT FROM (SELECT parse_ident(${known}.name), parse_ident(${entry})) AS i(was, parts)
@@ -52,8 +52,8 @@ const byOwnership = (d: Sql) => sql`
 `;
 
 /**
- * What is withheld with a table, or with a column of it: its children, which hold its rows, and the sequences that belong
- * to it.
+ * What is withheld together with a table, or a column of it: its children, which contain its rows, and the sequences
+ * that belong to it.
  */
 export const belongings = (table: Sql, column: Sql) => sql`
   SELECT i.inhrelid AS oid, ${column} AS column_name FROM pg_inherits AS i WHERE i.inhparent = ${table}
@@ -67,7 +67,7 @@ export const belongings = (table: Sql, column: Sql) => sql`
     AND ${byOwnership(sql`d`)}
 `;
 
-/** What a table, or a sequence, is withheld with: the other way round. A sequence belongs to one column. */
+/** The reverse: the parents with which a table or a sequence is withheld. A sequence belongs to one column. */
 export const belongsTo = (table: Sql) => sql`
   SELECT i.inhparent AS parent, NULL::name AS column_name FROM pg_inherits AS i WHERE i.inhrelid = ${table}
   UNION ALL
@@ -81,9 +81,9 @@ export const belongsTo = (table: Sql) => sql`
 `;
 
 /**
- * The tables and columns that the entries of each resource mean; named: as they are called now, else that was so once
+ * The tables and columns that the entries of each resource mean; named: whether they have that name now, or had it once
  *
- * A column comes by name, and need not exist: a table is withheld as a whole where that is null.
+ * A column is given by name, and may be missing; null: the whole table is withheld.
  * @volatility stable
  * @probes
  * @rows 10
@@ -123,8 +123,8 @@ export function meant(
 }
 
 /**
- * The tables and columns that each resource withholds, and what belongs to them, by each entry; named: the entry names
- * it, or what it belongs to, as it is called now, else that was so once
+ * The tables and columns that each entry of each resource withholds, and what belongs to them; named: whether the
+ * entry is the present name, or was the name once
  *
  * The number of a column is 0, and its name null, where the whole table is withheld.
  * @volatility stable
@@ -147,7 +147,7 @@ export function withheld_tables(resources: Jsonb): Table<{
           SELECT m.number, m.role, m.entry, m.table_oid, m.column_name, m.named
           FROM rolecall_internal.meant(${resources}) AS m
           UNION
-          -- Its partitions hold its rows, and its sequences tell how many they are.
+          -- Its partitions contain its rows, and its sequences tell how many there are.
           SELECT f.number, f.role, f.entry, b.oid, b.column_name, f.named
           FROM found AS f
           CROSS JOIN LATERAL (
@@ -168,7 +168,8 @@ export function withheld_tables(resources: Jsonb): Table<{
 }
 
 /**
- * What is withheld under a name that is no longer its own: a skipped row for each, until the list says which it means
+ * A skipped step for each table or column that is withheld under a name which is no longer its own, until the list
+ * says what it means
  * @volatility stable
  */
 export function plan_renamed(resources: Jsonb): SetOf<ChangeRow> {
@@ -207,7 +208,8 @@ export function plan_renamed(resources: Jsonb): SetOf<ChangeRow> {
 }
 
 /**
- * Remembers what resources withhold, so that it stays withheld under other names while the entry is in the list
+ * Remembers the tables and columns that resources withhold, so that they stay withheld under other names while the
+ * entry is in the list
  * @probes
  */
 export function remember_withheld(resources: Jsonb): Nothing {
@@ -216,7 +218,7 @@ export function remember_withheld(resources: Jsonb): Nothing {
       v_wanted rolecall_internal.withheld[] := '{}'::rolecall_internal.withheld[];
       v_present rolecall_internal.withheld[];
     BEGIN
-      -- Nothing else differs where the call gets here without a right to write; the next one remembers it.
+      -- A call that may not write gets here only if nothing else differs; the next call remembers it.
       IF current_setting('transaction_read_only')::boolean THEN
         RETURN;
       END IF;
@@ -241,7 +243,7 @@ export function remember_withheld(resources: Jsonb): Nothing {
 }
 
 /**
- * Writes what is remembered as withheld in the place of what was
+ * Replaces what is remembered as withheld
  * @probes
  */
 export function replace_withheld(present: Withheld, wanted: Withheld): Nothing {

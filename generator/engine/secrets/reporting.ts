@@ -8,17 +8,17 @@ import { sql, text } from '../../sql/template.ts';
 import { thisDatabase } from '../catalogs/server.ts';
 import { usualIterations } from '../passwords/scram.ts';
 
-/** Key of the secret that the passwords of reporting roles are derived from. */
+/** The key of the secret that the passwords of reporting roles are derived from. */
 export const reportingSecret = text('rolecall.reporting');
 
-/** Before the name of a reporting role: key of the verifier of its password. */
+/** The prefix of the keys of verifiers; the name of a reporting role follows it. */
 export const verifierPrefix = text('rolecall.verifier.');
 
 /**
- * Serializes those who replace the reporting secret with those who set passwords that are derived from it
+ * Lets a call that replaces the reporting secret and calls that set passwords derived from it wait for each other
  *
- * Until the end of the transaction, and before any lock on a role. The table is there for that alone: nobody else needs
- * to lock it, and nobody can who may not write the secrets.
+ * The lock lasts until the end of the transaction, and comes before any lock on a role. The table exists only for
+ * that. A role that may not write the secrets cannot lock it.
  */
 export function lock_reporting_secret(exclusive: Bool): Nothing {
   return sql`
@@ -34,7 +34,7 @@ export function lock_reporting_secret(exclusive: Bool): Nothing {
 }
 
 /**
- * Whether this database has no reporting secret of its own, or it is older than it may be
+ * Whether this database has no reporting secret of its own, or the secret is older than rotate_after
  */
 export function is_rotation_due(rotate_after: Interval): Returns<Bool> {
   return sql`
@@ -55,14 +55,14 @@ export function is_rotation_due(rotate_after: Interval): Returns<Bool> {
 }
 
 /**
- * Makes a new reporting secret
+ * Creates a new reporting secret
  */
 export function rotate_secret(dry_run: Bool): Returns<StepRow> {
   return sql`
     BEGIN
       IF ${dry_run} IS NOT TRUE THEN
         PERFORM rolecall_internal.write_secret(${reportingSecret}, rolecall_internal.random_bytes(), true);
-        -- Those that a copy has brought along stay: they tell whose the roles are.
+        -- Verifiers from the original of a copied database stay, because they say whose the roles are.
         DELETE FROM rolecall_internal.secret AS s
         WHERE starts_with(s.key, ${verifierPrefix}) AND s.made_in = ${thisDatabase};
       END IF;
@@ -73,12 +73,12 @@ export function rotate_secret(dry_run: Bool): Returns<StepRow> {
 }
 
 /**
- * Refuses to go on with a reporting secret that was replaced since this transaction's snapshot
+ * Refuses to use a reporting secret that was replaced after this transaction's snapshot
  */
 export function check_secret_is_current(): Nothing {
   return sql`
     BEGIN
-      -- In READ COMMITTED the lock is enough: nobody can have replaced the secret since it was read.
+      -- In READ COMMITTED the lock is enough: the secret is read after it, and nobody can replace it.
       IF current_setting('transaction_isolation') <> 'read committed' THEN
         PERFORM FROM rolecall_internal.secret AS s WHERE s.key = ${reportingSecret} FOR SHARE;
       END IF;
@@ -107,7 +107,8 @@ export function derived_password(secret: Bytea, role_name: Text): Returns<Text> 
 /**
  * The salt of the verifier of a reporting role's password
  *
- * Derived too: every caller makes the same verifier, and the salt tells whether one was made from this secret.
+ * The salt is derived too. Every caller computes the same verifier, and the salt says whether a verifier comes from
+ * this secret.
  * @volatility stable
  * @strict
  */
@@ -126,7 +127,7 @@ export function derived_salt(secret: Bytea, role_name: Text): Returns<Bytea> {
 /**
  * Password resources of reporting roles: for each the verifier of its derived password
  *
- * Making a verifier takes milliseconds, so one that was made before is used again. Where there is none the password has
+ * Computing a verifier takes milliseconds, so an earlier one is used again. Where there is none, the password has
  * never been set, so it is set also where the record would be trusted.
  * @volatility stable
  */
@@ -152,7 +153,8 @@ export function reporting_passwords(secret: Bytea, role_names: Texts, realign: B
         END IF;
         v_passwords := v_passwords || jsonb_build_object(
           'role', v_name, 'password', v_verifier, 'realign', ${realign} OR NOT v_kept,
-          -- It is to log in. An end that is yet to come is somebody's intention.
+          -- A reporting role has to be able to log in, so an expired password becomes valid again. An end in the
+          -- future is somebody's intention, and stays.
           'valid_until', (
             SELECT 'infinity' FROM pg_roles AS r
             WHERE r.oid = to_regrole(quote_ident(v_name))::oid AND r.rolvaliduntil <= now()
@@ -165,10 +167,12 @@ export function reporting_passwords(secret: Bytea, role_names: Texts, realign: B
 }
 
 /**
- * Keeps the verifiers of reporting roles for the next call, and returns the passwords with those marked that are the first
+ * Keeps the verifiers of reporting roles for the next call, and returns the passwords with a mark on those that are
+ * the first of their role
  *
- * They tell as well which roles are this database's, by their oids. Only those go in that are known to be this database's: a
- * role that another database has created since is not, so a role that this call creates has none until it is there.
+ * The verifiers also say, by oids, which roles belong to this database. Only verifiers of roles that are known to
+ * belong to it are kept. Another database could create a missing role meanwhile, so a role that this call creates has
+ * none until it exists.
  */
 export function keep_verifiers(passwords: Jsonb, role_oids: Jsonb): Returns<Jsonb> {
   return sql`
@@ -181,7 +185,8 @@ export function keep_verifiers(passwords: Jsonb, role_oids: Jsonb): Returns<Json
       v_role oid;
       v_kept_role oid;
     BEGIN
-      -- Sorted, so that no two calls wait for each other's; not by a cursor, whose parameters auto_explain can log.
+      -- In order, so that no two calls wait for each other. A loop over an array, because auto_explain can log the
+      -- parameters of a cursor.
       FOREACH v_position IN ARRAY ARRAY(
         SELECT p.position::integer - 1
         FROM jsonb_array_elements(${passwords}) WITH ORDINALITY AS p(password, position)
@@ -195,7 +200,7 @@ export function keep_verifiers(passwords: Jsonb, role_oids: Jsonb): Returns<Json
         IF v_kept IS DISTINCT FROM v_password ->> 'password' OR v_kept_role IS DISTINCT FROM v_role THEN
           PERFORM rolecall_internal.check_writable(format('A password of role "%s" would be kept.', v_password ->> 'role'));
           BEGIN
-            -- The server has the same text in pg_authid, so there is nothing to encrypt.
+            -- pg_authid has the same text, so encrypting it would protect nothing.
             INSERT INTO rolecall_internal.secret AS s (key, value, encrypted, made_in, role)
             VALUES (${verifierPrefix} || (v_password ->> 'role'), convert_to(v_password ->> 'password', 'UTF8'), false,
                     v_here, v_role)
@@ -214,7 +219,7 @@ export function keep_verifiers(passwords: Jsonb, role_oids: Jsonb): Returns<Json
 }
 
 /**
- * Whether a verifier is kept as that of a reporting role, so that it needs no checking
+ * Whether a verifier is kept as that of a reporting role, so that it does not have to be checked
  * @volatility stable
  */
 export function is_kept_verifier(verifier: Text): Returns<Bool> {
@@ -232,7 +237,7 @@ export function is_kept_verifier(verifier: Text): Returns<Bool> {
 }
 
 /**
- * The oids of the roles with these names, by name; without those that do not exist
+ * The oids of the roles with these names, by name; roles that do not exist are left out
  * @volatility stable
  */
 export function role_oids(role_names: Texts): Returns<Jsonb> {

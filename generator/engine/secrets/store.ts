@@ -13,11 +13,11 @@ import { sql, text } from '../../sql/template.ts';
 import { writtenBySuperuser } from '../catalogs/functions.ts';
 import { publishingSecrets, thisDatabase } from '../catalogs/server.ts';
 
-/** Holds a value for the next statement of this function, which reads it by sealed(). */
+/** The setting that holds a value for the next statement of this function, which reads it by sealed(). */
 const held = text('rolecall.plain');
 
 /**
- * Refuses a key that no secret of a user can have
+ * Refuses a key that is null, empty or reserved
  * @volatility stable
  */
 export function check_secret_key(secret_key: Text): Nothing {
@@ -58,7 +58,7 @@ export function pgcrypto_schema(): Returns<Text> {
     DECLARE
       v_schema text;
     BEGIN
-      -- Whoever installed the extension can add a function of that name to it.
+      -- Whoever installed the extension can add a function of that name to it, so its author is checked.
       SELECT n.nspname::text INTO v_schema
       FROM pg_extension AS e
       JOIN pg_depend AS d
@@ -81,7 +81,7 @@ export function pgcrypto_schema(): Returns<Text> {
 }
 
 /**
- * The stored form of the value that the calling function holds: as it is, or encrypted; it is held no longer then
+ * The stored form of the value that the calling function holds, plain or encrypted; the setting is cleared
  */
 export function sealed(): Returns<Bytea> {
   return sql`
@@ -144,9 +144,9 @@ export function read_secret(secret_key: Text, strict: Bool): Returns<Bytea> {
 }
 
 /**
- * Stores a secret; false where there is one that is not to be replaced
+ * Stores a secret; false where one exists that is not to be replaced
  *
- * One of our own belongs to this database. That of a database that this one is a copy of counts as absent.
+ * A secret of the extension belongs to this database. In a copy of a database, that of the original counts as absent.
  */
 export function write_secret(secret_key: Text, secret: Bytea, replace: Bool): Returns<Bool> {
   return sql`
@@ -167,7 +167,7 @@ export function write_secret(secret_key: Text, secret: Bytea, replace: Bool): Re
         SELECT FROM pg_depend AS d
         WHERE d.classid = 'pg_class'::regclass AND d.objid = 'rolecall_internal.secret'::regclass AND d.deptype = 'e'
       ) THEN
-        -- Only of an extension does a dump leave the rows out.
+        -- A dump leaves out the rows only if the table belongs to an extension.
         RAISE WARNING USING
           MESSAGE = format('a dump of this database will have the secret "%s" in clear text', ${secret_key}),
           HINT = 'Dump with --exclude-table-data=rolecall_internal.secret, or set rolecall.encryption_key.';
@@ -178,7 +178,7 @@ export function write_secret(secret_key: Text, secret: Bytea, replace: Bool): Re
 }
 
 /**
- * Says which publications send secrets in clear text to their subscribers
+ * Warns of publications that send secrets in clear text to their subscribers
  * @volatility stable
  */
 export function warn_about_publications(): Nothing {
@@ -201,7 +201,7 @@ export function warn_about_publications(): Nothing {
 }
 
 /**
- * Encrypts a secret that was stored before there was a key, where that can be done in passing
+ * Encrypts a secret that was stored before there was a key, where that requires no waiting
  */
 export function encrypt_older(secret_key: Text): Nothing {
   return sql`
@@ -215,7 +215,7 @@ export function encrypt_older(secret_key: Text): Nothing {
       THEN
         RETURN;
       END IF;
-      -- Somebody who reads a secret neither waits nor fails because somebody else is encrypting it.
+      -- A caller that reads a secret neither waits nor fails because another one is encrypting it.
       BEGIN
         SELECT encode(s.value, 'hex') INTO v_held
         FROM rolecall_internal.secret AS s WHERE s.key = ${secret_key} AND NOT s.encrypted

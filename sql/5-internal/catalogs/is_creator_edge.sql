@@ -5,8 +5,8 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_creator_edge$
 BEGIN
-  -- PostgreSQL 16 and newer record it as granted by the bootstrap superuser, whose oid is 10.
-  -- Older servers have no such options, and no such edge.
+  -- PostgreSQL 16 and newer record it as granted by the bootstrap superuser, whose oid is 10. Older servers have
+  -- no such options, and no such membership.
   RETURN coalesce(
     is_creator_edge.edge ->> 'grantor' = '10'
       AND (is_creator_edge.edge -> 'admin_option')::boolean
@@ -18,5 +18,6 @@ END
 $is_creator_edge$;
 
 COMMENT ON FUNCTION rolecall_internal.is_creator_edge(jsonb)
-  IS 'Whether a role has ADMIN only because it made the role: that edge is its own, and is never reported or revoked';
+  IS 'Whether a role has ADMIN OPTION only because it created the other role: such a membership is never reported or '
+     'revoked';
 REVOKE ALL ON FUNCTION rolecall_internal.is_creator_edge(jsonb) FROM PUBLIC;

@@ -21,5 +21,5 @@ END
 $parameter_privileges$;
 
 COMMENT ON FUNCTION rolecall_internal.parameter_privileges()
-  IS 'Privileges on configuration parameters, which there are from PostgreSQL 15';
+  IS 'Privileges on configuration parameters, from PostgreSQL 15 on';
 REVOKE ALL ON FUNCTION rolecall_internal.parameter_privileges() FROM PUBLIC;

@@ -12,6 +12,5 @@ END
 $utc_time$;
 
 COMMENT ON FUNCTION rolecall_internal.utc_time(timestamptz)
-  IS 'The end of a password''s validity as documents have it, which is the same in every time zone; none is as good as '
-     'infinity';
+  IS 'The end of a password''s validity as documents have it, in UTC; none counts as infinity';
 REVOKE ALL ON FUNCTION rolecall_internal.utc_time(timestamptz) FROM PUBLIC;

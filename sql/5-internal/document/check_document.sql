@@ -52,5 +52,5 @@ END
 $check_document$;
 
 COMMENT ON FUNCTION rolecall_internal.check_document(jsonb)
-  IS 'Refuses a desired state that names a role as no role can be named';
+  IS 'Refuses a desired state with a name that no role can have';
 REVOKE ALL ON FUNCTION rolecall_internal.check_document(jsonb) FROM PUBLIC;

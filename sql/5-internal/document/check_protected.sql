@@ -22,5 +22,5 @@ END
 $check_protected$;
 
 COMMENT ON FUNCTION rolecall_internal.check_protected(text)
-  IS 'Refuses to bend a superuser, or the caller itself, into a role of the desired state';
+  IS 'Refuses to turn a superuser, or the caller itself, into a role of the desired state';
 REVOKE ALL ON FUNCTION rolecall_internal.check_protected(text) FROM PUBLIC;

@@ -19,5 +19,5 @@ END
 $check_writable$;
 
 COMMENT ON FUNCTION rolecall_internal.check_writable(text)
-  IS 'Refuses a change in a transaction that is read-only, as all are on a standby';
+  IS 'Refuses a change in a read-only transaction; on a standby every transaction is read-only';
 REVOKE ALL ON FUNCTION rolecall_internal.check_writable(text) FROM PUBLIC;

@@ -20,6 +20,6 @@ END
 $fitted_name$;
 
 COMMENT ON FUNCTION rolecall_internal.fitted_name(text, text)
-  IS 'A name that ends in a suffix, in at most 63 bytes: a longer one is cut between two characters and told apart by '
-     'a hash';
+  IS 'A name with a suffix in at most 63 bytes; a longer one is shortened between two characters, and a hash keeps it '
+     'distinct';
 REVOKE ALL ON FUNCTION rolecall_internal.fitted_name(text, text) FROM PUBLIC;

@@ -19,5 +19,5 @@ END
 $name_list$;
 
 COMMENT ON FUNCTION rolecall_internal.name_list(text[])
-  IS 'A list of names as JSON, each once, however many dimensions the array has; null for null';
+  IS 'A list of names as JSON, without duplicates, from an array of any number of dimensions; null for null';
 REVOKE ALL ON FUNCTION rolecall_internal.name_list(text[]) FROM PUBLIC;

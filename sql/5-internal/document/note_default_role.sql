@@ -22,5 +22,6 @@ END
 $note_default_role$;
 
 COMMENT ON FUNCTION rolecall_internal.note_default_role(jsonb)
-  IS 'Says that the default role of a desired state is neither there nor created with it: it may be a mistake';
+  IS 'Raises a NOTICE if the default role of a desired state neither exists nor is part of it, because it may be a '
+     'mistake';
 REVOKE ALL ON FUNCTION rolecall_internal.note_default_role(jsonb) FROM PUBLIC;

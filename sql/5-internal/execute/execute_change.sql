@@ -15,7 +15,7 @@ DECLARE
 BEGIN
   IF change.sqlstate IS NOT NULL THEN
     IF change.operation = 'grant_role' AND change.sqlstate = '42704' THEN
-      -- As where the role is dropped at that moment.
+      -- For example, another transaction is dropping the role at that moment.
       RAISE NOTICE '%', change.note;
     ELSE
       RAISE WARNING USING
@@ -42,7 +42,7 @@ BEGIN
       v_message := set_config('lock_timeout', v_timeout, true);
       EXIT;
     EXCEPTION
-      -- Whole classes of errors. A cancellation, a deadlock or a serialization failure is the caller's.
+      -- Whole classes, without cancellations, deadlocks and serialization failures: those are the caller's.
       WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
         OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
         OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'

@@ -10,7 +10,7 @@ DECLARE
   v_steps rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
   IF v_timeout = '0' OR v_timeout::interval > '1 second' THEN
-    PERFORM set_config('lock_timeout', '1s', true); -- Who has to wait for longer waits for the one change alone.
+    PERFORM set_config('lock_timeout', '1s', true); -- A longer wait is for execute_change().
   END IF;
   FOREACH v_change IN ARRAY execute_together.changes LOOP
     EXECUTE rolecall_internal.statement_of(v_change);
@@ -29,6 +29,6 @@ END
 $execute_together$;
 
 COMMENT ON FUNCTION rolecall_internal.execute_together(rolecall_internal.change[])
-  IS 'Makes changes of privileges in one subtransaction; null where one of them fails, and then none is made: which of '
-     'them, and what becomes of it, execute_change() finds out';
+  IS 'Makes changes of privileges in one subtransaction; null where one of them fails, and then none is made, and '
+     'execute_change() finds out which one';
 REVOKE ALL ON FUNCTION rolecall_internal.execute_together(rolecall_internal.change[]) FROM PUBLIC;

@@ -8,7 +8,7 @@ BEGIN
   IF NOT rolecall_internal.sees_passwords() THEN
     RETURN false;
   END IF;
-  -- An older snapshot may show the role as it was before, too.
+  -- An older snapshot may show two versions of the role.
   RETURN NOT EXISTS (
     SELECT FROM pg_authid AS a
     WHERE a.oid = to_regrole(quote_ident(is_password_cleared.role_name))::oid AND a.rolpassword IS NOT NULL
@@ -17,5 +17,5 @@ END
 $is_password_cleared$;
 
 COMMENT ON FUNCTION rolecall_internal.is_password_cleared(text)
-  IS 'Whether a role that was just given a password has none';
+  IS 'Whether a role has no password although it was just given one';
 REVOKE ALL ON FUNCTION rolecall_internal.is_password_cleared(text) FROM PUBLIC;

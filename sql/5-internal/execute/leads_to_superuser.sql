@@ -11,6 +11,5 @@ BEGIN
 END
 $leads_to_superuser$;
 
-COMMENT ON FUNCTION rolecall_internal.leads_to_superuser(oid)
-  IS 'Whether whoever is a member of a role can become a superuser';
+COMMENT ON FUNCTION rolecall_internal.leads_to_superuser(oid) IS 'Whether a member of a role can become a superuser';
 REVOKE ALL ON FUNCTION rolecall_internal.leads_to_superuser(oid) FROM PUBLIC;

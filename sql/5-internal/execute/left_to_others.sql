@@ -26,5 +26,5 @@ END
 $left_to_others$;
 
 COMMENT ON FUNCTION rolecall_internal.left_to_others(rolecall_internal.change[])
-  IS 'The changes, those skipped that concern a role which is there and require more than the caller has';
+  IS 'The changes, with those skipped that are about an existing role and require more than the caller has';
 REVOKE ALL ON FUNCTION rolecall_internal.left_to_others(rolecall_internal.change[]) FROM PUBLIC;

@@ -34,5 +34,5 @@ END
 $note_holders$;
 
 COMMENT ON FUNCTION rolecall_internal.note_holders(text)
-  IS 'Says who holds a lock on a role, where that lasts: DROP ROLE waits for them';
+  IS 'Raises a NOTICE with the sessions that hold a lock on a role for a while, because DROP ROLE waits for them';
 REVOKE ALL ON FUNCTION rolecall_internal.note_holders(text) FROM PUBLIC;

@@ -5,8 +5,8 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $refresh_caches$
 BEGIN
-  -- The catalog caches are brought up to date when a lock is newly taken. A shared object's lock always does
-  -- that, and nobody can be dropping the role that this session runs as.
+  -- Taking a new lock updates the catalog caches. A lock on a shared object always does, and nobody can drop the
+  -- role that this session runs as.
   PERFORM pg_get_object_address('role', ARRAY[current_user::text], '{}');
 END
 $refresh_caches$;

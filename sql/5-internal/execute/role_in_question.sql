@@ -16,6 +16,6 @@ END
 $role_in_question$;
 
 COMMENT ON FUNCTION rolecall_internal.role_in_question(rolecall_internal.change)
-  IS 'The role that a change requires rights on: the granted one, the one that is altered, or the new owner where the '
-     'caller has the old one''s rights already';
+  IS 'The role on which a change requires rights: the granted one, the altered one, or the new owner if the caller '
+     'already has the rights of the old one';
 REVOKE ALL ON FUNCTION rolecall_internal.role_in_question(rolecall_internal.change) FROM PUBLIC;

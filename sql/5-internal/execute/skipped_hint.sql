@@ -30,5 +30,5 @@ END
 $skipped_hint$;
 
 COMMENT ON FUNCTION rolecall_internal.skipped_hint(rolecall_internal.change)
-  IS 'What to do about a change that is skipped because the catalogs forbid it';
+  IS 'The hint of a change that is skipped because the catalogs forbid it';
 REVOKE ALL ON FUNCTION rolecall_internal.skipped_hint(rolecall_internal.change) FROM PUBLIC;

@@ -5,7 +5,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $statement_of$
 BEGIN
-  -- The mask ends the statement, so a role whose name looks like the mask does no harm.
+  -- The mask is at the end of the statement, so a role whose name looks like the mask does no harm.
   RETURN CASE WHEN statement_of.change.password IS NULL THEN statement_of.change.statement
     ELSE format('%s%L', left(statement_of.change.statement, -length(quote_literal('********'))),
                 statement_of.change.password) END;

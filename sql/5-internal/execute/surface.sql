@@ -12,7 +12,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $surface$
 DECLARE
-  -- What the server says of it where ADMIN OPTION comes by a membership without INHERIT has no code of its own.
+  -- The server has no SQLSTATE for an ADMIN OPTION that comes by a membership without INHERIT.
   v_hint text := rolecall_internal.hint_of(
     change.operation,
     CASE WHEN message = 'no possible grantors' THEN '42501' ELSE code END
@@ -28,7 +28,7 @@ BEGIN
       WHERE e.roleid = v_oid AND e.grantor = to_regrole(quote_ident(change.target))::oid
     );
   END IF;
-  -- Nobody is told to give a superuser away, or a role to itself; nor to get rights for what nobody may do.
+  -- No hint proposes to grant a superuser, to grant a role to itself, or to get rights for what nobody may do.
   IF change.operation = 'grant_role' AND NOT coalesce(rolecall_internal.leads_to_superuser(v_oid), true)
     AND pg_has_role(v_oid, to_regrole(quote_ident(change.target))::oid, 'MEMBER')
   THEN
@@ -42,7 +42,7 @@ BEGIN
   RAISE EXCEPTION USING
     ERRCODE = code,
     MESSAGE = message,
-    -- Whom run() may leave out.
+    -- The role that run() may leave out.
     TABLE = CASE WHEN code = '55P03' AND rolecall_internal.is_about_roles(change.operation)
                    THEN coalesce(change.locks[1], '') ELSE '' END,
     DETAIL = concat_ws(

@@ -18,5 +18,5 @@ END
 $verifier$;
 
 COMMENT ON FUNCTION rolecall_internal.verifier(text)
-  IS 'The password as a verifier: one that is ready-made as it is, a plain one hashed';
+  IS 'The password as a verifier: a plain one is hashed, and a ready-made verifier stays as it is';
 REVOKE ALL ON FUNCTION rolecall_internal.verifier(text) FROM PUBLIC;

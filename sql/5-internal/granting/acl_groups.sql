@@ -60,6 +60,6 @@ END
 $acl_groups$;
 
 COMMENT ON FUNCTION rolecall_internal.acl_groups(oid[], text[], oid[])
-  IS 'The objects that have an ACL, those of the schemas, and the special ones, in groups; special is each of our own '
-     'schemas too';
+  IS 'In groups, the objects that have an ACL, those of the schemas, and the special ones, among them the extension''s '
+     'own schemas';
 REVOKE ALL ON FUNCTION rolecall_internal.acl_groups(oid[], text[], oid[]) FROM PUBLIC;

@@ -32,6 +32,6 @@ END
 $default_acls$;
 
 COMMENT ON FUNCTION rolecall_internal.default_acls(oid[])
-  IS 'Default privileges as they are; of these owners those for every schema too, which the server has where there is '
-     'no entry';
+  IS 'The present default privileges; for these owners also those for every schema that the server assumes where there '
+     'is no entry';
 REVOKE ALL ON FUNCTION rolecall_internal.default_acls(oid[]) FROM PUBLIC;

@@ -23,5 +23,5 @@ END
 $ended_columns$;
 
 COMMENT ON FUNCTION rolecall_internal.ended_columns(jsonb)
-  IS 'The privileges on columns that are about to be revoked, as plan_kept() takes them; null where there are none';
+  IS 'The privileges on columns that are about to be revoked, in the form of plan_kept(); null where there are none';
 REVOKE ALL ON FUNCTION rolecall_internal.ended_columns(jsonb) FROM PUBLIC;

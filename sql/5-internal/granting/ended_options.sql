@@ -20,5 +20,5 @@ END
 $ended_options$;
 
 COMMENT ON FUNCTION rolecall_internal.ended_options(oid[])
-  IS 'The grant options that roles have and that can be revoked, as plan_kept() takes them; null where there are none';
+  IS 'The grant options that roles have and that can be revoked, in the form of plan_kept(); null where there are none';
 REVOKE ALL ON FUNCTION rolecall_internal.ended_options(oid[]) FROM PUBLIC;

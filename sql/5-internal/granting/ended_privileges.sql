@@ -46,6 +46,6 @@ END
 $ended_privileges$;
 
 COMMENT ON FUNCTION rolecall_internal.ended_privileges(rolecall_internal.acl_group[], rolecall_internal.difference[])
-  IS 'The privileges on objects that are about to be revoked, as plan_kept() takes them; null where there are none';
+  IS 'The privileges on objects that are about to be revoked, in the form of plan_kept(); null where there are none';
 REVOKE ALL ON FUNCTION rolecall_internal.ended_privileges(rolecall_internal.acl_group[], rolecall_internal.difference[])
   FROM PUBLIC;

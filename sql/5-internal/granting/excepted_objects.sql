@@ -15,5 +15,5 @@ END
 $excepted_objects$;
 
 COMMENT ON FUNCTION rolecall_internal.excepted_objects(rolecall_internal.wanted_privilege[])
-  IS 'What is excepted of each scope: whole objects, or columns of them';
+  IS 'The whole objects, or columns of them, that are excepted from each scope';
 REVOKE ALL ON FUNCTION rolecall_internal.excepted_objects(rolecall_internal.wanted_privilege[]) FROM PUBLIC;

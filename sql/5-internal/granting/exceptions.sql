@@ -12,7 +12,7 @@ BEGIN
              parse_ident(CASE WHEN w.kind IN ('table', 'sequence') THEN x.name END) AS parts
       FROM unnest(exceptions.wanted) AS w
       CROSS JOIN LATERAL jsonb_array_elements_text(w.scope -> 'except') AS x(name)
-      -- What an operator has recorded can be no name.
+      -- A record of an operator may contain something that is not a name.
       WHERE w.means = 'all' AND (
         w.kind NOT IN ('table', 'sequence')
         OR x.name ~ '^("([^"]|"")+"|[^\W\d][\w$]*)([.]("([^"]|"")+"|[^\W\d][\w$]*))*$'
@@ -23,7 +23,7 @@ BEGIN
              true AS named
       FROM entry AS e WHERE coalesce(cardinality(e.parts), 2) = 2
       UNION ALL
-      -- A name of three parts is that of a column.
+      -- A name of three parts names a column.
       SELECT e.scope, e.kind, e.name, a.attrelid, a.attnum::integer, true
       FROM entry AS e
       JOIN pg_attribute AS a
@@ -72,6 +72,6 @@ END
 $exceptions$;
 
 COMMENT ON FUNCTION rolecall_internal.exceptions(rolecall_internal.wanted_privilege[])
-  IS 'What each entry of an `except` means: whole objects, or columns, those of partitions too; named: as it is called '
-     'now, else that was so once';
+  IS 'The whole objects, or columns, also of partitions, that each entry of an `except` means; named: whether it has '
+     'that name now, or had it once';
 REVOKE ALL ON FUNCTION rolecall_internal.exceptions(rolecall_internal.wanted_privilege[]) FROM PUBLIC;

@@ -14,6 +14,6 @@ END
 $found_by_server$;
 
 COMMENT ON FUNCTION rolecall_internal.found_by_server(text, text)
-  IS 'The oid that the server finds for the name of a function or type; null where it finds none, the name is none, or '
-     'the caller may not use the schema';
+  IS 'The oid that the server finds for the name of a function or type; null where it finds none, the text is not a '
+     'name, or the caller may not use the schema';
 REVOKE ALL ON FUNCTION rolecall_internal.found_by_server(text, text) FROM PUBLIC;

@@ -26,5 +26,5 @@ END
 $future_refusal$;
 
 COMMENT ON FUNCTION rolecall_internal.future_refusal(jsonb, text, text, oid, text)
-  IS 'Why default privileges cannot be changed; nulls where they can';
+  IS 'SQLSTATE and reason why default privileges cannot be changed; nulls where they can';
 REVOKE ALL ON FUNCTION rolecall_internal.future_refusal(jsonb, text, text, oid, text) FROM PUBLIC;

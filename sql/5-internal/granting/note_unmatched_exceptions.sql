@@ -27,5 +27,6 @@ BEGIN
 END
 $note_unmatched_exceptions$;
 
-COMMENT ON FUNCTION rolecall_internal.note_unmatched_exceptions(jsonb) IS 'Says which exceptions match nothing now';
+COMMENT ON FUNCTION rolecall_internal.note_unmatched_exceptions(jsonb)
+  IS 'Raises a NOTICE about exceptions that match nothing now';
 REVOKE ALL ON FUNCTION rolecall_internal.note_unmatched_exceptions(jsonb) FROM PUBLIC;

@@ -34,6 +34,6 @@ END
 $object_in_schema$;
 
 COMMENT ON FUNCTION rolecall_internal.object_in_schema(text, text)
-  IS 'The oid of what a name as in SQL means; null where there is none. The server itself finds nothing for who may '
-     'not use the schema';
+  IS 'The oid for a name as in SQL; null where there is none. The server''s own functions find nothing for a caller '
+     'that may not use the schema';
 REVOKE ALL ON FUNCTION rolecall_internal.object_in_schema(text, text) FROM PUBLIC;

@@ -54,6 +54,5 @@ BEGIN
 END
 $object_oid$;
 
-COMMENT ON FUNCTION rolecall_internal.object_oid(text, text, text)
-  IS 'The oid of what a name means; null where there is none';
+COMMENT ON FUNCTION rolecall_internal.object_oid(text, text, text) IS 'The oid for a name; null where there is none';
 REVOKE ALL ON FUNCTION rolecall_internal.object_oid(text, text, text) FROM PUBLIC;

@@ -58,6 +58,6 @@ END
 $plan_absent_objects$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_absent_objects(jsonb, rolecall_internal.wanted_privilege[])
-  IS 'What is wanted on objects that do not exist: on a schema that the document creates it is granted, in such a '
-     'schema there is nothing to grant on yet, and all else is skipped';
+  IS 'Wanted privileges on objects that do not exist. Those on a schema that the document creates are granted, such a '
+     'schema has no objects yet, and all others are skipped';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_absent_objects(jsonb, rolecall_internal.wanted_privilege[]) FROM PUBLIC;

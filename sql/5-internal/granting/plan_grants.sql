@@ -55,7 +55,7 @@ BEGIN
         )
       ) AS a(allowed)
       LEFT JOIN LATERAL (
-        -- Else the function would be called before the condition is looked at.
+        -- A subquery of its own, so that the server does not call the function before it checks the condition.
         SELECT p.* FROM (SELECT to_regrole(quote_ident(d.role))::oid WHERE g.kept OFFSET 0) AS k(role_oid)
         CROSS JOIN LATERAL rolecall_internal.privilege_takers(
           k.role_oid, ARRAY(
@@ -121,8 +121,8 @@ $plan_grants$;
 COMMENT ON FUNCTION rolecall_internal.plan_grants(
   jsonb, rolecall_internal.acl_group[], rolecall_internal.difference[], oid[]
 )
-  IS 'Privileges that roles are missing: all objects of a schema at once where each of them lacks the same, others by '
-     'name';
+  IS 'Privileges that roles are missing: on all objects of a schema at once if each of them lacks the same, otherwise '
+     'by name';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_grants(
   jsonb, rolecall_internal.acl_group[], rolecall_internal.difference[], oid[]
 )

@@ -22,6 +22,6 @@ END
 $plan_kept$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_kept(jsonb)
-  IS 'What others would lose with privileges that are revoked, granted to them again; what the caller cannot grant is '
-     'skipped';
+  IS 'The changes that grant others again what they would lose with privileges that are revoked; what the caller '
+     'cannot grant is skipped';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_kept(jsonb) FROM PUBLIC;

@@ -75,7 +75,7 @@ $plan_privilege_excess$;
 COMMENT ON FUNCTION rolecall_internal.plan_privilege_excess(
   rolecall_internal.acl_group[], rolecall_internal.difference[]
 )
-  IS 'Privileges that roles must not have, or not pass on';
+  IS 'Privileges that roles must not have, or must not grant to others';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_privilege_excess(
   rolecall_internal.acl_group[], rolecall_internal.difference[]
 )

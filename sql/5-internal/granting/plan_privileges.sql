@@ -61,6 +61,6 @@ END
 $plan_privileges$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_privileges(jsonb)
-  IS 'Differences in the privileges that a document asks for; of the roles that are to have nothing else, what they '
-     'have beyond it';
+  IS 'Differences in the privileges that a document asks for, and what the roles that are to have nothing else have '
+     'beyond it';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_privileges(jsonb) FROM PUBLIC;

@@ -31,6 +31,6 @@ END
 $plan_renamed_exceptions$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_renamed_exceptions(rolecall_internal.wanted_privilege[])
-  IS 'What is excepted under a name that is no longer its own: a skipped row for each, until the list says which it '
-     'means';
+  IS 'A skipped step for each object that is excepted under a name which is no longer its own, until the list says '
+     'what it means';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_renamed_exceptions(rolecall_internal.wanted_privilege[]) FROM PUBLIC;

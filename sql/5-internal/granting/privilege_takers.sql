@@ -30,7 +30,8 @@ BEGIN
     SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
            string_agg(
              format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
-                    -- From 16 on what somebody has granted on keeps the membership from being revoked.
+                    -- From 16 on a membership cannot be revoked without CASCADE if its member has granted the role to
+                    -- others.
                     CASE WHEN t.edge ? 'set_option' THEN format(
                       CASE WHEN EXISTS (
                         SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
@@ -44,6 +45,6 @@ END
 $privilege_takers$;
 
 COMMENT ON FUNCTION rolecall_internal.privilege_takers(oid, oid[])
-  IS 'Those who could take through a role a privilege that the server keeps from PUBLIC, such as EXECUTE on '
-     'pg_read_file(), and are none of its holders; nulls where there is nobody';
+  IS 'The roles that do not have a privilege that the server keeps from PUBLIC, such as EXECUTE on pg_read_file(), but '
+     'could take it through a role; nulls where there is none';
 REVOKE ALL ON FUNCTION rolecall_internal.privilege_takers(oid, oid[]) FROM PUBLIC;

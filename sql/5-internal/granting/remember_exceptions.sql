@@ -34,6 +34,6 @@ END
 $remember_exceptions$;
 
 COMMENT ON FUNCTION rolecall_internal.remember_exceptions()
-  IS 'Remembers what is excepted by what is recorded, so that it stays so under other names while the entry is in the '
-     'list';
+  IS 'Remembers the objects that recorded exceptions mean, so that they stay excepted under other names while the '
+     'entry is in the list';
 REVOKE ALL ON FUNCTION rolecall_internal.remember_exceptions() FROM PUBLIC;

@@ -5,7 +5,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $wanted_privileges$
 DECLARE
-  -- By kind, meaning and name: a join would compare each privilege with each name.
+  -- By kind, meaning and name, as jsonb, because a join would compare each privilege with each name.
   v_oids jsonb := (
     SELECT jsonb_object_agg(
              o.key::text, rolecall_internal.object_oid(o.key ->> 'kind', o.key ->> 'means', o.key ->> 'object')::bigint

@@ -8,7 +8,7 @@ AS $is_scram_verifier$
 DECLARE
   v_fields text[];
 BEGIN
-  -- As they are written everywhere, which is told in a fraction of the time.
+  -- The usual spelling, which takes a fraction of the time to recognize.
   IF is_scram_verifier.verifier COLLATE "C"
     ~ '^SCRAM-SHA-256[$][1-9][0-9]{0,8}:[A-Za-z0-9+/]+={0,2}[$][A-Za-z0-9+/]+=:[A-Za-z0-9+/]+=$'
   AND length(split_part(split_part(is_scram_verifier.verifier, '$', 2), ':', 2)) % 4 = 0
@@ -27,5 +27,5 @@ END
 $is_scram_verifier$;
 
 COMMENT ON FUNCTION rolecall_internal.is_scram_verifier(text)
-  IS 'Whether the server would store this text as it is, being a SCRAM-SHA-256 verifier';
+  IS 'Whether the server would store this text unchanged because it is a SCRAM-SHA-256 verifier';
 REVOKE ALL ON FUNCTION rolecall_internal.is_scram_verifier(text) FROM PUBLIC;

@@ -63,7 +63,8 @@ BEGIN
     RETURN convert_to(normalize(convert_from(v_prepared, 'UTF8'), NFKC), 'UTF8');
   END IF;
 
-  -- The server normalizes UTF-8 here too, but normalize() refuses. A guess would be a password that cannot log in.
+  -- The server normalizes UTF-8 here too, but normalize() refuses. A guess would store a password that cannot log
+  -- in.
   RAISE EXCEPTION 'password cannot be normalized in a database with encoding "%"', getdatabaseencoding()
     USING ERRCODE = 'feature_not_supported',
           HINT = 'Set the password from a database with encoding UTF8, or pass a SCRAM-SHA-256 verifier.';

@@ -6,10 +6,11 @@ SET search_path = pg_catalog, pg_temp
 AS $scram$
 DECLARE
   v_key CONSTANT bytea := rolecall_internal.saslprep(scram.password);
-  -- A round is HMAC(password, previous digest).  The two pads are the same in every round, so they are made once.
+  -- A round is HMAC(password, previous digest).  The two pads are the same in every round, so they are computed
+  -- once.
   v_inner CONSTANT bytea := rolecall_internal.hmac_pad(v_key, '36');
   v_outer CONSTANT bytea := rolecall_internal.hmac_pad(v_key, '5c');
-  -- The server does one whatever the number.
+  -- The server does one round even if the number is smaller.
   v_rounds CONSTANT integer := greatest(scram.iterations, 1);
   v_digest bytea := scram.salt || int4send(1);
   v_digest_1 bytea;
@@ -24,8 +25,8 @@ DECLARE
   v_stored_key bytea;
   v_server_key bytea;
 BEGIN
-  -- PBKDF2: the XOR of all rounds' digests. Bytes have no XOR, and making the bits of a digest costs a third of its
-  -- round, so several are turned into one bit string and added together; in the end its parts are.
+  -- PBKDF2: the XOR of all rounds' digests. Bytes have no XOR, and making the bits of a digest costs a third of
+  -- its round, so several are turned into one bit string and added together; in the end its parts are.
   FOR v_step IN 1..v_rounds / 8 LOOP
     v_digest_1 := sha256(v_outer || sha256(v_inner || v_digest));
     v_digest_2 := sha256(v_outer || sha256(v_inner || v_digest_1));

@@ -95,5 +95,5 @@ END
 $stringprep_class$;
 
 COMMENT ON FUNCTION rolecall_internal.stringprep_class(integer)
-  IS 'What RFC 3454 says of a code point, as far as SASLprep asks';
+  IS 'The class of a code point in RFC 3454, as far as SASLprep distinguishes them';
 REVOKE ALL ON FUNCTION rolecall_internal.stringprep_class(integer) FROM PUBLIC;

@@ -40,7 +40,7 @@ BEGIN
       WHEN rolecall_internal.has_calling_key(c.oid)
         THEN format('DROP CONSTRAINT for each foreign key of %1$s, or DROP TABLE %1$s', n.name)
       ELSE (
-        -- What the owner of the one adds to it, the other has too.
+        -- Whatever the owner of the one table adds to it, the other one has too.
         SELECT string_agg(format(
                  CASE WHEN k.relispartition THEN 'ALTER TABLE %2$s DETACH PARTITION %1$s'
                       ELSE 'ALTER TABLE %1$s NO INHERIT %2$s' END,
@@ -60,7 +60,7 @@ BEGIN
       FROM pg_options_to_table(c.reloptions) AS p WHERE p.option_name = 'security_invoker'
     ) AS o(invoker)
     CROSS JOIN LATERAL (
-      -- A foreign key has its casts evaluated as the owner of the table that it references.
+      -- The server evaluates the casts of a foreign key as the owner of the referenced table.
       SELECT string_agg(
         DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END, ', '
       )
@@ -86,5 +86,5 @@ END
 $acting_relation$;
 
 COMMENT ON FUNCTION rolecall_internal.acting_relation(oid, boolean, oid)
-  IS 'What to do about a relation that acts as its owner, or that others can have act so; null where it does not';
+  IS 'What to do about a relation that acts as its owner, or that others can make act so; null where it does not';
 REVOKE ALL ON FUNCTION rolecall_internal.acting_relation(oid, boolean, oid) FROM PUBLIC;

@@ -25,6 +25,6 @@ END
 $after_revokes$;
 
 COMMENT ON FUNCTION rolecall_internal.after_revokes(text, text[])
-  IS 'What is left of statements, which are joined by semicolons, after those at their beginning that are among the '
-     'given ones, with CASCADE or without';
+  IS 'Statements joined by semicolons without those at their beginning that are among the given ones, with or without '
+     'CASCADE';
 REVOKE ALL ON FUNCTION rolecall_internal.after_revokes(text, text[]) FROM PUBLIC;

@@ -34,6 +34,6 @@ END
 $attribute_clauses$;
 
 COMMENT ON FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb, jsonb)
-  IS 'The attributes of a role that differ, as CREATE ROLE and ALTER ROLE take them, with a blank before each; for a '
-     'role that is to be created also the limits that it had when it was recorded';
+  IS 'The attributes of a role that differ, as words of CREATE ROLE and ALTER ROLE, each after a blank; for a role '
+     'that is created, also the limits that it had when it was recorded';
 REVOKE ALL ON FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb, jsonb) FROM PUBLIC;

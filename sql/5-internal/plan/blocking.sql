@@ -51,6 +51,5 @@ END
 $blocking$;
 
 COMMENT ON FUNCTION rolecall_internal.blocking(oid, boolean, boolean)
-  IS 'What keeps a role from being dropped and is not cleared on the way, one line per database, and what others would '
-     'lose';
+  IS 'What keeps a role from being dropped and no step clears, one line per database, and what others would lose';
 REVOKE ALL ON FUNCTION rolecall_internal.blocking(oid, boolean, boolean) FROM PUBLIC;

@@ -18,5 +18,5 @@ END
 $check_handover$;
 
 COMMENT ON FUNCTION rolecall_internal.check_handover(oid, oid)
-  IS 'Refuses to give to a role what would act with rights that the old owner does not have';
+  IS 'Refuses to give a role what would then act with rights that the old owner does not have';
 REVOKE ALL ON FUNCTION rolecall_internal.check_handover(oid, oid) FROM PUBLIC;

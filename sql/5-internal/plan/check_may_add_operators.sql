@@ -17,5 +17,5 @@ END
 $check_may_add_operators$;
 
 COMMENT ON FUNCTION rolecall_internal.check_may_add_operators()
-  IS 'Refuses a caller that could neither make nor unmake an operator';
+  IS 'Refuses a caller that can neither add nor remove operators';
 REVOKE ALL ON FUNCTION rolecall_internal.check_may_add_operators() FROM PUBLIC;

@@ -5,7 +5,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_not_reporting$
 BEGIN
-  -- Few roles are, and a look at the index tells.
+  -- Few roles are reporting roles, and one look by index tells.
   IF NOT EXISTS (
     SELECT FROM rolecall_internal.resource AS r
     WHERE r.section = 'read_access' AND r.key = jsonb_build_array(check_not_reporting.role_name)

@@ -31,5 +31,5 @@ END
 $check_operator$;
 
 COMMENT ON FUNCTION rolecall_internal.check_operator(text)
-  IS 'Refuses an operator that does not exist or only reads, and a caller that could not grant it anything';
+  IS 'Refuses an operator that does not exist or is a reporting role, and a caller that could not grant it anything';
 REVOKE ALL ON FUNCTION rolecall_internal.check_operator(text) FROM PUBLIC;

@@ -12,7 +12,7 @@ BEGIN
       HINT = 'To keep it out, call rolecall.remove_user(), or rotate_reporting_secret(), which changes its password.';
   ELSIF rolecall_internal.newest_record('roles', jsonb_build_array(check_user.username))
         @? '$.attributes.createrole'
-    -- A policy says of every role what its attributes are.
+    -- A policy sets the attributes of every role that it describes.
     AND rolecall_internal.newest_record('declared', jsonb_build_array(check_user.username)) IS NULL THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',

@@ -42,7 +42,7 @@ BEGIN
       FROM pg_identify_object(s.classid, s.objid, s.objsubid) AS i
       WHERE p.here OR s.dbid = 0
       UNION ALL
-      -- The names of what is in another database are known only there.
+      -- Only the other database knows the names of its objects.
       SELECT CASE s.classid
                WHEN 'pg_class'::regclass THEN 'relation'
                WHEN 'pg_namespace'::regclass THEN 'schema'
@@ -51,11 +51,11 @@ BEGIN
              END, 'oid ' || s.objid, false
       WHERE NOT (p.here OR s.dbid = 0)
     ) AS i(type, identity, is_ours)
-    -- Before 15 a role of the server itself has a row about no object.
+    -- Before 15, predefined roles have a row without an object.
     WHERE s.refclassid = 'pg_authid'::regclass AND s.refobjid = depending.role_oid AND s.deptype <> 'p';
 END
 $depending$;
 
 COMMENT ON FUNCTION rolecall_internal.depending(oid)
-  IS 'What pg_shdepend has about a role, with names where they can be known from this database';
+  IS 'The rows of pg_shdepend about a role, with the names that this database can know';
 REVOKE ALL ON FUNCTION rolecall_internal.depending(oid) FROM PUBLIC;

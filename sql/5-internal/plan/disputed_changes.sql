@@ -35,5 +35,5 @@ END
 $disputed_changes$;
 
 COMMENT ON FUNCTION rolecall_internal.disputed_changes(jsonb)
-  IS 'What a policy says and that of another database says otherwise, as skipped changes';
+  IS 'What a policy says and that of another database contradicts, as skipped changes';
 REVOKE ALL ON FUNCTION rolecall_internal.disputed_changes(jsonb) FROM PUBLIC;

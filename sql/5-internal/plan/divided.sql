@@ -53,6 +53,7 @@ END
 $divided$;
 
 COMMENT ON FUNCTION rolecall_internal.divided(jsonb)
-  IS 'The document of a policy without what those of other databases say otherwise, with what they say of its roles, '
-     'and with what is disputed, as a document; any other one, or where they say nothing of its roles, as it is';
+  IS 'The document of a policy without what policies of other databases contradict, with what they say of its roles, '
+     'and with the disputed part as a document. Any other document, and one about whose roles they say nothing, stays '
+     'as it is';
 REVOKE ALL ON FUNCTION rolecall_internal.divided(jsonb) FROM PUBLIC;

@@ -47,5 +47,5 @@ $given_memberships$;
 
 COMMENT ON FUNCTION rolecall_internal.given_memberships(oid)
   IS 'The memberships that members have only from one grantor, as the statements that grant them, and whether the '
-     'caller may';
+     'caller may run these';
 REVOKE ALL ON FUNCTION rolecall_internal.given_memberships(oid) FROM PUBLIC;

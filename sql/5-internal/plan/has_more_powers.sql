@@ -26,5 +26,5 @@ END
 $has_more_powers$;
 
 COMMENT ON FUNCTION rolecall_internal.has_more_powers(oid, text)
-  IS 'Whether a role has a power that another one, which may be gone, does not have';
+  IS 'Whether a role has a power that another one, which may no longer exist, does not have';
 REVOKE ALL ON FUNCTION rolecall_internal.has_more_powers(oid, text) FROM PUBLIC;

@@ -12,5 +12,5 @@ END
 $leaving_out$;
 
 COMMENT ON FUNCTION rolecall_internal.leaving_out(jsonb, text)
-  IS 'A document by which nothing is done to a role that others keep locked, beside those that are left out already';
+  IS 'The document with one more role that is left alone because others keep it locked';
 REVOKE ALL ON FUNCTION rolecall_internal.leaving_out(jsonb, text) FROM PUBLIC;

@@ -22,5 +22,5 @@ END
 $left_out_of$;
 
 COMMENT ON FUNCTION rolecall_internal.left_out_of(rolecall_internal.change[], jsonb)
-  IS 'The changes, those skipped for which a role has to be locked that others keep locked';
+  IS 'The changes, with those skipped that would lock a role that others keep locked';
 REVOKE ALL ON FUNCTION rolecall_internal.left_out_of(rolecall_internal.change[], jsonb) FROM PUBLIC;

@@ -29,6 +29,6 @@ END
 $lost_grants$;
 
 COMMENT ON FUNCTION rolecall_internal.lost_grants(oid, oid)
-  IS 'The memberships that depend on the ADMIN OPTION that a role has on another one, and whether the caller may '
-     'revoke them; none before 16, or where the role keeps the option because the caller may not revoke it';
+  IS 'The memberships that depend on the ADMIN OPTION of one role on another, and whether the caller may revoke them; '
+     'none before 16, or if the role keeps the option because the caller may not revoke it';
 REVOKE ALL ON FUNCTION rolecall_internal.lost_grants(oid, oid) FROM PUBLIC;

@@ -26,7 +26,8 @@ BEGIN
       SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
              string_agg(
                format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
-                      -- From 16 on what somebody has granted on keeps the membership from being revoked.
+                      -- From 16 on a membership cannot be revoked without CASCADE if its member has granted the role to
+                      -- others.
                       CASE WHEN t.edge ? 'set_option' THEN format(
                         CASE WHEN EXISTS (
                           SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
@@ -44,5 +45,5 @@ END
 $operator_takers$;
 
 COMMENT ON FUNCTION rolecall_internal.operator_takers(oid)
-  IS 'Who could take the rights of a role that is to be an operator, and is none; nulls where there is nobody';
+  IS 'The roles that could take the rights of a new operator and are not operators; nulls where there is none';
 REVOKE ALL ON FUNCTION rolecall_internal.operator_takers(oid) FROM PUBLIC;

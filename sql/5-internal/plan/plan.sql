@@ -5,7 +5,7 @@
 -- document is what earlier calls have asked for: what this caller may not change about one role is skipped, and the
 -- rest goes on.
 --
--- Of a policy, what those of other databases say otherwise is skipped.
+-- What a policy says and policies of other databases contradict is skipped.
 CREATE FUNCTION rolecall_internal.plan(document jsonb, passwords jsonb) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -37,5 +37,5 @@ END
 $plan$;
 
 COMMENT ON FUNCTION rolecall_internal.plan(jsonb, jsonb)
-  IS 'The differences between the desired state and the catalogs, in the order in which they have to be made';
+  IS 'The differences between the desired state and the catalogs, in the order in which the changes have to be made';
 REVOKE ALL ON FUNCTION rolecall_internal.plan(jsonb, jsonb) FROM PUBLIC;

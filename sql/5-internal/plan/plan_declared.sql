@@ -5,7 +5,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_declared$
 BEGIN
-  -- A document without memberships, or privileges, says that there are none.
+  -- A policy without memberships, or privileges, asks that there are none.
   RETURN CASE WHEN plan_declared.document ? 'memberships' THEN '{}'::rolecall_internal.change[]
               ELSE rolecall_internal.plan_revokes(rolecall_internal.with_excess(plan_declared.document)) END
     || ARRAY(SELECT p FROM rolecall_internal.plan_other_settings(plan_declared.document) AS p)

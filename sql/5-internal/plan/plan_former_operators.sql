@@ -6,7 +6,7 @@ SET search_path = pg_catalog, pg_temp
 AS $plan_former_operators$
 DECLARE
   v_caller oid := to_regrole(quote_ident(current_user))::oid;
-  -- Who calls in a role that it has set goes on in it.
+  -- A caller that has used SET ROLE continues in that role afterwards.
   v_back text := coalesce(quote_ident(nullif(current_setting('role'), 'none')), 'NONE');
   v_become text := CASE WHEN current_setting('server_version_num')::integer / 10000 < 16 THEN 'MEMBER' ELSE 'SET' END;
 BEGIN
@@ -21,7 +21,8 @@ BEGIN
     FROM (
       SELECT DISTINCT w.role, k.kind, format(k.revoke_format, w.role) AS statement,
              pg_get_userbyid(a.grantor)::text AS grantor, pg_has_role(a.grantor, v_become) AS may,
-             -- REVOKE takes what the owner granted where the caller has the owner's rights, else what the caller did.
+             -- REVOKE revokes what the owner granted if the caller has the owner's rights, else what the caller
+             -- granted.
              a.grantor <> CASE WHEN pg_has_role(o.owner, 'USAGE') THEN o.owner ELSE v_caller END AS delegated
       FROM jsonb_to_recordset(plan_former_operators.operators) AS w(role text, state text)
       CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(w.role))::oid) AS r(role_oid)
@@ -58,5 +59,5 @@ END
 $plan_former_operators$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_former_operators(jsonb)
-  IS 'The steps that take from operators what they have, where their state is absent';
+  IS 'The steps that revoke the privileges of operators whose state is absent';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_former_operators(jsonb) FROM PUBLIC;

@@ -49,7 +49,7 @@ BEGIN
       UNION ALL
       SELECT 2, 'revoke_role', format('REVOKE %I FROM %I GRANTED BY %I', n.role, n.member, n.grantor)
     ) AS s
-    -- One that is to end itself is in the list.
+    -- A membership that is to end itself is in the list already.
     WHERE NOT coalesce(l.declared, false) OR NOT plan_lost_grants.memberships @> jsonb_build_array(
       jsonb_build_object('member', n.member, 'role', n.role, 'state', 'absent')
     )
@@ -59,7 +59,6 @@ END
 $plan_lost_grants$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_lost_grants(jsonb)
-  IS 'What others lose of what a role granted them, where its ADMIN OPTION ends with all its memberships: each '
-     'membership, those that were granted last first; from a role of a policy, which says nothing of others, only '
-     'after they are granted it again';
+  IS 'The memberships that a role granted to others and that end with its ADMIN OPTION when all its memberships end, '
+     'the latest grants first; for a role of a policy, only after they are granted again';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_lost_grants(jsonb) FROM PUBLIC;

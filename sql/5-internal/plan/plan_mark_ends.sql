@@ -26,5 +26,5 @@ END
 $plan_mark_ends$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_mark_ends(jsonb)
-  IS 'The marks of roles that this database is to say nothing of any more';
+  IS 'The changes that remove the marks of roles of which this database no longer says anything';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_mark_ends(jsonb) FROM PUBLIC;

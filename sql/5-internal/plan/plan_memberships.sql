@@ -14,13 +14,13 @@ DECLARE
   v_role_oid oid;
   v_member_oid oid;
   v_edges jsonb[];
-  v_first text := plan_memberships.document #>> '{roles,0,name}'; -- mostly the one that is created
+  v_first text := plan_memberships.document #>> '{roles,0,name}'; -- usually the role that is created
   v_made jsonb;
   v_absent text;
   v_granted jsonb := '{}';
   v_is_circular boolean;
 BEGIN
-  -- Most calls revoke nothing, and ask for no options; what a role merely has is not looked at for that.
+  -- Most calls revoke nothing and ask for no options, so other memberships of the role are not read for them.
   IF v_list @? '$[*] ? (@.state == "absent" || @.admin == false || @.inherit != null || @.set != null)' THEN
     IF current_setting('server_version_num')::integer / 10000 < 16
       AND v_list @? '$[*] ? (@.inherit != null || @.set != null)' THEN
@@ -69,7 +69,7 @@ BEGIN
       END IF;
     END IF;
     v_is_circular := false;
-    IF v_list -> v_position ? 'recorded' THEN -- where a call asks for it, the server refuses
+    IF v_list -> v_position ? 'recorded' THEN -- where a call asks for it, the server raises the error
       v_is_circular := (v_granted ? v_member OR EXISTS (SELECT FROM pg_auth_members AS e WHERE e.roleid = v_member_oid))
         AND rolecall_internal.would_be_circular(v_role, v_member, v_changes);
     END IF;

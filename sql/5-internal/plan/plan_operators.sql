@@ -69,5 +69,5 @@ END
 $plan_operators$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_operators(jsonb)
-  IS 'Privileges on the extension''s own objects that operators are missing, and those that are to be taken away again';
+  IS 'Privileges on the extension''s own objects that operators are missing, and those that are to be revoked';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_operators(jsonb) FROM PUBLIC;

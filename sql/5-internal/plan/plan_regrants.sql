@@ -22,13 +22,13 @@ BEGIN
       FROM rolecall_internal.given_privileges(ARRAY[plan_regrants.role_oid], NULL) AS p
     ) AS g
     CROSS JOIN LATERAL (SELECT plan_regrants.regrants AND g.may) AS k(keeps)
-    -- What was granted on is kept with what it was granted from.
+    -- A privilege that was granted to others is kept with the one from which it was granted.
     WHERE g.is_direct OR NOT k.keeps
     ORDER BY g.operation DESC, g.statement COLLATE "C";
 END
 $plan_regrants$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_regrants(oid, boolean)
-  IS 'The grants that give others again what they have from a role that is removed. A grant that is not asked for, or '
-     'that the caller cannot make, is skipped: it says what somebody loses';
+  IS 'The changes that grant others again what they have from a role that is removed. A grant that was not asked for, '
+     'or that the caller cannot make, is skipped, and says what somebody loses';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_regrants(oid, boolean) FROM PUBLIC;

@@ -9,7 +9,8 @@ DECLARE
   v_role oid := to_regrole(quote_ident(plan_removal.role_name))::oid;
   v_heir oid := to_regrole(quote_ident(plan_removal.reassign_to))::oid;
   v_found record;
-  -- The new owner too: of two calls that give to each other's role, each would wait for the other.
+  -- The new owner is locked too: otherwise two calls that each reassign to the other's role would wait for each
+  -- other.
   v_locks text[] := array_remove(ARRAY[plan_removal.role_name, plan_removal.reassign_to], NULL);
   v_drop rolecall_internal.change := ROW(
     'drop_role', role_name,
@@ -67,7 +68,7 @@ BEGIN
     SELECT FROM pg_stat_get_activity(NULL) AS a
     WHERE a.usesysid = v_role AND a.pid <> pg_backend_pid()
   ) THEN
-    -- Nothing brings a session back, so it is not ended for a call that then fails.
+    -- Nothing brings a session back, so no session is ended by a call that then fails.
     PERFORM rolecall_internal.check_rights(v_drop, 'permission denied to drop role');
     PERFORM rolecall_internal.check_rights(v_steps[1], 'permission denied to reassign or drop objects');
   END IF;
@@ -76,5 +77,5 @@ END
 $plan_removal$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_removal(text, text, boolean, boolean)
-  IS 'The steps that remove one role; an error where it cannot be dropped after them';
+  IS 'The steps that remove one role; it raises an error if the role cannot be dropped after them';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_removal(text, text, boolean, boolean) FROM PUBLIC;

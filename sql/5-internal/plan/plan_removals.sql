@@ -24,7 +24,7 @@ BEGIN
       SELECT FROM pg_stat_get_activity(NULL) AS a
       WHERE a.usesysid = to_regrole(quote_ident(v_wanted.name))::oid AND a.pid <> pg_backend_pid()
     ) THEN
-      -- First, because what a session has locked could be neither altered, reassigned nor dropped.
+      -- First, because what a session has locked can be neither altered, reassigned nor dropped.
       RETURN QUERY
         SELECT 'terminate_sessions', v_wanted.name, format(
           'SELECT pg_terminate_backend(a.pid, 5000) FROM pg_stat_activity AS a '
@@ -48,6 +48,6 @@ END
 $plan_removals$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_removals(jsonb)
-  IS 'The steps that remove the roles whose state is absent; an error, before anything is changed, where one cannot be '
-     'dropped';
+  IS 'The steps that remove the roles whose state is absent; it raises an error, before anything is changed, if one '
+     'cannot be dropped';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_removals(jsonb) FROM PUBLIC;

@@ -37,7 +37,8 @@ BEGIN
         FROM pg_roles AS a WHERE a.oid = v_role LIMIT 1
       );
       IF v_present IS NULL THEN
-        -- Just dropped, which this backend has not noticed; or newer than the snapshot, and then it is taken as made.
+        -- The role was just dropped, which this backend has not noticed, or it is newer than the snapshot; then
+        -- it counts as created.
         PERFORM rolecall_internal.refresh_caches();
         v_role := to_regrole(quote_ident(v_name))::oid;
       END IF;
@@ -48,7 +49,7 @@ BEGIN
         MESSAGE = format('role "%s" does not exist', v_name);
     ELSIF v_role IS NULL THEN
       v_wanted := coalesce(v_resource -> 'initial', '{}') || CASE
-        -- A user that was locked, and dropped by somebody else, does not come back with more than it had.
+        -- A locked user that somebody else dropped is not created again with more than it had.
         WHEN rolecall_internal.newest_record('roles', jsonb_build_array(v_name)) @> '{"attributes": {"login": false}}'
           THEN '{"login": false}' ELSE '{}' END::jsonb || v_wanted;
       v_present := '{}'::jsonb;
@@ -80,7 +81,7 @@ BEGIN
       )::rolecall_internal.change;
     END IF;
     IF v_refusals IS NOT NULL THEN
-      FOREACH v_refused IN ARRAY v_refusals LOOP -- A list that is joined to another is copied as a whole.
+      FOREACH v_refused IN ARRAY v_refusals LOOP -- Joining a list to another copies it as a whole.
         v_changes := v_changes || v_refused;
       END LOOP;
       v_refusals := NULL;

@@ -27,7 +27,7 @@ BEGIN
       SELECT 1, NULL::name,
              format('ALTER ROLE %I%s SET %I = %s', s.role,
                     CASE WHEN s.here THEN format(' IN DATABASE %I', current_database()) END, s.name,
-                    CASE WHEN s.value = '[""]' THEN '''''' -- which is how an empty list is written
+                    CASE WHEN s.value = '[""]' THEN '''''' -- the way to write an empty list
                          WHEN jsonb_typeof(s.value) = 'array' THEN (
                            SELECT string_agg(quote_ident(e.name), ', ' ORDER BY e.position)
                            FROM jsonb_array_elements_text(s.value) WITH ORDINALITY AS e(name, position)

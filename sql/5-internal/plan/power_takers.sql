@@ -5,7 +5,8 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $power_takers$
 DECLARE
-  -- Mostly there are none. All roles are read once for them, not again for each who could take them.
+  -- Usually the role has no power. All roles are read once to find its powers, not again for each role that could
+  -- take them.
   v_powers pg_roles[] := ARRAY(
     SELECT g FROM pg_roles AS g
     WHERE pg_has_role(power_takers.role_oid, g.oid, 'MEMBER') AND (
@@ -46,7 +47,8 @@ BEGIN
       SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
              string_agg(
                format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
-                      -- From 16 on what somebody has granted on keeps the membership from being revoked.
+                      -- From 16 on a membership cannot be revoked without CASCADE if its member has granted the role to
+                      -- others.
                       CASE WHEN t.edge ? 'set_option' THEN format(
                         CASE WHEN EXISTS (
                           SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
@@ -61,6 +63,6 @@ END
 $power_takers$;
 
 COMMENT ON FUNCTION rolecall_internal.power_takers(oid, oid)
-  IS 'Those who could take through a member what attributes, predefined roles or the rights of an operator give a '
-     'role, and do not have it; no row or nulls where there is nobody';
+  IS 'The roles that could take, through a member, a power that a role has by attributes, predefined roles or the '
+     'rights of an operator, and that they do not have; no row, or nulls, where there is none';
 REVOKE ALL ON FUNCTION rolecall_internal.power_takers(oid, oid) FROM PUBLIC;

@@ -8,7 +8,7 @@ BEGIN
   IF ((protection_note.resource ->> 'name') IN (current_user, session_user) OR has_table_privilege(
     to_regrole(quote_ident(protection_note.resource ->> 'name'))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
   )) IS NOT TRUE THEN
-    RETURN NULL; -- A role that is yet to be created too.
+    RETURN NULL; -- So is a role that does not exist yet.
   END IF;
   IF NOT protection_note.resource ? 'recorded' OR NOT coalesce(
     protection_note.declared @> jsonb_build_array(jsonb_build_object('role', protection_note.resource -> 'name')), false
@@ -20,6 +20,6 @@ END
 $protection_note$;
 
 COMMENT ON FUNCTION rolecall_internal.protection_note(jsonb, jsonb)
-  IS 'Why a role that is a superuser, or the caller, is left as it is: who calls drift() can be a role of a policy; '
-     'else it is refused; null for any other role';
+  IS 'Why a role that is a superuser, or the caller, is left as it is, because the caller of drift() can be a role of '
+     'a policy; otherwise it is refused; null for any other role';
 REVOKE ALL ON FUNCTION rolecall_internal.protection_note(jsonb, jsonb) FROM PUBLIC;

@@ -20,5 +20,5 @@ END
 $refuse_handover$;
 
 COMMENT ON FUNCTION rolecall_internal.refuse_handover(text, text, text[])
-  IS 'Raises the error that names what cannot be given to a role, where there is anything';
+  IS 'Raises the error that lists what cannot be given to a role, if there is anything';
 REVOKE ALL ON FUNCTION rolecall_internal.refuse_handover(text, text, text[]) FROM PUBLIC;

@@ -7,7 +7,8 @@ AS $said_elsewhere$
 BEGIN
   RETURN (
     WITH marked AS (
-      -- The names are looked up: a join of roles is planned as a loop in a loop where a new catalog seems to be empty.
+      -- The names are looked up one by one, because a join with the roles is planned as a nested loop while a new
+      -- catalog seems to be empty.
       SELECT k.role, d.datname::text AS database, m.said
       FROM (
         SELECT CASE k.setrole WHEN 0 THEN '' ELSE pg_get_userbyid(k.setrole) END, k.setdatabase, e.setting
@@ -48,6 +49,6 @@ END
 $said_elsewhere$;
 
 COMMENT ON FUNCTION rolecall_internal.said_elsewhere(jsonb)
-  IS 'What the policies of other databases say of roles, which are the keys of an object: role by role, section by '
-     'section; null where they describe none of them';
+  IS 'What the policies of other databases say of the roles that are the keys of an object, by role and section; null '
+     'where they describe none of these roles';
 REVOKE ALL ON FUNCTION rolecall_internal.said_elsewhere(jsonb) FROM PUBLIC;

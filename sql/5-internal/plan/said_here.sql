@@ -58,6 +58,6 @@ END
 $said_here$;
 
 COMMENT ON FUNCTION rolecall_internal.said_here(jsonb)
-  IS 'What a document says of the roles that a policy describes, as marks have it; of others, and of PUBLIC, what '
-     'privileges it gives them';
+  IS 'What a document says of the roles that a policy describes, in the form of marks; for other roles, and for '
+     'PUBLIC, only the privileges that it gives them';
 REVOKE ALL ON FUNCTION rolecall_internal.said_here(jsonb) FROM PUBLIC;

@@ -10,5 +10,5 @@ END
 $undisputed$;
 
 COMMENT ON FUNCTION rolecall_internal.undisputed(jsonb)
-  IS 'A document without what policies of other databases say otherwise: what is remembered of it';
+  IS 'The part of a document that is remembered: without what policies of other databases contradict';
 REVOKE ALL ON FUNCTION rolecall_internal.undisputed(jsonb) FROM PUBLIC;

@@ -31,6 +31,5 @@ END
 $untrusted_askers$;
 
 COMMENT ON FUNCTION rolecall_internal.untrusted_askers(jsonb)
-  IS 'Who has recorded the memberships of a recorded document, by member and role: those who are neither superusers '
-     'nor the caller';
+  IS 'The recorders of the memberships of a recorded document, by member and role, except superusers and the caller';
 REVOKE ALL ON FUNCTION rolecall_internal.untrusted_askers(jsonb) FROM PUBLIC;

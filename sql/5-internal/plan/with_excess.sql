@@ -38,6 +38,6 @@ END
 $with_excess$;
 
 COMMENT ON FUNCTION rolecall_internal.with_excess(jsonb)
-  IS 'The memberships of a document, and as absent what its roles of a policy have beyond: what depends on another one '
-     'before it';
+  IS 'The memberships of a document, and as absent those that its roles of a policy have beyond it, each before the '
+     'one on which it depends';
 REVOKE ALL ON FUNCTION rolecall_internal.with_excess(jsonb) FROM PUBLIC;

@@ -14,5 +14,5 @@ END
 $with_recorded_options$;
 
 COMMENT ON FUNCTION rolecall_internal.with_recorded_options(jsonb)
-  IS 'A membership with the options that an earlier call asked for, where it names none itself';
+  IS 'A membership with the options that an earlier call asked for, if it names none itself';
 REVOKE ALL ON FUNCTION rolecall_internal.with_recorded_options(jsonb) FROM PUBLIC;

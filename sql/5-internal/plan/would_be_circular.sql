@@ -26,6 +26,5 @@ END
 $would_be_circular$;
 
 COMMENT ON FUNCTION rolecall_internal.would_be_circular(text, text, rolecall_internal.change[])
-  IS 'Whether a membership would make a role a member of itself, together with those that there are and those that are '
-     'planned';
+  IS 'Whether a membership would make a role a member of itself, together with the present and the planned ones';
 REVOKE ALL ON FUNCTION rolecall_internal.would_be_circular(text, text, rolecall_internal.change[]) FROM PUBLIC;

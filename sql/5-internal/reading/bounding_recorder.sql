@@ -19,6 +19,6 @@ END
 $bounding_recorder$;
 
 COMMENT ON FUNCTION rolecall_internal.bounding_recorder(text)
-  IS 'Who has recorded a definition, where no more may be granted from it than that role may grant; null where the '
-     'caller alone counts. The owner of the database decides who reads what is in it.';
+  IS 'The recorder of a definition, if no more may be granted by it than that role may grant; null where only the '
+     'caller counts. The owner of the database decides who reads what is in it';
 REVOKE ALL ON FUNCTION rolecall_internal.bounding_recorder(text) FROM PUBLIC;

@@ -8,7 +8,7 @@ DECLARE
   v_catalog text;
   v_worker boolean;
 BEGIN
-  -- Found without a query where there is no Citus, as nearly everywhere.
+  -- Without Citus, as on nearly every server, this takes no query.
   IF to_regclass('pg_catalog.pg_dist_local_group') IS NULL THEN
     RETURN;
   END IF;
@@ -27,6 +27,6 @@ END
 $check_coordinator$;
 
 COMMENT ON FUNCTION rolecall_internal.check_coordinator()
-  IS 'Refuses a call about reporting roles on a worker, which has a record and a secret of its own: the password would '
-     'be changed on all nodes, and the coordinator would not know it';
+  IS 'Refuses a call about reporting roles on a worker, which has a record and a secret of its own: it would change '
+     'the password on all nodes, and the coordinator would not know it';
 REVOKE ALL ON FUNCTION rolecall_internal.check_coordinator() FROM PUBLIC;

@@ -46,7 +46,7 @@ END
 $future_differs$;
 
 COMMENT ON FUNCTION rolecall_internal.future_differs(rolecall_internal.place[], rolecall_internal.table_group[])
-  IS 'Whether default privileges are missing, or there that must not be: mostly not, which is found out without saying '
-     'which';
+  IS 'Whether any default privileges are missing, or must not be there; usually neither is so, and this takes less '
+     'than to find out which';
 REVOKE ALL ON FUNCTION rolecall_internal.future_differs(rolecall_internal.place[], rolecall_internal.table_group[])
   FROM PUBLIC;

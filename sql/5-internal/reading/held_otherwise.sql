@@ -29,7 +29,7 @@ BEGIN
       SELECT d.* FROM pg_shdepend AS d
       WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = t.role_oid
         AND (d.classid <> 'pg_class'::regclass OR d.deptype <> 'a' OR d.objsubid <> 0)
-      OFFSET 0 -- Else it would become a join, which reads what every role of the cluster has.
+      OFFSET 0 -- Otherwise it would become a join, which reads the rows of every role of the cluster.
     ) AS d
     WHERE (d.deptype = 'o'
       AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass))
@@ -45,5 +45,5 @@ END
 $held_otherwise$;
 
 COMMENT ON FUNCTION rolecall_internal.held_otherwise(rolecall_internal.place[])
-  IS 'What the roles that are to read hold beside privileges on whole tables, USAGE on schemas, and default privileges';
+  IS 'What the roles that are to read have beside privileges on whole tables, USAGE on schemas, and default privileges';
 REVOKE ALL ON FUNCTION rolecall_internal.held_otherwise(rolecall_internal.place[]) FROM PUBLIC;

@@ -40,7 +40,7 @@ BEGIN
       CROSS JOIN LATERAL (
         SELECT c.* FROM pg_class AS c
         WHERE c.oid = w.table_oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
-        OFFSET 0 -- Table by table: all of them are many more.
+        OFFSET 0 -- Table by table, because there are many more tables than withheld ones.
       ) AS c
       LEFT JOIN unnest(places.groups) WITH ORDINALITY AS g(schema, kind, owner, acl, sample, size, number) ON (
         g.schema = c.relnamespace AND g.kind = c.relkind AND g.owner = c.relowner
@@ -60,6 +60,6 @@ END
 $places$;
 
 COMMENT ON FUNCTION rolecall_internal.places(jsonb, rolecall_internal.table_group[])
-  IS 'Each schema of each resource, with the tables in it that are withheld or have columns that are, and their '
-     'groups, where those are given';
+  IS 'Each schema of each resource, with the tables in it that are withheld or have withheld columns, and with the '
+     'groups of tables where these are given';
 REVOKE ALL ON FUNCTION rolecall_internal.places(jsonb, rolecall_internal.table_group[]) FROM PUBLIC;

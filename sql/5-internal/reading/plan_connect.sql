@@ -30,5 +30,5 @@ END
 $plan_connect$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_connect(rolecall_internal.place[])
-  IS 'CONNECT on this database, where the role has it neither of its own nor through PUBLIC';
+  IS 'CONNECT on this database, where the role has it neither itself nor through PUBLIC';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_connect(rolecall_internal.place[]) FROM PUBLIC;

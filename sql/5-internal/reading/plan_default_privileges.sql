@@ -53,7 +53,7 @@ BEGIN
           WHERE d.wanted AND d.position = p.position AND d.defaclrole = o.owner_oid
             AND d.defaclnamespace = p.schema_oid AND d.defaclobjtype = k.type
         )
-        -- What PUBLIC will read is not missing where the caller cannot set it.
+        -- SELECT that PUBLIC will have does not count as missing if the caller cannot grant it.
         AND (o.may IS NOT FALSE OR NOT EXISTS (
           SELECT FROM pg_default_acl AS d CROSS JOIN LATERAL aclexplode(d.defaclacl) AS x
           WHERE d.defaclrole = o.owner_oid AND d.defaclnamespace IN (0, p.schema_oid) AND d.defaclobjtype = k.type

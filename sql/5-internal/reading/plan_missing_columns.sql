@@ -43,10 +43,10 @@ BEGIN
       CROSS JOIN LATERAL (
         SELECT a.attname, a.attnum, a.attacl FROM pg_attribute AS a
         WHERE a.attrelid = p.table_oid AND a.attnum > 0 AND NOT a.attisdropped
-        OFFSET 0 -- Found by its index, whatever is thought of the number of tables.
+        OFFSET 0 -- By the index, whatever the planner thinks of the number of tables.
       ) AS a
       WHERE NOT p.columns ? a.attname::text
-        -- What PUBLIC reads is not missing where the caller cannot grant it.
+        -- SELECT that PUBLIC has does not count as missing if the caller cannot grant it.
         AND (p.allowed OR NOT EXISTS (
           SELECT FROM aclexplode(p.relacl || a.attacl) AS x WHERE x.grantee = 0 AND x.privilege_type = 'SELECT'
         ))
@@ -80,5 +80,5 @@ END
 $plan_missing_columns$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_missing_columns(rolecall_internal.place[], jsonb, boolean)
-  IS 'SELECT that is missing on the other columns of tables of which some are withheld, by lists of equal columns';
+  IS 'Missing SELECT on the other columns of tables with withheld columns, grouped by equal lists of columns';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_missing_columns(rolecall_internal.place[], jsonb, boolean) FROM PUBLIC;

@@ -62,7 +62,8 @@ BEGIN
       FROM named AS n
       WHERE NOT n.allowed
       UNION ALL
-      -- ALL TABLES includes the withheld ones; nobody sees them between the two statements of one transaction.
+      -- ALL TABLES includes the withheld tables. Nobody sees the state between the two statements of one
+      -- transaction.
       SELECT w.position, 2, 0, 0, 'revoke_privilege', w.schema,
              format('REVOKE SELECT ON %s FROM %I', string_agg(t.oid::regclass::text, ', '), w.role), w.role, NULL
       FROM whole AS w

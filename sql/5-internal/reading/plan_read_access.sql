@@ -44,6 +44,5 @@ END
 $plan_read_access$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_read_access(jsonb, boolean)
-  IS 'Differences in the read-only access of reporting roles; each privilege in a statement of its own where that is '
-     'asked for';
+  IS 'Differences in the read-only access of reporting roles, on request with a statement for each privilege';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_read_access(jsonb, boolean) FROM PUBLIC;

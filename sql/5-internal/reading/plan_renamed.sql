@@ -37,6 +37,6 @@ END
 $plan_renamed$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_renamed(jsonb)
-  IS 'What is withheld under a name that is no longer its own: a skipped row for each, until the list says which it '
-     'means';
+  IS 'A skipped step for each table or column that is withheld under a name which is no longer its own, until the list '
+     'says what it means';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_renamed(jsonb) FROM PUBLIC;

@@ -6,7 +6,7 @@ SET search_path = pg_catalog, pg_temp
 AS $plan_schemas$
 BEGIN
   RETURN QUERY
-    -- Each ACL is taken apart once, however many roles there are.
+    -- Each ACL is expanded once, however many roles there are.
     WITH held AS MATERIALIZED (
       SELECT n.oid, x.grantee
       FROM pg_namespace AS n
@@ -46,5 +46,5 @@ END
 $plan_schemas$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_schemas(rolecall_internal.place[])
-  IS 'Schemas that are missing, and USAGE on them, where the role has it neither of its own nor through PUBLIC';
+  IS 'Schemas that are missing, and USAGE on schemas where the role has it neither itself nor through PUBLIC';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_schemas(rolecall_internal.place[]) FROM PUBLIC;

@@ -49,6 +49,6 @@ END
 $plan_shards$;
 
 COMMENT ON FUNCTION rolecall_internal.plan_shards(rolecall_internal.place[])
-  IS 'The revocation of SELECT on withheld tables of which a role reads shards: Citus sends it to each of them, also '
-     'where the table itself has nothing to revoke';
+  IS 'The changes that revoke SELECT on withheld tables of which a role reads shards. Citus sends the REVOKE to each '
+     'shard, also where there is nothing to revoke on the table itself';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_shards(rolecall_internal.place[]) FROM PUBLIC;

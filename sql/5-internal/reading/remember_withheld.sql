@@ -8,7 +8,7 @@ DECLARE
   v_wanted rolecall_internal.withheld[] := '{}'::rolecall_internal.withheld[];
   v_present rolecall_internal.withheld[];
 BEGIN
-  -- Nothing else differs where the call gets here without a right to write; the next one remembers it.
+  -- A call that may not write gets here only if nothing else differs; the next call remembers it.
   IF current_setting('transaction_read_only')::boolean THEN
     RETURN;
   END IF;
@@ -32,5 +32,6 @@ END
 $remember_withheld$;
 
 COMMENT ON FUNCTION rolecall_internal.remember_withheld(jsonb)
-  IS 'Remembers what resources withhold, so that it stays withheld under other names while the entry is in the list';
+  IS 'Remembers the tables and columns that resources withhold, so that they stay withheld under other names while the '
+     'entry is in the list';
 REVOKE ALL ON FUNCTION rolecall_internal.remember_withheld(jsonb) FROM PUBLIC;

@@ -31,6 +31,6 @@ END
 $replace_withheld$;
 
 COMMENT ON FUNCTION rolecall_internal.replace_withheld(rolecall_internal.withheld[], rolecall_internal.withheld[])
-  IS 'Writes what is remembered as withheld in the place of what was';
+  IS 'Replaces what is remembered as withheld';
 REVOKE ALL ON FUNCTION rolecall_internal.replace_withheld(rolecall_internal.withheld[], rolecall_internal.withheld[])
   FROM PUBLIC;

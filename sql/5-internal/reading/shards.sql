@@ -9,7 +9,7 @@ DECLARE
 BEGIN
   SELECT c.relname::text INTO v_catalog FROM pg_class AS c WHERE c.oid = to_regclass('pg_catalog.pg_dist_shard');
   IF FOUND THEN
-    -- shard_name() puts the schema before the name, or not.
+    -- shard_name() may put the schema before the name.
     RETURN QUERY EXECUTE format(
       'SELECT c.oid, o.shard '
       'FROM pg_catalog.%I AS s '

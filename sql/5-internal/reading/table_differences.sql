@@ -40,7 +40,7 @@ END
 $table_differences$;
 
 COMMENT ON FUNCTION rolecall_internal.table_differences(rolecall_internal.place[], rolecall_internal.table_group[])
-  IS 'Whether roles have privileges on tables that they must not have, and whether some are missing: mostly neither, '
-     'which is found out without saying which';
+  IS 'Whether roles have privileges on tables that they must not have, and whether some are missing; usually neither '
+     'is so, and this takes less than to find out which';
 REVOKE ALL ON FUNCTION rolecall_internal.table_differences(rolecall_internal.place[], rolecall_internal.table_group[])
   FROM PUBLIC;

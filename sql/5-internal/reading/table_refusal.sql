@@ -17,5 +17,5 @@ END
 $table_refusal$;
 
 COMMENT ON FUNCTION rolecall_internal.table_refusal(oid, oid, text)
-  IS 'Why a table is not granted: the caller may not, or who has recorded that it is to be';
+  IS 'Why a table is not granted: the caller may not grant it, or the recorder may not';
 REVOKE ALL ON FUNCTION rolecall_internal.table_refusal(oid, oid, text) FROM PUBLIC;

@@ -20,7 +20,7 @@ BEGIN
       SELECT m.number, m.role, m.entry, m.table_oid, m.column_name, m.named
       FROM rolecall_internal.meant(withheld_tables.resources) AS m
       UNION
-      -- Its partitions hold its rows, and its sequences tell how many they are.
+      -- Its partitions contain its rows, and its sequences tell how many there are.
       SELECT f.number, f.role, f.entry, b.oid, b.column_name, f.named
       FROM found AS f
       CROSS JOIN LATERAL (
@@ -48,6 +48,6 @@ END
 $withheld_tables$;
 
 COMMENT ON FUNCTION rolecall_internal.withheld_tables(jsonb)
-  IS 'The tables and columns that each resource withholds, and what belongs to them, by each entry; named: the entry '
-     'names it, or what it belongs to, as it is called now, else that was so once';
+  IS 'The tables and columns that each entry of each resource withholds, and what belongs to them; named: whether the '
+     'entry is the present name, or was the name once';
 REVOKE ALL ON FUNCTION rolecall_internal.withheld_tables(jsonb) FROM PUBLIC;

@@ -5,7 +5,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_secret_is_current$
 BEGIN
-  -- In READ COMMITTED the lock is enough: nobody can have replaced the secret since it was read.
+  -- In READ COMMITTED the lock is enough: the secret is read after it, and nobody can replace it.
   IF current_setting('transaction_isolation') <> 'read committed' THEN
     PERFORM FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.reporting' FOR SHARE;
   END IF;
@@ -13,5 +13,5 @@ END
 $check_secret_is_current$;
 
 COMMENT ON FUNCTION rolecall_internal.check_secret_is_current()
-  IS 'Refuses to go on with a reporting secret that was replaced since this transaction''s snapshot';
+  IS 'Refuses to use a reporting secret that was replaced after this transaction''s snapshot';
 REVOKE ALL ON FUNCTION rolecall_internal.check_secret_is_current() FROM PUBLIC;

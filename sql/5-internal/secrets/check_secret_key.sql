@@ -20,5 +20,5 @@ BEGIN
 END
 $check_secret_key$;
 
-COMMENT ON FUNCTION rolecall_internal.check_secret_key(text) IS 'Refuses a key that no secret of a user can have';
+COMMENT ON FUNCTION rolecall_internal.check_secret_key(text) IS 'Refuses a key that is null, empty or reserved';
 REVOKE ALL ON FUNCTION rolecall_internal.check_secret_key(text) FROM PUBLIC;

@@ -14,7 +14,7 @@ BEGIN
   THEN
     RETURN;
   END IF;
-  -- Somebody who reads a secret neither waits nor fails because somebody else is encrypting it.
+  -- A caller that reads a secret neither waits nor fails because another one is encrypting it.
   BEGIN
     SELECT encode(s.value, 'hex') INTO v_held
     FROM rolecall_internal.secret AS s WHERE s.key = encrypt_older.secret_key AND NOT s.encrypted
@@ -32,5 +32,5 @@ END
 $encrypt_older$;
 
 COMMENT ON FUNCTION rolecall_internal.encrypt_older(text)
-  IS 'Encrypts a secret that was stored before there was a key, where that can be done in passing';
+  IS 'Encrypts a secret that was stored before there was a key, where that requires no waiting';
 REVOKE ALL ON FUNCTION rolecall_internal.encrypt_older(text) FROM PUBLIC;

@@ -16,5 +16,5 @@ END
 $is_kept_verifier$;
 
 COMMENT ON FUNCTION rolecall_internal.is_kept_verifier(text)
-  IS 'Whether a verifier is kept as that of a reporting role, so that it needs no checking';
+  IS 'Whether a verifier is kept as that of a reporting role, so that it does not have to be checked';
 REVOKE ALL ON FUNCTION rolecall_internal.is_kept_verifier(text) FROM PUBLIC;

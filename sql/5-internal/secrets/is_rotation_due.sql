@@ -22,5 +22,5 @@ END
 $is_rotation_due$;
 
 COMMENT ON FUNCTION rolecall_internal.is_rotation_due(interval)
-  IS 'Whether this database has no reporting secret of its own, or it is older than it may be';
+  IS 'Whether this database has no reporting secret of its own, or the secret is older than rotate_after';
 REVOKE ALL ON FUNCTION rolecall_internal.is_rotation_due(interval) FROM PUBLIC;

@@ -7,7 +7,7 @@ AS $pgcrypto_schema$
 DECLARE
   v_schema text;
 BEGIN
-  -- Whoever installed the extension can add a function of that name to it.
+  -- Whoever installed the extension can add a function of that name to it, so its author is checked.
   SELECT n.nspname::text INTO v_schema
   FROM pg_extension AS e
   JOIN pg_depend AS d

@@ -15,5 +15,5 @@ END
 $role_oids$;
 
 COMMENT ON FUNCTION rolecall_internal.role_oids(text[])
-  IS 'The oids of the roles with these names, by name; without those that do not exist';
+  IS 'The oids of the roles with these names, by name; roles that do not exist are left out';
 REVOKE ALL ON FUNCTION rolecall_internal.role_oids(text[]) FROM PUBLIC;

@@ -7,7 +7,7 @@ AS $rotate_secret$
 BEGIN
   IF rotate_secret.dry_run IS NOT TRUE THEN
     PERFORM rolecall_internal.write_secret('rolecall.reporting', rolecall_internal.random_bytes(), true);
-    -- Those that a copy has brought along stay: they tell whose the roles are.
+    -- Verifiers from the original of a copied database stay, because they say whose the roles are.
     DELETE FROM rolecall_internal.secret AS s
     WHERE starts_with(s.key, 'rolecall.verifier.') AND s.made_in = (
       SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
@@ -18,5 +18,5 @@ BEGIN
 END
 $rotate_secret$;
 
-COMMENT ON FUNCTION rolecall_internal.rotate_secret(boolean) IS 'Makes a new reporting secret';
+COMMENT ON FUNCTION rolecall_internal.rotate_secret(boolean) IS 'Creates a new reporting secret';
 REVOKE ALL ON FUNCTION rolecall_internal.rotate_secret(boolean) FROM PUBLIC;

@@ -22,5 +22,5 @@ END
 $sealed$;
 
 COMMENT ON FUNCTION rolecall_internal.sealed()
-  IS 'The stored form of the value that the calling function holds: as it is, or encrypted; it is held no longer then';
+  IS 'The stored form of the value that the calling function holds, plain or encrypted; the setting is cleared';
 REVOKE ALL ON FUNCTION rolecall_internal.sealed() FROM PUBLIC;

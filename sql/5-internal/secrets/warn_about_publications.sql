@@ -25,5 +25,5 @@ END
 $warn_about_publications$;
 
 COMMENT ON FUNCTION rolecall_internal.warn_about_publications()
-  IS 'Says which publications send secrets in clear text to their subscribers';
+  IS 'Warns of publications that send secrets in clear text to their subscribers';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_publications() FROM PUBLIC;
