@@ -5964,7 +5964,7 @@ BEGIN
     FROM jsonb_each(is_established.document) AS s(section, resources)
     CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS e(given)
     CROSS JOIN LATERAL (
-      SELECT jsonb_strip_nulls(e.given) - '{password,note,says}'::text[],
+      SELECT jsonb_strip_nulls(e.given) - '{password,note,says,recorded}'::text[],
              to_regrole(quote_ident(coalesce(e.given ->> 'role', e.given ->> 'name')))::oid,
              to_regrole(quote_ident(e.given ->> 'member'))::oid
       OFFSET 0 -- Each is worked out once, not wherever it is used.
@@ -6687,6 +6687,49 @@ $left_by_drop_owned$;
 
 COMMENT ON FUNCTION rolecall_internal.left_by_drop_owned(oid)
   IS 'The privileges that DROP OWNED does not revoke, by object, as the statements that revoke them';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.left_out(dry_run boolean) RETURNS rolecall.step[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $left_out$
+DECLARE
+  v_name text;
+  v_note text;
+  v_steps rolecall.step[] := '{}'::rolecall.step[];
+BEGIN
+  -- Mostly each has a verifier that was made here.
+  IF NOT EXISTS (
+    SELECT FROM rolecall_internal.resource AS r
+    WHERE r.section = 'read_access' AND r.resource IS NOT NULL
+      AND NOT EXISTS (
+        SELECT FROM rolecall_internal.secret AS s
+        WHERE s.key = 'rolecall.verifier.' || (r.key ->> 0) AND s.made_in = (
+          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        )
+          AND s.role = to_regrole(quote_ident((r.key ->> 0)))::oid
+      )
+  ) THEN
+    RETURN v_steps;
+  END IF;
+  FOREACH v_name IN ARRAY rolecall_internal.reporting_roles(false) LOOP
+    v_note := format('left out: it belongs to database "%s"', rolecall_internal.other_database(v_name));
+    IF left_out.dry_run IS NOT TRUE THEN
+      RAISE WARNING USING
+        ERRCODE = '22023', MESSAGE = format('skipped for "%s": %s', v_name, v_note),
+        HINT = 'Give the reporting roles of this database names of their own, by rolecall.provision_reporting_role().';
+    END IF;
+    v_steps := v_steps || ROW(
+      'set_password', v_name, format('ALTER ROLE %I PASSWORD %L', v_name, '********'),
+      'skipped', '22023', v_note
+    )::rolecall.step;
+  END LOOP;
+  RETURN v_steps;
+END
+$left_out$;
+
+COMMENT ON FUNCTION rolecall_internal.left_out(boolean)
+  IS 'Skipped steps for the reporting roles that are recorded here and belong to other databases: nothing is done to '
+     'them';
 
 CREATE FUNCTION rolecall_internal.left_out_of(changes rolecall_internal.change[], held jsonb)
 RETURNS rolecall_internal.change[]
@@ -12505,7 +12548,22 @@ BEGIN
         )
           THEN pg_get_userbyid(p.recorder_oid)::text
         ELSE p.recorder END) AS recorder,
-             (rolecall_internal.refusal(p::rolecall_internal.resource)).note IS NOT NULL AS refused
+             CASE WHEN (
+                 p.resource IS NULL
+                 OR NOT p.resource ?| '{inherit,set}' AND (
+                   p.sqlstate IS NULL AND (p.roles IS NULL OR p.roles = array_remove(
+                     ARRAY[to_regrole(quote_ident(p.resource ->> 'member'))::oid, to_regrole(quote_ident(coalesce(
+                         p.resource ->> 'role', p.resource ->> 'owner', p.resource ->> 'name'
+                       )))::oid], NULL
+                   ))
+                   AND has_table_privilege(
+                     to_regrole(quote_ident(coalesce(
+                         p.resource ->> 'role', p.resource ->> 'owner', p.resource ->> 'name'
+                       )))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+                   ) IS NOT TRUE
+                 )
+               ) THEN false
+               ELSE (rolecall_internal.refusal(p::rolecall_internal.resource)).note IS NOT NULL END AS refused
       FROM (
         SELECT DISTINCT ON (r.section, r.key) r.*
         FROM rolecall_internal.resource AS r
@@ -13403,13 +13461,17 @@ DECLARE
   v_definition jsonb;
   v_definitions jsonb;
   v_recorded jsonb;
-  v_steps rolecall.step[];
+  v_steps rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
   IF v_state ? 'refused' THEN
     v_refused := rolecall_internal.refused_steps(NULL, v_left, restore.dry_run);
     v_state := v_state - 'refused';
   END IF;
   v_recorded := v_state;
+  -- Mostly all but the reporting roles is there, which takes no plan to find out.
+  IF v_state ?| '{roles,memberships,base_roles}' AND rolecall_internal.is_established(v_state - 'read_access') THEN
+    v_state := v_state - '{roles,memberships,base_roles}'::text[];
+  END IF;
   v_state := v_state || '{"recorded": []}';
   IF v_state ? 'read_access' THEN
     -- The default privileges of owners that came new meanwhile are a matter of provisioning.
@@ -13438,7 +13500,7 @@ BEGIN
   IF v_definitions IS NOT NULL THEN
     -- A password that nobody but a superuser could compare counts as right.
     v_steps := rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, restore.dry_run);
-  ELSE
+  ELSIF v_state <> '{"recorded": []}' THEN
     v_steps := rolecall_internal.run(v_state, restore.dry_run);
   END IF;
   IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'create_role' AND s.status = 'applied') THEN
@@ -13841,7 +13903,9 @@ DECLARE
 BEGIN
   PERFORM rolecall_internal.check_coordinator();
   PERFORM rolecall_internal.check_provisioned_here(run_reporting.definitions);
-  PERFORM rolecall_internal.warn_of_opened(run_reporting.definitions);
+  IF NOT run_reporting.others ? 'recorded' THEN
+    PERFORM rolecall_internal.warn_of_opened(run_reporting.definitions);
+  END IF;
   v_rotate := rolecall_internal.is_rotation_due(run_reporting.rotate_after);
   IF run_reporting.dry_run IS NOT TRUE THEN
     PERFORM rolecall_internal.lock_reporting_secret(v_rotate);
@@ -13882,7 +13946,7 @@ BEGIN
   ELSIF run_reporting.others <> '{}' THEN
     v_state := rolecall_internal.joined(run_reporting.others, v_state);
   END IF;
-  IF v_state <> '{}' THEN
+  IF v_state - 'recorded' <> '{}' THEN
     v_steps := v_steps || rolecall_internal.run(v_state, run_reporting.dry_run);
   END IF;
   IF run_reporting.dry_run IS NOT TRUE

@@ -224,3 +224,28 @@ test('settings that a policy does not name are found in one look at each, also w
   const [few = 0, many = 0] = counts;
   assert.ok(many / few < 6, `${few} and ${many} rows`);
 });
+
+test('a first call with nothing to do enters few functions, each of which has to be compiled', async () => {
+  const database = await cluster.createDatabase();
+  const admin = await cluster.connect({ database });
+  for (const name of ['create_base_roles()', "create_user('somebody')", "provision_reporting_roles('some', 'others')"])
+    await admin.query(`SELECT rolecall.${name}`);
+  await admin.end();
+  const entered = async (call: string): Promise<string[]> => {
+    const client = await cluster.connect({ database });
+    await client.query("BEGIN; SET track_functions = 'all'");
+    await client.query(`SELECT rolecall.${call}`);
+    const { rows } = await client.query<{ name: string }>(
+      'SELECT funcname AS name FROM pg_stat_xact_user_functions ORDER BY 1',
+    );
+    await client.end();
+    return rows.map(({ name }) => name);
+  };
+  for (const [call, most] of Object.entries({ 'drift()': 30, "provision_reporting_roles('some', 'others')": 40 })) {
+    const functions = await entered(call);
+    assert.ok(
+      functions.length > 1 && functions.length <= most,
+      `${call}: ${functions.length}: ${functions.join(', ')}`,
+    );
+  }
+});

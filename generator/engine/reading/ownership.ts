@@ -2,7 +2,8 @@
  * Which database of the cluster a reporting role belongs to.
  */
 import type { Jsonb, Nothing, Returns, Text } from '../../model/types.ts';
-import { sql } from '../../sql/template.ts';
+import { type Sql, sql } from '../../sql/template.ts';
+import { thisDatabase } from '../catalogs/server.ts';
 import { verifierPrefix } from '../secrets/reporting.ts';
 
 /**
@@ -11,6 +12,16 @@ import { verifierPrefix } from '../secrets/reporting.ts';
  * itself can move it, so its own database goes by the verifier that it keeps.
  */
 export const ownership = sql`'{"name": "default_transaction_read_only", "value": "on", "here": true}'::jsonb`;
+
+/**
+ * Whether a role of that name has a verifier that this database has kept for it: other_database() is null then. It is asked
+ * first, so that nothing else has to be compiled.
+ */
+export const isKeptHere = (name: Sql) => sql`EXISTS (
+  SELECT FROM rolecall_internal.secret AS s
+  WHERE s.key = ${verifierPrefix} || ${name} AND s.made_in = ${thisDatabase}
+    AND s.role = to_regrole(quote_ident(${name}))::oid
+)`;
 
 /**
  * Name of the other database of the cluster that a reporting role belongs to; null where it is this one's, or nobody's

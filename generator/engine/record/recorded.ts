@@ -4,7 +4,7 @@
 import { newest, recorderOf } from '../../model/record.ts';
 import { derivedSections, recordedMark, sectionsOfRole } from '../../model/sections.ts';
 import type { Jsonb, Returns } from '../../model/types.ts';
-import { isDefinition } from './refused.ts';
+import { isDefinition, isPlain } from './refused.ts';
 import { raw, sql, text } from '../../sql/template.ts';
 
 /** A section without resources, where something is recorded that is not acted on: refused_steps() says what. */
@@ -21,7 +21,8 @@ export function recorded_document(): Returns<Jsonb> {
       RETURN (
         WITH newest AS MATERIALIZED (
           SELECT p.section, p.key, p.resource, p.recorded_at, p.sqlstate, ${recorderOf(sql`p`)} AS recorder,
-                 (rolecall_internal.refusal(p::rolecall_internal.resource)).note IS NOT NULL AS refused
+                 CASE WHEN ${isPlain(sql`p`)} THEN false
+                   ELSE (rolecall_internal.refusal(p::rolecall_internal.resource)).note IS NOT NULL END AS refused
           FROM ${newest(sql`true`)} AS p
         ),
         reporting AS (

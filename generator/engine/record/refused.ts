@@ -338,6 +338,30 @@ export const isUndisputed = (entry: Sql, oids: Sql, last: Sql) => sql`(
 )`;
 
 /**
+ * The same for a record of whatever section, p. Roles are in the fields from which the oids are taken here, or there are others
+ * than these, and then it is for refusal() to say.
+ */
+export const isPlain = (entry: Sql) => {
+  const field = (name: string) => sql`${entry}.resource ->> ${text(name)}`;
+  const member = sql`to_regrole(quote_ident(${field('member')}))::oid`;
+  const last = sql`to_regrole(quote_ident(coalesce(
+    ${field('role')}, ${field('owner')}, ${field('name')}
+  )))::oid`;
+  return sql`(
+    ${entry}.resource IS NULL
+    OR NOT ${entry}.resource ?| '{inherit,set}' AND ${isUndisputed(
+      entry,
+      sql`
+        array_remove(
+          ARRAY[${member}, ${last}], NULL
+        )
+      `,
+      last,
+    )}
+  )`;
+};
+
+/**
  * Whether a record is about the administrator of this database and its BYPASSRLS, which another caller can ask for again
  * @volatility stable
  * @probes

@@ -114,7 +114,9 @@ export function run_reporting(
     BEGIN
       PERFORM rolecall_internal.check_coordinator();
       PERFORM rolecall_internal.check_provisioned_here(${definitions});
-      PERFORM rolecall_internal.warn_of_opened(${definitions});
+      IF NOT ${others} ? ${text(recordedMark)} THEN
+        PERFORM rolecall_internal.warn_of_opened(${definitions});
+      END IF;
       v_rotate := rolecall_internal.is_rotation_due(${rotate_after});
       IF ${dry_run} IS NOT TRUE THEN
         PERFORM rolecall_internal.lock_reporting_secret(v_rotate);
@@ -155,7 +157,7 @@ export function run_reporting(
       ELSIF ${others} <> '{}' THEN
         v_state := rolecall_internal.joined(${others}, v_state);
       END IF;
-      IF v_state <> '{}' THEN
+      IF v_state - ${text(recordedMark)} <> '{}' THEN
         v_steps := v_steps || rolecall_internal.run(v_state, ${dry_run});
       END IF;
       IF ${dry_run} IS NOT TRUE

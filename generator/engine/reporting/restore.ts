@@ -5,6 +5,7 @@ import { recordedMark } from '../../model/sections.ts';
 import type { Bool, Returns, Steps } from '../../model/types.ts';
 import { raw, sql, text } from '../../sql/template.ts';
 import { isWatching } from '../reading/watch.ts';
+import { simple } from '../run/established.ts';
 import { refusedMark } from '../record/recorded.ts';
 
 /**
@@ -22,13 +23,17 @@ export function restore(dry_run: Bool): Returns<Steps> {
       v_definition jsonb;
       v_definitions jsonb;
       v_recorded jsonb;
-      v_steps rolecall.step[];
+      v_steps rolecall.step[] := '{}'::rolecall.step[];
     BEGIN
       IF v_state ? ${text(refusedMark)} THEN
         v_refused := rolecall_internal.refused_steps(NULL, v_left, ${dry_run});
         v_state := v_state - ${text(refusedMark)};
       END IF;
       v_recorded := v_state;
+      -- Mostly all but the reporting roles is there, which takes no plan to find out.
+      IF v_state ?| ${text(`{${simple.join(',')}}`)} AND rolecall_internal.is_established(v_state - 'read_access') THEN
+        v_state := v_state - ${text(`{${simple.join(',')}}`)}::text[];
+      END IF;
       v_state := v_state || '{"${raw(recordedMark)}": []}';
       IF v_state ? 'read_access' THEN
         -- The default privileges of owners that came new meanwhile are a matter of provisioning.
@@ -54,7 +59,7 @@ export function restore(dry_run: Bool): Returns<Steps> {
       IF v_definitions IS NOT NULL THEN
         -- A password that nobody but a superuser could compare counts as right.
         v_steps := rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, ${dry_run});
-      ELSE
+      ELSIF v_state <> '{"${raw(recordedMark)}": []}' THEN
         v_steps := rolecall_internal.run(v_state, ${dry_run});
       END IF;
       IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'create_role' AND s.status = 'applied') THEN

@@ -1,7 +1,7 @@
 /**
  * A short way for calls that have nothing to do: most of those that users and base roles get, when an application starts.
  */
-import { keyOf } from '../../model/sections.ts';
+import { keyOf, recordedMark } from '../../model/sections.ts';
 import type { Bool, Jsonb, Returns } from '../../model/types.ts';
 import { sql, text } from '../../sql/template.ts';
 import { isProtected } from '../document/names.ts';
@@ -31,7 +31,7 @@ export function is_established(document: Jsonb): Returns<Bool> {
         FROM jsonb_each(${document}) AS s(section, resources)
         CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS e(given)
         CROSS JOIN LATERAL (
-          SELECT jsonb_strip_nulls(e.given) - '{password,note,says}'::text[],
+          SELECT jsonb_strip_nulls(e.given) - ${text(`{password,note,says,${recordedMark}}`)}::text[],
                  to_regrole(quote_ident(coalesce(e.given ->> 'role', e.given ->> 'name')))::oid,
                  to_regrole(quote_ident(e.given ->> 'member'))::oid
           OFFSET 0 -- Each is worked out once, not wherever it is used.
@@ -67,7 +67,7 @@ export function is_established(document: Jsonb): Returns<Bool> {
 }
 
 /** The sections that it knows. */
-const simple = ['roles', 'memberships', 'base_roles'] as const;
+export const simple = ['roles', 'memberships', 'base_roles'] as const;
 
 /** What it knows of each. */
 export const known = ['name', 'initial', 'attributes', 'protected', 'role', 'member', 'key'];

@@ -13,7 +13,22 @@ BEGIN
         )
           THEN pg_get_userbyid(p.recorder_oid)::text
         ELSE p.recorder END) AS recorder,
-             (rolecall_internal.refusal(p::rolecall_internal.resource)).note IS NOT NULL AS refused
+             CASE WHEN (
+                 p.resource IS NULL
+                 OR NOT p.resource ?| '{inherit,set}' AND (
+                   p.sqlstate IS NULL AND (p.roles IS NULL OR p.roles = array_remove(
+                     ARRAY[to_regrole(quote_ident(p.resource ->> 'member'))::oid, to_regrole(quote_ident(coalesce(
+                         p.resource ->> 'role', p.resource ->> 'owner', p.resource ->> 'name'
+                       )))::oid], NULL
+                   ))
+                   AND has_table_privilege(
+                     to_regrole(quote_ident(coalesce(
+                         p.resource ->> 'role', p.resource ->> 'owner', p.resource ->> 'name'
+                       )))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+                   ) IS NOT TRUE
+                 )
+               ) THEN false
+               ELSE (rolecall_internal.refusal(p::rolecall_internal.resource)).note IS NOT NULL END AS refused
       FROM (
         SELECT DISTINCT ON (r.section, r.key) r.*
         FROM rolecall_internal.resource AS r

@@ -13,13 +13,17 @@ DECLARE
   v_definition jsonb;
   v_definitions jsonb;
   v_recorded jsonb;
-  v_steps rolecall.step[];
+  v_steps rolecall.step[] := '{}'::rolecall.step[];
 BEGIN
   IF v_state ? 'refused' THEN
     v_refused := rolecall_internal.refused_steps(NULL, v_left, restore.dry_run);
     v_state := v_state - 'refused';
   END IF;
   v_recorded := v_state;
+  -- Mostly all but the reporting roles is there, which takes no plan to find out.
+  IF v_state ?| '{roles,memberships,base_roles}' AND rolecall_internal.is_established(v_state - 'read_access') THEN
+    v_state := v_state - '{roles,memberships,base_roles}'::text[];
+  END IF;
   v_state := v_state || '{"recorded": []}';
   IF v_state ? 'read_access' THEN
     -- The default privileges of owners that came new meanwhile are a matter of provisioning.
@@ -48,7 +52,7 @@ BEGIN
   IF v_definitions IS NOT NULL THEN
     -- A password that nobody but a superuser could compare counts as right.
     v_steps := rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, restore.dry_run);
-  ELSE
+  ELSIF v_state <> '{"recorded": []}' THEN
     v_steps := rolecall_internal.run(v_state, restore.dry_run);
   END IF;
   IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'create_role' AND s.status = 'applied') THEN

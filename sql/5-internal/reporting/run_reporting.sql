@@ -26,7 +26,9 @@ DECLARE
 BEGIN
   PERFORM rolecall_internal.check_coordinator();
   PERFORM rolecall_internal.check_provisioned_here(run_reporting.definitions);
-  PERFORM rolecall_internal.warn_of_opened(run_reporting.definitions);
+  IF NOT run_reporting.others ? 'recorded' THEN
+    PERFORM rolecall_internal.warn_of_opened(run_reporting.definitions);
+  END IF;
   v_rotate := rolecall_internal.is_rotation_due(run_reporting.rotate_after);
   IF run_reporting.dry_run IS NOT TRUE THEN
     PERFORM rolecall_internal.lock_reporting_secret(v_rotate);
@@ -67,7 +69,7 @@ BEGIN
   ELSIF run_reporting.others <> '{}' THEN
     v_state := rolecall_internal.joined(run_reporting.others, v_state);
   END IF;
-  IF v_state <> '{}' THEN
+  IF v_state - 'recorded' <> '{}' THEN
     v_steps := v_steps || rolecall_internal.run(v_state, run_reporting.dry_run);
   END IF;
   IF run_reporting.dry_run IS NOT TRUE

@@ -19,7 +19,7 @@ BEGIN
     FROM jsonb_each(is_established.document) AS s(section, resources)
     CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS e(given)
     CROSS JOIN LATERAL (
-      SELECT jsonb_strip_nulls(e.given) - '{password,note,says}'::text[],
+      SELECT jsonb_strip_nulls(e.given) - '{password,note,says,recorded}'::text[],
              to_regrole(quote_ident(coalesce(e.given ->> 'role', e.given ->> 'name')))::oid,
              to_regrole(quote_ident(e.given ->> 'member'))::oid
       OFFSET 0 -- Each is worked out once, not wherever it is used.
