@@ -621,8 +621,8 @@ END
 $acting_as_heir$;
 
 COMMENT ON FUNCTION rolecall_internal.acting_as_heir(text[])
-  IS 'What acts as its owner and belongs to the second of two roles, where that one has rights that the first does not '
-     'have; null where it has none, as before it is given what the first owns';
+  IS 'The objects of the second of two roles that act as their owner, if that role has rights that the first one does '
+     'not have; null if it has none';
 REVOKE ALL ON FUNCTION rolecall_internal.acting_as_heir(text[]) FROM PUBLIC;
 
 -- sql/5-internal/plan/acting_as_owner.sql
@@ -761,7 +761,7 @@ COMMENT ON FUNCTION rolecall_internal.acting_relation(oid, boolean, oid)
 REVOKE ALL ON FUNCTION rolecall_internal.acting_relation(oid, boolean, oid) FROM PUBLIC;
 
 -- sql/5-internal/run/adopted_roles.sql
--- Most calls adopt none, and that is found without a query.
+-- Most calls adopt none, and finding that out takes no query.
 CREATE FUNCTION rolecall_internal.adopted_roles(document jsonb, steps rolecall.step[]) RETURNS text[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -795,7 +795,7 @@ BEGIN
         ) IS NOT NULL;
         v_adopted := v_adopted || v_name;
       END IF;
-      -- A role is asked for once, not with each of its privileges.
+      -- Each role once, not with each of its privileges.
       v_known := v_known || jsonb_build_object(v_name, true);
     END LOOP;
   END LOOP;
@@ -1485,13 +1485,13 @@ END
 $are_there$;
 
 COMMENT ON FUNCTION rolecall_internal.are_there(jsonb)
-  IS 'Whether all that is withheld is there, as it is written: found without a look at all tables';
+  IS 'Whether everything in the list of withheld tables exists as written, without reading all tables';
 REVOKE ALL ON FUNCTION rolecall_internal.are_there(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/run/attempt.sql
--- No two calls wait for each other. Roles are created in name order, and while no role is locked; roles are locked in
--- name order. Where that cannot be kept, because other transactions have changed what is needed, the call is started
--- over with what is known by then.
+-- No two calls wait for each other: roles are created in name order, before any role is locked, and are locked in name
+-- order. If that order cannot be kept, because other transactions have changed what has to be done, the call starts
+-- over with the roles that are known by then.
 CREATE FUNCTION rolecall_internal.attempt(document jsonb, passwords jsonb, known text[]) RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -1502,7 +1502,7 @@ DECLARE
   v_missing rolecall_internal.change[];
   v_steps rolecall.step[] := '{}'::rolecall.step[];
   v_new rolecall.step[];
-  v_done text[]; -- Null, as the next three, in the first round.
+  v_done text[]; -- This and the next three are null in the first round.
   v_last text;
   v_locked text[];
   v_is_whole boolean;
@@ -1523,15 +1523,15 @@ BEGIN
       PERFORM rolecall_internal.check_changes(v_changes, v_repeated, v_round);
     END IF;
     v_missing := rolecall_internal.missing_roles(v_changes);
-    -- In a later round a role can be missing that was there before.
+    -- A role that existed before can be missing in a later round.
     IF v_missing[1].target COLLATE "C" < v_last OR cardinality(v_locked) > 0 AND cardinality(v_missing) > 0 THEN
-      -- All was done, and then another transaction has dropped a role, as it could after the call. Who waits for what
-      -- would be undone keeps it from being done again.
+      -- Everything was done, and another transaction has dropped a role since, as it could after the call.
+      -- Whoever waits for what starting over would undo would keep it from being done again.
       EXIT WHEN v_is_whole;
       PERFORM rolecall_internal.start_over(attempt.known || v_locked);
     END IF;
     v_new := rolecall_internal.create_missing(v_missing, v_changes, attempt.passwords, v_repeated > 20);
-    -- A role that is somebody else's work has to be locked, and compared, before anything is done to it.
+    -- A role that another call has created has to be locked and compared before anything is done to it.
     v_again := to_jsonb(v_new) @? '$[*] ? (@.status == "ignored")';
     IF v_again AND rolecall_internal.is_established(attempt.document) THEN
       RETURN v_steps || rolecall_internal.reported(v_new, v_steps); -- Another call for the same came first.
@@ -1553,7 +1553,7 @@ BEGIN
     END IF;
     v_is_whole := (v_again OR v_is_ignored) IS NOT TRUE;
     v_left := pg_current_snapshot()::text;
-    -- Nothing can be left where nobody else has committed anything since the plan. The rest is for the next round.
+    -- Nothing is left if nobody else has committed anything since the plan; else the next round finds it.
     EXIT WHEN v_is_whole AND v_left = v_seen AND current_setting('transaction_isolation') = 'read committed';
     v_last := coalesce(v_missing[cardinality(v_missing)].target, v_last);
     v_locked := v_locked || v_locks;
@@ -1579,7 +1579,7 @@ END
 $attempt$;
 
 COMMENT ON FUNCTION rolecall_internal.attempt(jsonb, jsonb, text[])
-  IS 'Makes the desired state hold: plans, creates the roles that are missing, locks the others, changes them, plans '
+  IS 'Establishes the desired state in rounds: plans, creates missing roles, locks the others, changes them, and plans '
      'again';
 REVOKE ALL ON FUNCTION rolecall_internal.attempt(jsonb, jsonb, text[]) FROM PUBLIC;
 
@@ -3040,10 +3040,10 @@ COMMENT ON FUNCTION rolecall_internal.canonical_name(text, text, text)
 REVOKE ALL ON FUNCTION rolecall_internal.canonical_name(text, text, text) FROM PUBLIC;
 
 -- sql/5-internal/run/change_present.sql
--- What waits for memberships to end is to be planned again. Privileges that follow each other are tried together
--- first: each subtransaction makes what comes after it in the transaction slower, for everybody. One object of several
--- may be to blame where one for a reporting role cannot be given or taken: the step has failed, and is to be planned
--- for each object alone. Then the one that fails is skipped.
+-- A change that waits for memberships to end has to be planned again. Consecutive changes of privileges are tried
+-- together first, because each subtransaction slows down the rest of the transaction, and the queries of others. If a
+-- statement about several objects fails for a reporting role, one of the objects may be the cause: then it is planned
+-- again for each object alone, and the one that fails is skipped.
 CREATE FUNCTION rolecall_internal.change_present(
   changes rolecall_internal.change[],
   passwords jsonb,
@@ -3075,7 +3075,7 @@ BEGIN
     v_position := v_position + 1;
     v_change := change_present.changes[v_position];
     CONTINUE WHEN v_change.operation = 'create_role';
-    -- New members wait with what waits: nobody has recorded yet that they are asked for.
+    -- New members wait too, because it is not recorded yet that they are asked for.
     IF v_change.sqlstate IS NULL AND v_change.note = 'once those who could take it are no members any more'
       OR v_is_waiting AND v_change.operation = 'grant_role' AND v_change.sqlstate IS NULL
     THEN
@@ -3103,7 +3103,8 @@ BEGIN
       END IF;
     END IF;
     IF v_change.password IS NOT NULL THEN
-      -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
+      -- The password is hashed here and not earlier, and only once, because the statement may have to be tried
+      -- again.
       v_change.password := rolecall_internal.verifier(change_present.passwords ->> v_change.target);
     ELSIF v_change.operation = 'reassign_owned' THEN
       v_acting := rolecall_internal.acting_as_heir(v_change.locks);
@@ -3112,7 +3113,7 @@ BEGIN
       v_change, change_present.document ? 'read_access', change_present.strict
     );
     IF v_acting IS NOT NULL THEN
-      -- A session of the role may have made something since the plan, and it would act as the new owner.
+      -- A session of the role may have created something since the plan that would act as the new owner.
       PERFORM rolecall_internal.refuse_handover(v_change.locks[1], v_change.locks[2], ARRAY(
         SELECT unnest(rolecall_internal.acting_as_heir(v_change.locks)) EXCEPT SELECT unnest(v_acting)
       ));
@@ -3130,7 +3131,7 @@ END
 $change_present$;
 
 COMMENT ON FUNCTION rolecall_internal.change_present(rolecall_internal.change[], jsonb, jsonb, boolean)
-  IS 'Makes the changes of roles that are there, up to the first that has to be planned again';
+  IS 'Makes the changes of existing roles, up to the first that has to be planned again';
 REVOKE ALL ON FUNCTION rolecall_internal.change_present(rolecall_internal.change[], jsonb, jsonb, boolean) FROM PUBLIC;
 
 -- sql/5-internal/run/check_changes.sql
@@ -3155,7 +3156,7 @@ BEGIN
     END IF;
   END LOOP;
   IF check_changes.changes[1].operation = 'terminate_sessions' THEN
-    -- Nothing brings a session back, so it is not ended for a call that then fails.
+    -- Nothing brings a session back, so no session is ended by a call that then fails.
     FOREACH v_change IN ARRAY check_changes.changes LOOP
       IF v_change.operation = 'alter_role' AND rolecall_internal.lacking(v_change) IS NOT NULL THEN
         PERFORM rolecall_internal.surface(v_change, '42501', 'permission denied to alter role', NULL, NULL);
@@ -3163,14 +3164,14 @@ BEGIN
     END LOOP;
   END IF;
   IF check_changes.repeated > 1 THEN
-    PERFORM pg_sleep(0.01); -- What others have committed can be a moment ahead of what the caches know.
+    PERFORM pg_sleep(0.01); -- The caches may need a moment to learn what others have committed.
   END IF;
 END
 $check_changes$;
 
 COMMENT ON FUNCTION rolecall_internal.check_changes(rolecall_internal.change[], integer, integer)
-  IS 'Refuses to make changes in a transaction that cannot, in the last round, or where sessions would end in vain; '
-     'and waits a moment before one that repeats another';
+  IS 'Refuses to make changes in a read-only transaction, in the last round, or if sessions would end in vain; and '
+     'waits a moment before a round that repeats another';
 REVOKE ALL ON FUNCTION rolecall_internal.check_changes(rolecall_internal.change[], integer, integer) FROM PUBLIC;
 
 -- sql/5-internal/reading/check_coordinator.sql
@@ -3218,7 +3219,7 @@ END
 $check_definitions$;
 
 COMMENT ON FUNCTION rolecall_internal.check_definitions(jsonb)
-  IS 'Refuses definitions of reporting roles that a user has given, or warns of them';
+  IS 'Refuses definitions of reporting roles from a user, or warns about them';
 REVOKE ALL ON FUNCTION rolecall_internal.check_definitions(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/document/check_document.sql
@@ -3504,7 +3505,7 @@ BEGIN
           ),
           DETAIL = format('The name is %L.', v_schema);
       ELSIF NOT v_definition.schemas ? v_schema THEN
-        CONTINUE; -- of the search_path: any, as in SET
+        CONTINUE; -- in the search_path any name is allowed, as in SET
       ELSIF starts_with(v_schema, 'pg_')
         OR v_schema IN ('information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch')
       THEN
@@ -3523,7 +3524,7 @@ BEGIN
           HINT = 'Quote a name that has dots in it, as in SQL: "a.b".';
       END IF;
       FOREACH v_part IN ARRAY parse_ident(v_table) LOOP
-        -- No table has such a name, so that the one that is meant would be readable.
+        -- No table can have such a name, so the table that is meant would be readable.
         IF octet_length(v_part) NOT BETWEEN 1 AND 63 THEN
           RAISE EXCEPTION USING
             ERRCODE = 'invalid_name',
@@ -3723,7 +3724,7 @@ COMMENT ON FUNCTION rolecall_internal.check_writable(text)
 REVOKE ALL ON FUNCTION rolecall_internal.check_writable(text) FROM PUBLIC;
 
 -- sql/5-internal/run/comment_lock.sql
--- Who may change the role, or grant it, can hold the same lock for as long as they like.
+-- A role that may change the role, or grant it, can hold the same lock for as long as it likes.
 CREATE FUNCTION rolecall_internal.comment_lock(role_name text, role_oid oid) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -3741,7 +3742,7 @@ BEGIN
     WHERE d.objoid = comment_lock.role_oid AND d.classoid = 'pg_catalog.pg_authid'::regclass;
   FETCH FIRST FROM v_present INTO v_comment, v_replaced_by;
   IF v_propagates IS NOT NULL THEN
-    -- Citus would send the comment to every node, and keep all others from the role.
+    -- Otherwise Citus would send the comment to every node, and keep all others from the role.
     PERFORM set_config('citus.enable_ddl_propagation', 'off', true);
   END IF;
   PERFORM set_config('lock_timeout', rolecall_internal.patience('set_comment'), true);
@@ -3752,7 +3753,7 @@ BEGIN
   END IF;
   FETCH FIRST FROM v_present INTO v_comment, v_replaced_by;
   CLOSE v_present;
-  -- A comment that was new has no version that the snapshot shows: it has been deleted.
+  -- If the snapshot shows no version of the comment, it was new then, and has been deleted.
   IF v_comment IS NULL THEN
     IF pg_stat_get_xact_tuples_deleted('pg_catalog.pg_shdescription'::regclass) = v_deleted THEN
       RETURN true;
@@ -3767,28 +3768,28 @@ BEGIN
   RAISE EXCEPTION USING ERRCODE = 'RC001', MESSAGE = 'the comment has changed';
 EXCEPTION
   WHEN SQLSTATE 'RC001' THEN
-    RETURN false; -- rolled back to the start of this block, and the lock with it
+    RETURN false; -- the block is rolled back, and the lock is released with it
   WHEN lock_not_available THEN
     PERFORM rolecall_internal.surface(ROW(
       'set_comment', comment_lock.role_name, format('COMMENT ON ROLE %I IS %L', comment_lock.role_name, v_comment),
       NULL, ARRAY[comment_lock.role_name], NULL, NULL
     )::rolecall_internal.change, SQLSTATE, SQLERRM, NULL, NULL);
   WHEN insufficient_privilege THEN
-    RETURN true; -- who may change a membership but not the member goes without, and relies on the retries
+    RETURN true; -- a caller that may change a membership but not the member gets no lock, and relies on the retries
   WHEN undefined_object OR internal_error THEN
     PERFORM rolecall_internal.refresh_caches();
-    RETURN true; -- dropped meanwhile: planning again will tell
+    RETURN true; -- dropped meanwhile: the next plan will show it
 END
 $comment_lock$;
 
 COMMENT ON FUNCTION rolecall_internal.comment_lock(text, oid)
-  IS 'Locks a role by commenting on it with its present comment; false where that had changed, and nothing is locked';
+  IS 'Locks a role by commenting on it with its present comment; false if that had changed, and then nothing is locked';
 REVOKE ALL ON FUNCTION rolecall_internal.comment_lock(text, oid) FROM PUBLIC;
 
 -- sql/5-internal/run/create_missing.sql
--- The calls of one database queue for the name, so that those who find the role there hash nothing, and the server,
--- which hashes with each verifier too, does not either. A statement that can wait contains no verifier: the log shows
--- a statement that is cancelled or waits for long.
+-- The calls of one database queue for the name, so that a call that finds the role then does not hash the password,
+-- nor does the server, which also hashes for each verifier. A statement that can wait contains no verifier, because
+-- the log shows a statement that is cancelled or waits for long.
 CREATE FUNCTION rolecall_internal.create_missing(
   missing rolecall_internal.change[],
   changes rolecall_internal.change[],
@@ -3821,7 +3822,7 @@ BEGIN
       )::rolecall_internal.change, false, create_missing.strict);
       IF v_change.password IS NOT NULL THEN
         IF v_step.status = 'applied' THEN
-          -- An assignment: auto_explain would show the verifier in a query. The note is the same.
+          -- An assignment, because auto_explain would show the verifier in a query. The note is the same.
           v_step.note := (rolecall_internal.execute_change(ROW(
             'set_password', v_change.target, format('ALTER ROLE %I PASSWORD %L', v_change.target, '********'),
             rolecall_internal.verifier(create_missing.passwords ->> v_change.target),
@@ -4245,8 +4246,8 @@ COMMENT ON FUNCTION rolecall_internal.divided_resource(text, jsonb, jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.divided_resource(text, jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/run/done_by.sql
--- Under an older snapshot a plan shows neither what another transaction has granted nor what it has made, and an event
--- trigger that another one has dropped; of roles it shows what is there now.
+-- Under an older snapshot a plan shows neither what another transaction has granted nor what it has created, and still
+-- shows an event trigger that another one has dropped; for roles it shows the present state.
 CREATE FUNCTION rolecall_internal.done_by(steps rolecall.step[]) RETURNS text[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -4269,8 +4270,8 @@ END
 $done_by$;
 
 COMMENT ON FUNCTION rolecall_internal.done_by(rolecall.step[])
-  IS 'The statements of the steps of a round, but those that ended with an error which says that they were not needed: '
-     'the next plan will confirm that or not';
+  IS 'The statements of the steps of a round, except those that ended with an error which says that they were not '
+     'necessary; the next plan confirms that or not';
 REVOKE ALL ON FUNCTION rolecall_internal.done_by(rolecall.step[]) FROM PUBLIC;
 
 -- sql/5-internal/policy/edit_distance.sql
@@ -4746,7 +4747,7 @@ COMMENT ON FUNCTION rolecall_internal.fitted_name(text, text)
 REVOKE ALL ON FUNCTION rolecall_internal.fitted_name(text, text) FROM PUBLIC;
 
 -- sql/5-internal/record/forget_earlier.sql
--- Mostly there was none, and one look tells.
+-- Usually there was none, which one look by index tells.
 CREATE FUNCTION rolecall_internal.forget_earlier(name jsonb) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -4757,8 +4758,8 @@ BEGIN
   IF EXISTS (
     SELECT
     FROM (
-      -- The role comes first in a key. Of the values in jsonb null is less than every string, and true is greater;
-      -- of arrays a longer one is greater than a shorter one.
+      -- The role comes first in a key. In the order of jsonb, null is less than every string, true is greater, and
+      -- a longer array is greater than a shorter one.
       SELECT p.*
       FROM (
         VALUES (jsonb_build_array(forget_earlier.name), jsonb_build_array(forget_earlier.name)),
@@ -4772,7 +4773,7 @@ BEGIN
           AND p.section IN (
             'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
           )
-        OFFSET 0 -- By the index, which would else be read as a whole.
+        OFFSET 0 -- By the index, which would otherwise be read as a whole.
       ) AS p
       WHERE jsonb_typeof(p.resource) = 'object'
       UNION ALL
@@ -4787,7 +4788,7 @@ END
 $forget_earlier$;
 
 COMMENT ON FUNCTION rolecall_internal.forget_earlier(jsonb)
-  IS 'Forgets what was asked for about an earlier role of that name, which is gone or has another name by now';
+  IS 'Forgets what was asked for about an earlier role of that name, which no longer exists or has another name by now';
 REVOKE ALL ON FUNCTION rolecall_internal.forget_earlier(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/record/forget_others.sql
@@ -4808,8 +4809,8 @@ DECLARE
     FROM (
       SELECT DISTINCT ON (p.section, p.key) p.*
       FROM (
-        -- The role comes first in a key. Of the values in jsonb null is less than every string, and true is greater;
-        -- of arrays a longer one is greater than a shorter one.
+        -- The role comes first in a key. In the order of jsonb, null is less than every string, true is greater, and
+        -- a longer array is greater than a shorter one.
         SELECT p.*
         FROM (
           VALUES (jsonb_build_array(forget_others.name), jsonb_build_array(forget_others.name)),
@@ -4823,7 +4824,7 @@ DECLARE
             AND p.section IN (
               'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
             )AND p.section <> 'roles'
-          OFFSET 0 -- By the index, which would else be read as a whole.
+          OFFSET 0 -- By the index, which would otherwise be read as a whole.
         ) AS p
         WHERE jsonb_typeof(p.resource) = 'object'
         UNION ALL
@@ -4838,7 +4839,7 @@ DECLARE
   v_renamed text;
 BEGIN
   FOR v_renamed IN
-    -- By its name of today, which an older snapshot does not show: the HINT removes that role.
+    -- By its present name, which an older snapshot does not show, because the HINT removes that role.
     SELECT r.name FROM rolecall_internal.resource AS p
     CROSS JOIN LATERAL (SELECT pg_get_userbyid(p.roles[1])::text OFFSET 0) AS r(name)
     WHERE p.section = 'roles' AND p.key = jsonb_build_array(forget_others.name) AND p.made_in = v_here
@@ -4858,7 +4859,7 @@ END
 $forget_others$;
 
 COMMENT ON FUNCTION rolecall_internal.forget_others(jsonb, oid)
-  IS 'Forgets what was asked for about other roles of a name than the one that has it now';
+  IS 'Forgets what was asked for about roles that had a name before the present one';
 REVOKE ALL ON FUNCTION rolecall_internal.forget_others(jsonb, oid) FROM PUBLIC;
 
 -- sql/5-internal/record/forget_role.sql
@@ -4888,7 +4889,7 @@ DECLARE
   );
 BEGIN
   IF forget_role.dry_run IS NOT TRUE AND cardinality(v_steps) > 0 THEN
-    -- What is recorded of a role that is absent is what there is to forget.
+    -- The records about an absent role are those to forget.
     PERFORM rolecall_internal.remember(
       CASE forget_role.role_name WHEN 'public' THEN (
         SELECT jsonb_build_object('privileges', jsonb_agg(p.resource || '{"state": "absent"}'))
@@ -6175,12 +6176,12 @@ AS $holds_locks$
 BEGIN
   RETURN EXISTS (
     SELECT FROM pg_locks AS l
-    -- Nobody waits for a lock of the last kind, which a serializable transaction takes on what it reads.
+    -- Nobody waits for a predicate lock, which a serializable transaction takes on what it reads.
     WHERE l.pid = pg_backend_pid() AND l.granted AND l.mode <> 'SIReadLock'
       AND CASE l.locktype
             WHEN 'relation' THEN
               l.mode NOT IN ('AccessShareLock', 'RowShareLock') AND NOT EXISTS (
-                -- What the call itself has written by then.
+                -- Locks on what the call itself has written by then.
                 SELECT FROM pg_class AS c
                 WHERE c.oid = l.relation
                   AND c.relnamespace IN ('rolecall_internal'::regnamespace, 'pg_toast'::regnamespace)
@@ -6218,7 +6219,7 @@ END
 $in_plan_order$;
 
 COMMENT ON FUNCTION rolecall_internal.in_plan_order(rolecall.step[], rolecall_internal.change[])
-  IS 'Steps in the order of the changes that they are about';
+  IS 'The steps in the order of their changes';
 REVOKE ALL ON FUNCTION rolecall_internal.in_plan_order(rolecall.step[], rolecall_internal.change[]) FROM PUBLIC;
 
 -- sql/5-internal/policy/inspected_memberships.sql
@@ -6475,12 +6476,13 @@ END
 $is_administrator$;
 
 COMMENT ON FUNCTION rolecall_internal.is_administrator(rolecall_internal.resource)
-  IS 'Whether a record is about the administrator of this database and its BYPASSRLS, which another caller can ask for '
+  IS 'Whether a record is about the administrator of this database and its BYPASSRLS, for which another caller can ask '
      'again';
 REVOKE ALL ON FUNCTION rolecall_internal.is_administrator(rolecall_internal.resource) FROM PUBLIC;
 
 -- sql/5-internal/record/is_asked_for.sql
--- An operator can ask for what it may grant, and has not the power that others give to the role.
+-- The request of an operator does not count, because it can ask for what it may grant without having the powers that
+-- the role gets from others.
 CREATE FUNCTION rolecall_internal.is_asked_for(member oid, role_oid oid) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -6510,8 +6512,7 @@ END
 $is_asked_for$;
 
 COMMENT ON FUNCTION rolecall_internal.is_asked_for(oid, oid)
-  IS 'Whether a call of this database has asked for a membership, and who asked has every power: the caller itself, or '
-     'a superuser';
+  IS 'Whether a call of this database has asked for a membership, by the caller itself or by a superuser';
 REVOKE ALL ON FUNCTION rolecall_internal.is_asked_for(oid, oid) FROM PUBLIC;
 
 -- sql/5-internal/catalogs/is_creator_edge.sql
@@ -6595,15 +6596,15 @@ COMMENT ON FUNCTION rolecall_internal.is_encrypting() IS 'Whether this session e
 REVOKE ALL ON FUNCTION rolecall_internal.is_encrypting() FROM PUBLIC;
 
 -- sql/5-internal/run/is_established.sql
--- It knows roles, base roles, and memberships without options, and only what is simple about them: a record that is
--- not acted on, or a reporting role, say, is for what comes after it. Which functions begin with it, `established()`
--- says.
+-- It knows roles, base roles, and memberships without options, and only what is simple about them. Anything else, such
+-- as a record that is not acted on, or a reporting role, is left to the plan. `established()` says which functions
+-- begin with it.
 CREATE FUNCTION rolecall_internal.is_established(document jsonb) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $is_established$
 BEGIN
-  -- A new user is told without the query, which would have to be planned.
+  -- A new user is found without the query, which would have to be planned.
   IF to_regrole(quote_ident(is_established.document #>> '{roles,0,name}')) IS NULL
     OR is_established.document - '{roles,memberships,base_roles}'::text[] <> '{}'
   THEN
@@ -6617,7 +6618,7 @@ BEGIN
       SELECT jsonb_strip_nulls(e.given) - '{password,note,says,recorded}'::text[],
              to_regrole(quote_ident(coalesce(e.given ->> 'role', e.given ->> 'name')))::oid,
              to_regrole(quote_ident(e.given ->> 'member'))::oid
-      OFFSET 0 -- Each is worked out once, not wherever it is used.
+      OFFSET 0 -- Each is computed once, not at each use.
     ) AS r(resource, role, member)
     WHERE NOT coalesce(
       r.role IS NOT NULL AND r.resource - '{name,initial,attributes,protected,role,member,key}'::text[] = '{}' AND CASE
@@ -6671,7 +6672,7 @@ END
 $is_established$;
 
 COMMENT ON FUNCTION rolecall_internal.is_established(jsonb)
-  IS 'Whether all that a call asks for is there and recorded, found out by one query and without a plan; false tells '
+  IS 'Whether everything that a call asks for exists and is recorded, by one query and without a plan; false says '
      'nothing';
 REVOKE ALL ON FUNCTION rolecall_internal.is_established(jsonb) FROM PUBLIC;
 
@@ -6777,9 +6778,9 @@ COMMENT ON FUNCTION rolecall_internal.is_nobody(jsonb, text)
 REVOKE ALL ON FUNCTION rolecall_internal.is_nobody(jsonb, text) FROM PUBLIC;
 
 -- sql/5-internal/run/is_passing.sql
--- A role that is missing, or seems to be another database's, may have been dropped while it was looked at; under an
--- older snapshot nothing tells whether others have committed anything. After a deadlock it helps where the other one
--- waits for nothing that is held from before the call.
+-- A role that is missing, or seems to belong to another database, may have been dropped during the call; under an
+-- older snapshot this cannot be seen. After a deadlock it helps if the other transaction waits for nothing that was
+-- locked before the call.
 CREATE FUNCTION rolecall_internal.is_passing(code text, seen text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -6794,7 +6795,7 @@ END
 $is_passing$;
 
 COMMENT ON FUNCTION rolecall_internal.is_passing(text, text)
-  IS 'Whether it may help to start over after an error; called when all that was done is undone';
+  IS 'Whether it may help to start over after an error; it is called when everything is undone';
 REVOKE ALL ON FUNCTION rolecall_internal.is_passing(text, text) FROM PUBLIC;
 
 -- sql/5-internal/execute/is_password_cleared.sql
@@ -6819,8 +6820,9 @@ COMMENT ON FUNCTION rolecall_internal.is_password_cleared(text)
 REVOKE ALL ON FUNCTION rolecall_internal.is_password_cleared(text) FROM PUBLIC;
 
 -- sql/5-internal/reporting/is_provisioned.sql
--- What they read is planned as ever. About the roles it knows only what is simple, by one query in place of the
--- planners: a setting that is spelled otherwise, say, or a record that is not acted on, is for what comes after it.
+-- Their access is planned as always. About the roles it knows only what is simple, by one query in place of the
+-- planners. Anything else, such as another spelling of a setting, or a record that is not acted on, is left to the
+-- plan.
 CREATE FUNCTION rolecall_internal.is_provisioned(state jsonb) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -6830,7 +6832,7 @@ DECLARE
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
 BEGIN
-  -- A new role is told without the query, which would have to be planned.
+  -- A new role is found without the query, which would have to be planned.
   IF to_regrole(quote_ident(is_provisioned.state #>> '{roles,0,name}')) IS NULL THEN
     RETURN false;
   ELSIF NOT has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT') THEN
@@ -6859,7 +6861,7 @@ BEGIN
                  FROM jsonb_array_elements_text(e.given -> 'value') WITH ORDINALITY AS n(name, position)
                )
                ELSE e.given ->> 'value' END)
-      OFFSET 0 -- Each is worked out once, not wherever it is used.
+      OFFSET 0 -- Each is computed once, not at each use.
     ) AS r(resource, role, entry)
     WHERE NOT coalesce(CASE s.section
       WHEN 'roles' THEN EXISTS (
@@ -6911,7 +6913,7 @@ END
 $is_provisioned$;
 
 COMMENT ON FUNCTION rolecall_internal.is_provisioned(jsonb)
-  IS 'Whether all that the state of reporting roles asks for is there and recorded; false tells nothing';
+  IS 'Whether everything that the state of reporting roles asks for exists and is recorded; false says nothing';
 REVOKE ALL ON FUNCTION rolecall_internal.is_provisioned(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/audit/is_reachable.sql
@@ -7066,7 +7068,7 @@ COMMENT ON FUNCTION rolecall_internal.joined(jsonb, jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.joined(jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reporting/keep_no_verifier.sql
--- They have the passwords of the former secret. The next provisioning run sets them.
+-- They keep the passwords from the former secret. The next provisioning run sets them.
 CREATE FUNCTION rolecall_internal.keep_no_verifier(steps rolecall.step[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -7083,7 +7085,7 @@ END
 $keep_no_verifier$;
 
 COMMENT ON FUNCTION rolecall_internal.keep_no_verifier(rolecall.step[])
-  IS 'Keeps of the reporting roles whose passwords could not be set only that they are this database''s';
+  IS 'Keeps a mark that reporting roles whose passwords could not be set belong to this database';
 REVOKE ALL ON FUNCTION rolecall_internal.keep_no_verifier(rolecall.step[]) FROM PUBLIC;
 
 -- sql/5-internal/plan/keep_others.sql
@@ -7243,9 +7245,9 @@ REVOKE ALL ON FUNCTION rolecall_internal.lacking(rolecall_internal.change) FROM 
 
 -- sql/5-internal/record/lacking_right.sql
 -- A superuser can do everything. Others record what their calls have just done, so the roles exist, and the caller may
--- change or grant them. The owner of a schema, or of the database, decides who reads what is in the schema. A policy's
--- privileges, schemas, and word that a role has nothing else are acted on only for the role that said so: the objects
--- are named, and others can own them by the time of the call.
+-- change or grant them. The owner of a schema, or of the database, decides who reads what is in the schema. Privileges
+-- and schemas of a policy, and that a role has nothing else, are acted on only for the role that recorded them,
+-- because they name objects that others can own by the time of the call.
 CREATE FUNCTION rolecall_internal.lacking_right(section text, resource jsonb) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -7255,7 +7257,7 @@ DECLARE
   v_present record;
   v_name text := coalesce(lacking_right.resource ->> 'role', lacking_right.resource ->> 'name');
   v_role oid := to_regrole(quote_ident(v_name))::oid;
-  -- A reporting role is denied what it has.
+  -- The definition of a reporting role denies attributes that it may have.
   v_given jsonb := CASE lacking_right.section
     WHEN 'read_access' THEN '{"replication": false, "bypassrls": false, "createdb": false}'
     ELSE coalesce(lacking_right.resource -> 'initial', '{}')
@@ -7266,7 +7268,7 @@ BEGIN
   FROM pg_roles AS r WHERE r.rolname = current_user;
   SELECT r.rolcreatedb, r.rolreplication, r.rolbypassrls INTO v_present FROM pg_roles AS r WHERE r.oid = v_role;
   IF v_caller.rolsuper
-    -- A name that holds without a record.
+    -- A name that counts without a record.
     OR lacking_right.section = 'base_roles'
        AND v_name IS NOT DISTINCT FROM nullif(lacking_right.resource ->> 'key', 'default')
   THEN
@@ -7332,7 +7334,7 @@ END
 $lacking_right$;
 
 COMMENT ON FUNCTION rolecall_internal.lacking_right(text, jsonb)
-  IS 'What a row asks for that the role which records it could not do itself; null where there is nothing of that kind';
+  IS 'What a row asks for that its recorder could not do itself; null if there is nothing';
 REVOKE ALL ON FUNCTION rolecall_internal.lacking_right(text, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/execute/leads_to_superuser.sql
@@ -7450,8 +7452,7 @@ END
 $left_out$;
 
 COMMENT ON FUNCTION rolecall_internal.left_out(boolean)
-  IS 'Skipped steps for the reporting roles that are recorded here and belong to other databases: nothing is done to '
-     'them';
+  IS 'Skipped steps for the reporting roles that are recorded here but belong to other databases';
 REVOKE ALL ON FUNCTION rolecall_internal.left_out(boolean) FROM PUBLIC;
 
 -- sql/5-internal/plan/left_out_of.sql
@@ -7481,8 +7482,8 @@ COMMENT ON FUNCTION rolecall_internal.left_out_of(rolecall_internal.change[], js
 REVOKE ALL ON FUNCTION rolecall_internal.left_out_of(rolecall_internal.change[], jsonb) FROM PUBLIC;
 
 -- sql/5-internal/run/left_to_do.sql
--- What was skipped is still missing; an older snapshot does not show what was done; and who may not see passwords does
--- not see that the roles created here have theirs.
+-- A plan lists again what was skipped, under an older snapshot also what was done, and for a caller that may not see
+-- passwords those of the roles created here.
 CREATE FUNCTION rolecall_internal.left_to_do(changes rolecall_internal.change[], done text[], steps rolecall.step[])
 RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -7496,7 +7497,7 @@ BEGIN
     FROM unnest(left_to_do.changes) WITH ORDINALITY
       AS c(operation, target, statement, password, locks, sqlstate, note, position)
     WHERE (c.statement <> ALL (left_to_do.done)
-           -- What the role was given since.
+           -- What the role was given since then.
            OR c.operation IN ('reassign_owned', 'drop_owned')
               AND current_setting('transaction_isolation') = 'read committed')
       AND NOT (c.operation = 'set_password' AND c.target IN (SELECT s.target FROM unnest(left_to_do.steps) AS s
@@ -7507,7 +7508,7 @@ END
 $left_to_do$;
 
 COMMENT ON FUNCTION rolecall_internal.left_to_do(rolecall_internal.change[], text[], rolecall.step[])
-  IS 'The changes of a later plan that are not behind this call already';
+  IS 'The changes of a later plan that this call has not dealt with already';
 REVOKE ALL ON FUNCTION rolecall_internal.left_to_do(rolecall_internal.change[], text[], rolecall.step[]) FROM PUBLIC;
 
 -- sql/5-internal/execute/left_to_others.sql
@@ -7584,7 +7585,7 @@ END
 $lock_role$;
 
 COMMENT ON FUNCTION rolecall_internal.lock_role(text)
-  IS 'Locks one role for the rest of the transaction; true where it is gone, or another one has its name';
+  IS 'Locks one role for the rest of the transaction; true if it no longer exists, or another role has its name';
 REVOKE ALL ON FUNCTION rolecall_internal.lock_role(text) FROM PUBLIC;
 
 -- sql/5-internal/run/lock_roles.sql
@@ -7609,8 +7610,8 @@ END
 $lock_roles$;
 
 COMMENT ON FUNCTION rolecall_internal.lock_roles(text[], text[])
-  IS 'Locks roles in name order for the rest of the transaction; true where other transactions have ended meanwhile, '
-     'or a role is gone';
+  IS 'Locks roles in name order for the rest of the transaction; true if other transactions have ended meanwhile, or a '
+     'role no longer exists';
 REVOKE ALL ON FUNCTION rolecall_internal.lock_roles(text[], text[]) FROM PUBLIC;
 
 -- sql/5-internal/run/locks_of.sql
@@ -7630,7 +7631,7 @@ BEGIN
   RETURN ARRAY(
     SELECT l.role_name COLLATE "C"
     FROM (
-      -- Before 16 GRANT and REVOKE do not lock the granted role, nor need they.
+      -- Before 16 GRANT and REVOKE do not lock the granted role, and do not have to.
       (SELECT unnest(CASE WHEN v_of_both OR c.operation NOT IN ('grant_role', 'revoke_role')
                           THEN c.locks ELSE c.locks[1:1] END)
        FROM unnest(locks_of.changes) AS c WHERE c.sqlstate IS NULL
@@ -7649,7 +7650,7 @@ END
 $locks_of$;
 
 COMMENT ON FUNCTION rolecall_internal.locks_of(rolecall_internal.change[], text[], text[], rolecall.step[])
-  IS 'The roles to lock before changes are made, in name order; those that are known to be needed too';
+  IS 'The roles to lock before changes are made, in name order, together with those that are already known';
 REVOKE ALL ON FUNCTION rolecall_internal.locks_of(rolecall_internal.change[], text[], text[], rolecall.step[])
   FROM PUBLIC;
 
@@ -7702,7 +7703,7 @@ BEGIN
   FOREACH v_section IN ARRAY ARRAY['passwords', 'roles'] LOOP
     v_list := masked.document -> v_section;
     CONTINUE WHEN v_list IS NULL;
-    -- In an array, as jsonb would be copied each time.
+    -- In an array, because appending to jsonb copies it each time.
     v_masked := '{}'::jsonb[];
     FOR v_position IN 0 .. jsonb_array_length(v_list) - 1 LOOP
       v_resource := v_list -> v_position;
@@ -7870,7 +7871,7 @@ COMMENT ON FUNCTION rolecall_internal.memberships_of(oid)
 REVOKE ALL ON FUNCTION rolecall_internal.memberships_of(oid) FROM PUBLIC;
 
 -- sql/5-internal/reporting/misdefinition.sql
--- The server knows what a setting can be: a call records what it has set, so the role has it.
+-- The server checks settings. A call records a setting only after the role has it.
 CREATE FUNCTION rolecall_internal.misdefinition(section text, resource jsonb) RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -7928,8 +7929,8 @@ END
 $misdefinition$;
 
 COMMENT ON FUNCTION rolecall_internal.misdefinition(text, jsonb)
-  IS 'Why a definition of a reporting role, a setting, or the end of a role''s password would be refused as an '
-     'argument; null where it would not';
+  IS 'Why a definition of a reporting role, a setting, or VALID UNTIL would be refused as an argument; null if it '
+     'would not';
 REVOKE ALL ON FUNCTION rolecall_internal.misdefinition(text, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/record/misshape.sql
@@ -7975,7 +7976,7 @@ END
 $misshape$;
 
 COMMENT ON FUNCTION rolecall_internal.misshape(text, jsonb, jsonb)
-  IS 'Why no call can have written a row; null where one can';
+  IS 'Why no call can have written a row; null if one can';
 REVOKE ALL ON FUNCTION rolecall_internal.misshape(text, jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reading/missing_groups.sql
@@ -8129,7 +8130,7 @@ BEGIN
     END IF;
   END LOOP;
   IF cardinality(v_missing) > 1 THEN
-    -- Databases differ in their default collation.
+    -- Not by the default collation, in which databases differ.
     v_missing := ARRAY(SELECT c FROM unnest(v_missing) AS c ORDER BY c.target COLLATE "C");
   END IF;
   RETURN v_missing;
@@ -8137,7 +8138,7 @@ END
 $missing_roles$;
 
 COMMENT ON FUNCTION rolecall_internal.missing_roles(rolecall_internal.change[])
-  IS 'The changes that make a role, in name order';
+  IS 'The changes that create a role, in name order';
 REVOKE ALL ON FUNCTION rolecall_internal.missing_roles(rolecall_internal.change[]) FROM PUBLIC;
 
 -- sql/5-internal/document/name_list.sql
@@ -8415,9 +8416,9 @@ END
 $note_closed_schemas$;
 
 COMMENT ON FUNCTION rolecall_internal.note_closed_schemas(jsonb)
-  IS 'Says which schemas a reporting role searches without USAGE on them, such as those of extensions: what is in them '
-     'is not found. USAGE on a schema that is closed to PUBLIC is for its owner to give: everybody may call the '
-     'functions in it.';
+  IS 'Warns of schemas that a reporting role searches without USAGE, such as those of extensions, so that it finds '
+     'nothing in them. Only the owner decides about USAGE on a schema that is closed to PUBLIC, because everybody may '
+     'execute the functions in it.';
 REVOKE ALL ON FUNCTION rolecall_internal.note_closed_schemas(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/document/note_default_role.sql
@@ -8486,7 +8487,7 @@ COMMENT ON FUNCTION rolecall_internal.note_holders(text)
 REVOKE ALL ON FUNCTION rolecall_internal.note_holders(text) FROM PUBLIC;
 
 -- sql/5-internal/run/note_no_connect.sql
--- Whose CONNECT the call itself has skipped, a WARNING has named.
+-- A user whose CONNECT the call itself has skipped is left out, because a WARNING has named it.
 CREATE FUNCTION rolecall_internal.note_no_connect(steps rolecall.step[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -8516,8 +8517,8 @@ END
 $note_no_connect$;
 
 COMMENT ON FUNCTION rolecall_internal.note_no_connect(rolecall.step[])
-  IS 'Says which of the users that a call has created, changed or put into roles have no CONNECT on this database, '
-     'neither their own nor by membership nor through PUBLIC';
+  IS 'Warns of users that a call has created, changed or made members of roles, and that have no CONNECT on this '
+     'database, neither their own nor by membership nor through PUBLIC';
 REVOKE ALL ON FUNCTION rolecall_internal.note_no_connect(rolecall.step[]) FROM PUBLIC;
 
 -- sql/5-internal/reporting/note_unmatched.sql
@@ -8563,7 +8564,7 @@ BEGIN
       AND (cardinality(l.path) = 1 OR l.path[cardinality(l.path) - 1] = n.nspname)
       AND (l.column_name IS NULL OR a.attname IS NOT NULL)
   ),
-  -- Of several roles that have it withheld one may have no schema where it could be.
+  -- Of several roles from which it is withheld, one may read no schema in which the table could be.
   absent AS (
     SELECT l.name, string_agg(DISTINCT f.meant, ' or ') AS meant, string_agg(DISTINCT f.present, ', ') AS others
     FROM (SELECT DISTINCT name FROM listed) AS l
@@ -8594,7 +8595,7 @@ END
 $note_unmatched$;
 
 COMMENT ON FUNCTION rolecall_internal.note_unmatched(jsonb)
-  IS 'Says which withheld names match nothing now, and where one would in another case';
+  IS 'Raises a NOTICE about withheld names that match nothing now, and about those that would match in another case';
 REVOKE ALL ON FUNCTION rolecall_internal.note_unmatched(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/granting/note_unmatched_exceptions.sql
@@ -9013,7 +9014,7 @@ BEGIN
     OR starts_with(password_of.password COLLATE "C", 'SCRAM-SHA-256$')
       AND NOT rolecall_internal.is_scram_verifier(password_of.password)
   ) THEN
-    PERFORM rolecall_internal.check_role_name(password_of.role_name); -- It comes first where both are wrong.
+    PERFORM rolecall_internal.check_role_name(password_of.role_name); -- An error about the name comes first.
     IF password_of.password = '' THEN
       RAISE EXCEPTION USING
         ERRCODE = 'invalid_parameter_value',
@@ -9028,7 +9029,7 @@ END
 $password_of$;
 
 COMMENT ON FUNCTION rolecall_internal.password_of(text, text)
-  IS 'One password, by the name of the role, to stand beside a document; where it is null, nothing';
+  IS 'One password in an object by the name of the role, as it stands beside a document; null for null';
 REVOKE ALL ON FUNCTION rolecall_internal.password_of(text, text) FROM PUBLIC;
 
 -- sql/5-internal/policy/password_problems.sql
@@ -9095,7 +9096,7 @@ DECLARE
   v_resource jsonb;
   v_section text;
 BEGIN
-  -- Backwards, as of two values of a key an object keeps the last.
+  -- Backwards, because of two values of a key an object keeps the last one.
   FOREACH v_section IN ARRAY ARRAY['passwords', 'roles'] LOOP
     v_list := coalesce(passwords_of.document -> v_section, '[]');
     FOR v_position IN REVERSE jsonb_array_length(v_list) - 1 .. 0 LOOP
@@ -13582,7 +13583,7 @@ SET search_path = pg_catalog, pg_temp
 AS $reader_path$
 BEGIN
   IF reader_path.definition ->> 'search_path' IS NOT NULL THEN
-    -- A path of no schema is written as one that has no name.
+    -- An empty path is written as one empty name.
     RETURN coalesce(nullif(reader_path.definition -> 'search_path', '[]'), '[""]');
   END IF;
   IF NOT EXISTS (SELECT FROM pg_extension AS e WHERE e.extnamespace <> 'pg_catalog'::regnamespace) THEN
@@ -13599,8 +13600,8 @@ END
 $reader_path$;
 
 COMMENT ON FUNCTION rolecall_internal.reader_path(jsonb)
-  IS 'The search_path of a reporting role, as a list of names: what its definition says, or its schemas and then those '
-     'of the installed extensions, whose operators and functions are found as everybody else finds them';
+  IS 'The search_path of a reporting role, as a list of names: that of its definition, or its schemas and after them '
+     'those of the installed extensions, so that their operators and functions are found as by everybody else';
 REVOKE ALL ON FUNCTION rolecall_internal.reader_path(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/record/record_key.sql
@@ -13710,13 +13711,14 @@ BEGIN
       SELECT n.key ->> 0 AS role FROM newest AS n
       WHERE n.section = 'read_access' AND n.resource IS NOT NULL AND (n.sqlstate IS NULL OR n.recorder = current_user)
     ),
-    -- Who removed a role under an older snapshot did not see all that was recorded about it by then.
+    -- A call that removed a role under an older snapshot did not see all that was recorded about it by then.
     removed AS (
       SELECT n.key ->> 0 AS role, n.recorded_at FROM newest AS n WHERE n.section = 'roles' AND n.resource IS NULL
     ),
     section AS (
       SELECT n.section,
-             -- In the order of the calls; who may grant a role on, the caller before others, first becomes that.
+             -- In the order of the calls; members that may grant a role to others come first, and the caller
+             -- before them.
              jsonb_agg(n.resource || w.warning || jsonb_build_object('recorded', n.recorder)
                                            ORDER BY n.resource @> jsonb_build_object('member', current_user) DESC,
                                            n.resource @> '{"admin": true}' DESC, n.recorded_at, n.key) AS resources
@@ -13749,12 +13751,12 @@ END
 $recorded_document$;
 
 COMMENT ON FUNCTION rolecall_internal.recorded_document()
-  IS 'The recorded resources as a document. What follows from a definition of read-only access is not in it: the '
-     'caller adds that afresh';
+  IS 'The recorded resources as a document, without what follows from a definition of read-only access, which the '
+     'caller adds';
 REVOKE ALL ON FUNCTION rolecall_internal.recorded_document() FROM PUBLIC;
 
 -- sql/5-internal/record/recorded_name.sql
--- A record that is not acted on does not count: a WARNING says so, and an earlier record is taken. Where strict, it is
+-- A record that is not acted on does not count: a WARNING says so, and the record before it counts. If strict, it is
 -- an error.
 CREATE FUNCTION rolecall_internal.recorded_name(key text, strict boolean) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -13800,11 +13802,11 @@ END
 $recorded_name$;
 
 COMMENT ON FUNCTION rolecall_internal.recorded_name(text, boolean)
-  IS 'The name that a base role was given in this database; null where none was';
+  IS 'The recorded name of a base role in this database; null where none is recorded';
 REVOKE ALL ON FUNCTION rolecall_internal.recorded_name(text, boolean) FROM PUBLIC;
 
 -- sql/5-internal/record/records_of_removed.sql
--- The mapping of the base roles stays: it is about names.
+-- The mapping of the base roles stays, because it is about names.
 CREATE FUNCTION rolecall_internal.records_of_removed(roles jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -13815,12 +13817,12 @@ BEGIN
     FROM (
       SELECT n.section, jsonb_agg(n.resource || '{"state": "absent"}') AS resources
       FROM (
-        -- Whichever row of a key: what tells resources apart is the same in all.
+        -- Any row of a key will do, because all of them have the same key fields.
         SELECT DISTINCT ON (p.section, p.key) p.section, p.key, p.resource
         FROM jsonb_to_recordset(records_of_removed.roles) AS a(name jsonb, state text)
         CROSS JOIN LATERAL (
-          -- The role comes first in a key. Of the values in jsonb null is less than every string, and true is greater;
-          -- of arrays a longer one is greater than a shorter one.
+          -- The role comes first in a key. In the order of jsonb, null is less than every string, true is greater, and
+          -- a longer array is greater than a shorter one.
           SELECT p.*
           FROM (
             VALUES (jsonb_build_array(a.name), jsonb_build_array(a.name)),
@@ -13834,7 +13836,7 @@ BEGIN
               AND p.section IN (
                 'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
               )AND p.section <> 'roles'
-            OFFSET 0 -- By the index, which would else be read as a whole.
+            OFFSET 0 -- By the index, which would otherwise be read as a whole.
           ) AS p
           WHERE jsonb_typeof(p.resource) = 'object'
           UNION ALL
@@ -13849,8 +13851,7 @@ BEGIN
 END
 $records_of_removed$;
 
-COMMENT ON FUNCTION rolecall_internal.records_of_removed(jsonb)
-  IS 'What is recorded about roles that are absent, as absent too';
+COMMENT ON FUNCTION rolecall_internal.records_of_removed(jsonb) IS 'The records about absent roles, as absent too';
 REVOKE ALL ON FUNCTION rolecall_internal.records_of_removed(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/execute/refresh_caches.sql
@@ -13870,11 +13871,11 @@ COMMENT ON FUNCTION rolecall_internal.refresh_caches()
 REVOKE ALL ON FUNCTION rolecall_internal.refresh_caches() FROM PUBLIC;
 
 -- sql/5-internal/record/refusal.sql
--- Where a role recorded more than it could do, its own calls still act on that. A record belongs to the roles that had
--- the names when it was written: not to one that somebody has created since, nor to one that has another name by now.
--- A record that comes from another database, as in a dump, belongs to whatever roles have the names.
+-- If a role recorded more than it could do, only its own calls act on that. A record belongs to the roles that had the
+-- names when it was written: not to a role that somebody has created since, nor to one that has another name by now. A
+-- record from another database, for example from a dump, belongs to the roles that have the names.
 --
--- Every call reads records, and mostly there is nothing wrong with them: finding that out takes no query.
+-- Every call reads records, and usually nothing is wrong with them; finding that out takes no query.
 CREATE FUNCTION rolecall_internal.refusal(entry rolecall_internal.resource) RETURNS rolecall.step
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -13919,7 +13920,7 @@ BEGIN
        ) THEN 1
        WHEN refusal.entry.section = 'roles' AND refusal.entry.resource ?| '{attributes,protected}' THEN 1
        WHEN refusal.entry.section = 'memberships' THEN 2
-       -- There is none.
+       -- There is no such name.
        ELSE cardinality(v_names) + 1 END .. cardinality(v_names) LOOP
     IF has_table_privilege(
       to_regrole(quote_ident(v_names[v_position]))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
@@ -13988,7 +13989,7 @@ END
 $refusal$;
 
 COMMENT ON FUNCTION rolecall_internal.refusal(rolecall_internal.resource)
-  IS 'Why a record is not acted on, as the skipped step that says so; null where it is';
+  IS 'The skipped step that says why a record is not acted on; null if it is acted on';
 REVOKE ALL ON FUNCTION rolecall_internal.refusal(rolecall_internal.resource) FROM PUBLIC;
 
 -- sql/5-internal/passwords/refuse_empty_verifier.sql
@@ -14132,7 +14133,8 @@ BEGIN
             THEN pg_get_userbyid(o.recorder_oid)::text
           ELSE o.recorder END) = current_user)
       ))
-      -- Who recorded the present role under an older snapshot could not have what is about the earlier one forgotten.
+      -- A call that recorded the present role under an older snapshot could not forget what is recorded about the
+      -- earlier one.
       AND (s.sqlstate <> '42710' OR NOT EXISTS (
         SELECT FROM rolecall_internal.resource AS o
         WHERE o.section = 'roles' AND o.key = jsonb_build_array(s.target) AND o.recorded_at > p.recorded_at
@@ -14156,8 +14158,8 @@ END
 $refused_steps$;
 
 COMMENT ON FUNCTION rolecall_internal.refused_steps(text, rolecall.step[], boolean)
-  IS 'Skipped steps for what is recorded and not acted on, in one section or, where that is null, in all of them; but '
-     'not for roles that other steps are about, nor what follows from the definition of a reporting role';
+  IS 'Skipped steps for records that are not acted on, in one section or, if that is null, in all of them; without '
+     'roles that other steps are about, and what follows from the definition of a reporting role';
 REVOKE ALL ON FUNCTION rolecall_internal.refused_steps(text, rolecall.step[], boolean) FROM PUBLIC;
 
 -- sql/5-internal/record/remember.sql
@@ -14169,7 +14171,8 @@ DECLARE
   v_document jsonb := CASE WHEN remember.document ? 'declared'
     THEN rolecall_internal.with_made(remember.document, remember.steps) ELSE remember.document END;
   v_new record;
-  -- What an older snapshot shows as recorded may not be the newest any more: who has changed something records it anew.
+  -- Under an older snapshot the record may no longer be the newest, so a call that has changed something records
+  -- it again.
   v_always boolean := current_setting('transaction_isolation') <> 'read committed'
                         AND to_jsonb(remember.steps) @? '$[*] ? (@.status == "applied")';
 BEGIN
@@ -14190,7 +14193,7 @@ BEGIN
       SELECT rolecall_internal.record_key(s.section, r.resource),
              jsonb_strip_nulls(r.resource - CASE s.section WHEN 'roles' THEN '{password,note,state,says}'
              WHEN 'read_access' THEN '{watched}' ELSE '{}' END::text[])
-      OFFSET 0 -- Each is worked out once, not wherever it is used.
+      OFFSET 0 -- Each is computed once, not at each use.
     ) AS a(key, resource)
     LEFT JOIN LATERAL (
       SELECT DISTINCT ON (r.section, r.key) r.*
@@ -14199,7 +14202,7 @@ BEGIN
       ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
     ) AS p ON true
     CROSS JOIN LATERAL (
-      -- What is not acted on is not added to.
+      -- A record that is not acted on is not merged with.
       SELECT (f.step).sqlstate, CASE WHEN (f.step).note IS NULL THEN p.resource END
       FROM (
         SELECT CASE WHEN p.resource IS NOT NULL THEN rolecall_internal.refusal(p::rolecall_internal.resource) END
@@ -14245,7 +14248,7 @@ BEGIN
         (q.refused IN ('42501', '42710', '42704')
          OR q.refused IS NULL AND p.sqlstate IS NOT NULL
             AND rolecall_internal.lacking_right(s.section, v.resource) IS NULL
-         -- What a superuser asks for gives a power too.
+         -- A membership that a superuser asks for gives powers too.
          OR s.section = 'memberships' AND NOT EXISTS (
            SELECT FROM pg_roles AS s WHERE s.rolname = (CASE
              WHEN p.recorder_oid IS NOT NULL AND p.made_in = (
@@ -14358,7 +14361,8 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $remove_superseded$
 BEGIN
-  -- Under a snapshot a row that another transaction has deleted meanwhile would be 40001; the next call cleans up.
+  -- Under an older snapshot, deleting a row that another transaction has deleted fails with 40001; the next call
+  -- cleans up.
   IF current_setting('transaction_isolation') = 'read committed' THEN
     DELETE FROM rolecall_internal.resource AS p
     WHERE p.ctid = ANY (ARRAY(
@@ -14389,13 +14393,13 @@ END
 $remove_superseded$;
 
 COMMENT ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resource[])
-  IS 'Removes what records supersede: older ones of the same key, and of reporting roles that are gone the verifiers '
-     'and the tables that were withheld from them';
+  IS 'Removes what records supersede: older records of the same key, and for reporting roles that no longer exist the '
+     'verifiers and the tables that were withheld from them';
 REVOKE ALL ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resource[]) FROM PUBLIC;
 
 -- sql/5-internal/reporting/rename_records.sql
--- A superuser's call keeps who has recorded each; another caller signs them anew. What is about an earlier role of one
--- of the names is left: signed anew it would be about the present one.
+-- A superuser's call keeps the recorder of each; another caller becomes the recorder. Records about an earlier role of
+-- one of the names are left, because a new signature would be about the present one.
 CREATE FUNCTION rolecall_internal.rename_records(old_name text, new_name text) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -14410,7 +14414,7 @@ DECLARE
       ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
     ) AS p
     CROSS JOIN LATERAL (
-      -- In a copy of the database no role is one that a policy has created.
+      -- In a copy of the database no role counts as created by a policy.
       SELECT rolecall_internal.renamed(p.section, p.resource, rename_records.old_name, rename_records.new_name)
              - CASE WHEN p.section = 'declared' AND p.made_in <> (
                SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
@@ -14431,7 +14435,7 @@ DECLARE
         ) THEN p.recorder_oid
           ELSE to_regrole(quote_ident(p.recorder))::oid END
       )::rolecall_internal.resource
-      -- Under another key the old record ends.
+      -- If the key changes, the old record ends.
       UNION ALL
       SELECT ROW(
         p.section, p.key, NULL,
@@ -14453,7 +14457,7 @@ BEGIN
     RETURN;
   END IF;
   PERFORM rolecall_internal.check_writable('What is recorded of the role would be renamed.');
-  -- What an earlier reporting role of the new name has left, which was dropped without a call.
+  -- The verifier of an earlier reporting role of the new name, which was dropped without a call.
   DELETE FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.verifier.' || rename_records.new_name;
   DELETE FROM rolecall_internal.withheld AS w WHERE w.role = rename_records.new_name;
   UPDATE rolecall_internal.secret AS s SET key = 'rolecall.verifier.' || rename_records.new_name
@@ -14547,8 +14551,8 @@ COMMENT ON FUNCTION rolecall_internal.renamed(text, jsonb, text, text)
 REVOKE ALL ON FUNCTION rolecall_internal.renamed(text, jsonb, text, text) FROM PUBLIC;
 
 -- sql/5-internal/record/renew_records.sql
--- A superuser's call keeps who has recorded each; another caller signs them anew. A role that was there already, in a
--- cluster that a dump was restored into, is none that a policy has created.
+-- A superuser's call keeps the recorder of each; another caller becomes the recorder. A role that existed already in a
+-- cluster into which a dump was restored was not created by a policy.
 CREATE FUNCTION rolecall_internal.renew_records(document jsonb, steps rolecall.step[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -14591,7 +14595,7 @@ END
 $renew_records$;
 
 COMMENT ON FUNCTION rolecall_internal.renew_records(jsonb, rolecall.step[])
-  IS 'Where converge() has created roles anew, writes their new oids into the records about them';
+  IS 'Writes the new oids of roles that converge() has created again into the records about them';
 REVOKE ALL ON FUNCTION rolecall_internal.renew_records(jsonb, rolecall.step[]) FROM PUBLIC;
 
 -- sql/5-internal/reading/replace_withheld.sql
@@ -14655,7 +14659,7 @@ END
 $reported$;
 
 COMMENT ON FUNCTION rolecall_internal.reported(rolecall.step[], rolecall.step[])
-  IS 'The steps of a round as the caller gets them; without those that have to be planned again, or were reported '
+  IS 'The steps of a round as the caller gets them, without those that have to be planned again or were reported '
      'before';
 REVOKE ALL ON FUNCTION rolecall_internal.reported(rolecall.step[], rolecall.step[]) FROM PUBLIC;
 
@@ -14721,7 +14725,7 @@ BEGIN
     ) AS p
     CROSS JOIN LATERAL rolecall_internal.refusal(p::rolecall_internal.resource) AS s
     WHERE p.resource IS NOT NULL
-      -- One that another database has created since has another oid.
+      -- A role that another database has created since then has another oid.
       AND (s.note IS NULL OR s.sqlstate = '42710' AND NOT reporting_roles.ours)
       AND to_regrole(quote_ident(p.key ->> 0)) IS NOT NULL
       AND (rolecall_internal.other_database(p.key ->> 0) IS NULL) = reporting_roles.ours
@@ -14731,7 +14735,7 @@ END
 $reporting_roles$;
 
 COMMENT ON FUNCTION rolecall_internal.reporting_roles(boolean)
-  IS 'The reporting roles that are recorded here and exist: those of this database, or those of others';
+  IS 'The reporting roles that are recorded here and exist, either those of this database or those of others';
 REVOKE ALL ON FUNCTION rolecall_internal.reporting_roles(boolean) FROM PUBLIC;
 
 -- sql/5-internal/reporting/reporting_state.sql
@@ -14803,7 +14807,7 @@ BEGIN
   END IF;
   v_state := v_state || '{"recorded": []}';
   IF v_state ? 'read_access' THEN
-    -- The default privileges of owners that came new meanwhile are a matter of provisioning.
+    -- The default privileges of owners that are new since then are left to provisioning.
     v_watched := jsonb_build_object('watched', EXISTS (
       SELECT FROM pg_event_trigger AS t
       WHERE t.evtfoid = 'rolecall_internal.apply_to_new_tables()'::regprocedure AND t.evtenabled IN ('O', 'A')
@@ -14814,7 +14818,7 @@ BEGIN
         CONTINUE WHEN EXISTS (SELECT FROM unnest(v_left) AS l WHERE l.target = v_definition ->> 'role');
       END IF;
       IF v_definition ? 'owners' THEN
-        -- An owner that does not exist, nor is to be created, creates no table.
+        -- An owner that neither exists nor is to be created does not create tables.
         v_definition := v_definition || jsonb_build_object('owners', (
           SELECT coalesce(jsonb_agg(o.name), '[]')
           FROM jsonb_array_elements_text(v_definition -> 'owners') AS o(name)
@@ -14827,7 +14831,7 @@ BEGIN
     v_state := v_state - 'read_access';
   END IF;
   IF v_definitions IS NOT NULL THEN
-    -- A password that nobody but a superuser could compare counts as right.
+    -- A password that the caller cannot compare counts as right.
     v_steps := rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, restore.dry_run);
   ELSIF v_state <> '{"recorded": []}' THEN
     v_steps := rolecall_internal.run(v_state, restore.dry_run);
@@ -14847,7 +14851,7 @@ COMMENT ON FUNCTION rolecall_internal.restore(boolean)
 REVOKE ALL ON FUNCTION rolecall_internal.restore(boolean) FROM PUBLIC;
 
 -- sql/5-internal/record/restricted.sql
--- What it could do and no call asked for, such as CREATEDB, it does not get back.
+-- An attribute that it had and no call asked for, such as CREATEDB, is not restored.
 CREATE FUNCTION rolecall_internal.restricted(resource jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -14868,8 +14872,8 @@ END
 $restricted$;
 
 COMMENT ON FUNCTION rolecall_internal.restricted(jsonb)
-  IS 'A role as it is recorded at first: with what it could not do where it was there before, so that it is not '
-     'created anew with more';
+  IS 'A role as it is first recorded: with what it could not do if it existed before, so that it is not created again '
+     'with more';
 REVOKE ALL ON FUNCTION rolecall_internal.restricted(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/policy/role_definitions.sql
@@ -15089,10 +15093,9 @@ COMMENT ON FUNCTION rolecall_internal.rotate_secret(boolean) IS 'Creates a new r
 REVOKE ALL ON FUNCTION rolecall_internal.rotate_secret(boolean) FROM PUBLIC;
 
 -- sql/5-internal/run/run.sql
--- Where passwords are given, by the names of the roles, the document has the mask in their place; else they can be
--- anywhere in the document. What cannot be done because of another transaction is undone, with all locks, and started
--- over. A role that others keep locked is left out where the document is what earlier calls have asked for, and ends
--- the call where it is not.
+-- If passwords are given, by the names of the roles, the document has the mask in their place; otherwise the document
+-- can contain them. If another transaction prevents something, everything is undone, with all locks, and starts over.
+-- A role that others keep locked is left out if the document comes from the record; otherwise the call fails.
 CREATE FUNCTION rolecall_internal.run(document jsonb, dry_run boolean, passwords jsonb DEFAULT NULL)
 RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -15166,13 +15169,13 @@ END
 $run$;
 
 COMMENT ON FUNCTION rolecall_internal.run(jsonb, boolean, jsonb)
-  IS 'Establishes the desired state and returns the steps, as an array: it is called without a query';
+  IS 'Establishes the desired state and returns the steps, as an array so that it is called without a query';
 REVOKE ALL ON FUNCTION rolecall_internal.run(jsonb, boolean, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/run/run_apart.sql
--- A role that cannot be changed, such as one that its own session has locked, keeps nobody from the others: it is a
--- step that is skipped, with the operation and the statement given. Where that goes for every role it is the error of
--- the last one, unless lenient.
+-- A role that cannot be changed, such as one that its own session has locked, does not keep the call from changing the
+-- others: it becomes a skipped step with the given operation and statement. If no role can be changed, the call fails
+-- with the error of the last one, unless lenient.
 CREATE FUNCTION rolecall_internal.run_apart(states jsonb, lenient boolean, dry_run boolean) RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -15216,7 +15219,7 @@ END
 $run_apart$;
 
 COMMENT ON FUNCTION rolecall_internal.run_apart(jsonb, boolean, boolean)
-  IS 'Establishes desired states in the order that they have, each about one role, and returns the steps';
+  IS 'Establishes desired states in the given order, each about one role, and returns the steps';
 REVOKE ALL ON FUNCTION rolecall_internal.run_apart(jsonb, boolean, boolean) FROM PUBLIC;
 
 -- sql/5-internal/reporting/run_reporting.sql
@@ -15234,7 +15237,7 @@ AS $run_reporting$
 DECLARE
   v_rotate boolean;
   v_roles text[] := ARRAY(SELECT d ->> 'role' FROM jsonb_array_elements(run_reporting.definitions) AS d);
-  -- Before the check: a role that is created later has not been looked at.
+  -- Before the check, because a role that is created later has not been checked.
   v_oids jsonb := rolecall_internal.role_oids(v_roles);
   v_others text[] := '{}'::text[];
   v_secret bytea;
@@ -15252,13 +15255,13 @@ BEGIN
   v_rotate := rolecall_internal.is_rotation_due(run_reporting.rotate_after);
   IF run_reporting.dry_run IS NOT TRUE THEN
     PERFORM rolecall_internal.lock_reporting_secret(v_rotate);
-    -- Another caller may have made it while this one waited.
+    -- Another caller may have replaced it while this one waited.
     v_rotate := v_rotate AND rolecall_internal.is_rotation_due(run_reporting.rotate_after);
     PERFORM rolecall_internal.encrypt_older('rolecall.reporting');
   END IF;
   IF v_rotate THEN
-    -- Every reporting role of this database has its password from that secret. Asked for before it is replaced: the
-    -- verifiers that tell which they are go with it.
+    -- Every reporting role of this database has its password from that secret. They are listed before it is
+    -- replaced, because the verifiers that identify them are removed with it.
     v_others := ARRAY(
       SELECT o.name FROM unnest(rolecall_internal.reporting_roles(true)) AS o(name) WHERE o.name <> ALL (v_roles)
     );
@@ -15314,8 +15317,8 @@ END
 $run_reporting$;
 
 COMMENT ON FUNCTION rolecall_internal.run_reporting(jsonb, jsonb, interval, boolean, boolean)
-  IS 'Makes reporting roles as defined, with a new secret where there is none or it is too old, and what else is asked '
-     'for';
+  IS 'Establishes reporting roles as defined, with a new secret if there is none or it is too old, and the rest of a '
+     'state';
 REVOKE ALL ON FUNCTION rolecall_internal.run_reporting(jsonb, jsonb, interval, boolean, boolean) FROM PUBLIC;
 
 -- sql/5-internal/plan/said_elsewhere.sql
@@ -15811,9 +15814,9 @@ COMMENT ON FUNCTION rolecall_internal.shards() IS 'The shards that this node has
 REVOKE ALL ON FUNCTION rolecall_internal.shards() FROM PUBLIC;
 
 -- sql/5-internal/reporting/sign_record.sql
--- It runs as that role. A superuser can give another signature: restoring a dump writes what others have recorded.
--- Anybody else who restores a dump signs all of it. The names of base roles are bound to roles, by their oids, only
--- where the writer is not a superuser.
+-- It runs as that role. A superuser can give another signature, because restoring a dump writes what others have
+-- recorded. Any other role that restores a dump signs all of it. The names of base roles are bound to roles, by their
+-- oids, only where the writer is not a superuser.
 CREATE FUNCTION rolecall_internal.sign_record() RETURNS trigger
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -15829,7 +15832,8 @@ BEGIN
     RETURN NEW;
   END IF;
   IF NEW.recorded_at > clock_timestamp() THEN
-    -- Later than all others of its key it may be; but every later row must be later than it.
+    -- A time in the future is reduced to the first one after the others of its key, so that a later row can
+    -- follow.
     NEW.recorded_at := greatest(clock_timestamp(), (
       SELECT max(r.recorded_at) + interval '1 microsecond' FROM rolecall_internal.resource AS r
       WHERE r.section = NEW.section AND r.key = NEW.key
@@ -15864,7 +15868,7 @@ END
 $sign_record$;
 
 COMMENT ON FUNCTION rolecall_internal.sign_record()
-  IS 'Signs a record with the name of the role that writes it, and says whether it is acted on';
+  IS 'Signs a record with the role that writes it, and notes why it is not acted on, if so';
 REVOKE ALL ON FUNCTION rolecall_internal.sign_record() FROM PUBLIC;
 
 -- sql/5-internal/execute/skipped_hint.sql
@@ -15912,8 +15916,8 @@ END
 $start_over$;
 
 COMMENT ON FUNCTION rolecall_internal.start_over(text[])
-  IS 'Has the call started over, with the roles that are known to be locked then; what the variables of an attempt '
-     'hold is lost';
+  IS 'Makes the call start over, and hands over the roles that are known to be locked, because the variables of the '
+     'attempt are lost';
 REVOKE ALL ON FUNCTION rolecall_internal.start_over(text[]) FROM PUBLIC;
 
 -- sql/5-internal/execute/statement_of.sql
@@ -16640,7 +16644,7 @@ COMMENT ON FUNCTION rolecall_internal.verifier(text)
 REVOKE ALL ON FUNCTION rolecall_internal.verifier(text) FROM PUBLIC;
 
 -- sql/5-internal/run/wait_in_queue.sql
--- That is a courtesy, which keeps many from meeting at the role itself. What is safe is so without it.
+-- This only saves work, because fewer calls then collide at the role itself. Safety does not depend on it.
 CREATE FUNCTION rolecall_internal.wait_in_queue(what text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -16667,7 +16671,7 @@ END
 $wait_in_queue$;
 
 COMMENT ON FUNCTION rolecall_internal.wait_in_queue(text)
-  IS 'Waits for the calls of this database that are about the same role; whether there were any';
+  IS 'Waits for other calls of this database about the same role; returns whether there were any';
 REVOKE ALL ON FUNCTION rolecall_internal.wait_in_queue(text) FROM PUBLIC;
 
 -- sql/5-internal/granting/wanted_future.sql
@@ -16788,7 +16792,8 @@ COMMENT ON FUNCTION rolecall_internal.wanted_privileges(jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.wanted_privileges(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/run/warn_about_adopted.sql
--- To be a member of a group is what groups are for. Provisioning names the members of reporting roles.
+-- Members of a group are not listed, because groups are for members. Provisioning warns of the members of reporting
+-- roles.
 CREATE FUNCTION rolecall_internal.warn_about_adopted(document jsonb, steps rolecall.step[]) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -16797,7 +16802,7 @@ DECLARE
   v_adopted text[] := rolecall_internal.adopted_roles(warn_about_adopted.document, warn_about_adopted.steps);
   v_found record;
 BEGIN
-  -- Most have no members, which is told without the query below: that would have to be planned.
+  -- Most have no members, which this finds out without the query below, which would have to be planned.
   IF cardinality(v_adopted) = 0 OR NOT EXISTS (
     SELECT FROM pg_auth_members AS m
     WHERE m.roleid IN (SELECT to_regrole(quote_ident(a))::oid FROM unnest(v_adopted) AS a)
@@ -16862,13 +16867,13 @@ END
 $warn_about_adopted$;
 
 COMMENT ON FUNCTION rolecall_internal.warn_about_adopted(jsonb, rolecall.step[])
-  IS 'Says who administers a role that the call adopts, or could become a user that it adopts: whoever may create '
-     'roles can take a name that is to be expected';
+  IS 'Warns of roles that have ADMIN OPTION on a role that the call adopts, or could become a user that it adopts: '
+     'whoever may create roles can create one with a name that is likely to be used';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_adopted(jsonb, rolecall.step[]) FROM PUBLIC;
 
 -- sql/5-internal/reporting/warn_about_members.sql
--- Those are left alone, as somebody may have wanted them. But whoever may create roles can make one of a name that is
--- to be expected, before it is provisioned, and keep ADMIN OPTION on it or let others into it.
+-- These memberships are left alone, because somebody may have wanted them. But whoever may create roles can create one
+-- with a name that is likely to be used before it is provisioned, and keep ADMIN OPTION on it, or grant it to others.
 CREATE FUNCTION rolecall_internal.warn_about_members(definitions jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -16935,12 +16940,12 @@ END
 $warn_about_members$;
 
 COMMENT ON FUNCTION rolecall_internal.warn_about_members(jsonb)
-  IS 'Says who could read what a role is to read, where the role is there already and did not become a reporting role '
-     'here';
+  IS 'Warns of roles that could read what a role is to read, if the role existed before and was not a reporting role '
+     'of this database';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_members(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reporting/warn_about_path.sql
--- The caller is not among them, nor who is to become a reporting role. Each definition comes with its path.
+-- The caller is not among them, nor roles that are to become reporting roles. Each definition comes with its path.
 CREATE FUNCTION rolecall_internal.warn_about_path(definitions jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -16980,7 +16985,8 @@ END
 $warn_about_path$;
 
 COMMENT ON FUNCTION rolecall_internal.warn_about_path(jsonb)
-  IS 'Says who can put objects where a reporting role looks for functions and tables: they can have it call theirs';
+  IS 'Warns of roles that can create objects where a reporting role looks for functions and tables, and so can make it '
+     'call theirs';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_path(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reporting/warn_about_public.sql
@@ -17004,7 +17010,8 @@ END
 $warn_about_public$;
 
 COMMENT ON FUNCTION rolecall_internal.warn_about_public()
-  IS 'Says where PUBLIC may create objects, and so may a role that is to write nothing: that is the owner''s to change';
+  IS 'Warns of schemas in which PUBLIC, and so a role that is to write nothing, may create objects; only their owners '
+     'can change that';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_public() FROM PUBLIC;
 
 -- sql/5-internal/reporting/warn_about_public_reading.sql
@@ -17026,7 +17033,7 @@ BEGIN
     ) AS k(column_name)
     CROSS JOIN LATERAL (
       SELECT c.oid, c.relacl FROM pg_class AS c WHERE c.oid = t.oid
-      OFFSET 0 -- Table by table: all of them are many more.
+      OFFSET 0 -- Table by table, because there are many more tables than withheld ones.
     ) AS c
     WHERE EXISTS (
       SELECT FROM aclexplode(c.relacl) AS x WHERE x.grantee = 0 AND x.privilege_type = 'SELECT'
@@ -17048,7 +17055,7 @@ END
 $warn_about_public_reading$;
 
 COMMENT ON FUNCTION rolecall_internal.warn_about_public_reading(rolecall_internal.place[])
-  IS 'Says which withheld tables and columns everybody reads, and so the role too: that is their owner''s to change';
+  IS 'Warns of withheld tables and columns that PUBLIC, and so the role, can read; only their owners can change that';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_public_reading(rolecall_internal.place[]) FROM PUBLIC;
 
 -- sql/5-internal/secrets/warn_about_publications.sql
@@ -17081,7 +17088,7 @@ COMMENT ON FUNCTION rolecall_internal.warn_about_publications()
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_publications() FROM PUBLIC;
 
 -- sql/5-internal/reporting/warn_about_readers.sql
--- Mostly there is nothing to say, which one look shows before anything else is compiled.
+-- Usually there is nothing to say, which one look shows before anything else is compiled.
 CREATE FUNCTION rolecall_internal.warn_about_readers(definitions jsonb) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -17143,7 +17150,7 @@ END
 $warn_about_readers$;
 
 COMMENT ON FUNCTION rolecall_internal.warn_about_readers(jsonb)
-  IS 'Warns of what definitions of reporting roles would not do, or would let others do';
+  IS 'Warns of definitions of reporting roles that would not have their effect, or would let others act';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_readers(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reporting/warn_about_rows.sql
@@ -17219,8 +17226,8 @@ END
 $warn_about_rows$;
 
 COMMENT ON FUNCTION rolecall_internal.warn_about_rows(jsonb)
-  IS 'Says what the privileges do not show: withheld tables that are read through their parent, and tables of which '
-     'row-level security leaves nothing';
+  IS 'Says what the privileges do not show: withheld tables that are readable through their parent, and tables of '
+     'which row-level security hides every row';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_rows(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reporting/warn_of_opened.sql
@@ -17233,7 +17240,7 @@ DECLARE
   v_earlier jsonb;
   v_entries text;
 BEGIN
-  -- Mostly nothing has ever been withheld.
+  -- Usually nothing has ever been withheld.
   IF NOT EXISTS (
     SELECT FROM rolecall_internal.resource AS r
     WHERE r.section = 'read_access' AND jsonb_path_exists(jsonb_build_array(r.resource), '$[*].withheld[*]')
@@ -17264,7 +17271,7 @@ END
 $warn_of_opened$;
 
 COMMENT ON FUNCTION rolecall_internal.warn_of_opened(jsonb)
-  IS 'Says what reporting roles are to read from now on although a call withheld it';
+  IS 'Warns of what reporting roles are to read from now on although an earlier call withheld it';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_of_opened(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/with_excess.sql
@@ -17328,7 +17335,7 @@ END
 $with_made$;
 
 COMMENT ON FUNCTION rolecall_internal.with_made(jsonb, rolecall.step[])
-  IS 'A document that says of the roles of a policy which of them this call has created: of those alone that is known';
+  IS 'The document with a mark on those roles of a policy that this call has created; only for those this is known';
 REVOKE ALL ON FUNCTION rolecall_internal.with_made(jsonb, rolecall.step[]) FROM PUBLIC;
 
 -- sql/5-internal/policy/with_profiles.sql
@@ -17459,7 +17466,7 @@ END
 $withheld_so_far$;
 
 COMMENT ON FUNCTION rolecall_internal.withheld_so_far(text)
-  IS 'What calls have withheld from a reporting role so far, as the entries of their list';
+  IS 'The entries of the list that calls have withheld from a reporting role so far';
 REVOKE ALL ON FUNCTION rolecall_internal.withheld_so_far(text) FROM PUBLIC;
 
 -- sql/5-internal/reading/withheld_tables.sql

@@ -630,8 +630,8 @@ END
 $acting_as_heir$;
 
 COMMENT ON FUNCTION rolecall_internal.acting_as_heir(text[])
-  IS 'What acts as its owner and belongs to the second of two roles, where that one has rights that the first does not '
-     'have; null where it has none, as before it is given what the first owns';
+  IS 'The objects of the second of two roles that act as their owner, if that role has rights that the first one does '
+     'not have; null if it has none';
 REVOKE ALL ON FUNCTION rolecall_internal.acting_as_heir(text[]) FROM PUBLIC;
 
 -- sql/5-internal/plan/acting_as_owner.sql
@@ -770,7 +770,7 @@ COMMENT ON FUNCTION rolecall_internal.acting_relation(oid, boolean, oid)
 REVOKE ALL ON FUNCTION rolecall_internal.acting_relation(oid, boolean, oid) FROM PUBLIC;
 
 -- sql/5-internal/run/adopted_roles.sql
--- Most calls adopt none, and that is found without a query.
+-- Most calls adopt none, and finding that out takes no query.
 CREATE FUNCTION rolecall_internal.adopted_roles(document jsonb, steps rolecall.step[]) RETURNS text[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -804,7 +804,7 @@ BEGIN
         ) IS NOT NULL;
         v_adopted := v_adopted || v_name;
       END IF;
-      -- A role is asked for once, not with each of its privileges.
+      -- Each role once, not with each of its privileges.
       v_known := v_known || jsonb_build_object(v_name, true);
     END LOOP;
   END LOOP;
@@ -1494,13 +1494,13 @@ END
 $are_there$;
 
 COMMENT ON FUNCTION rolecall_internal.are_there(jsonb)
-  IS 'Whether all that is withheld is there, as it is written: found without a look at all tables';
+  IS 'Whether everything in the list of withheld tables exists as written, without reading all tables';
 REVOKE ALL ON FUNCTION rolecall_internal.are_there(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/run/attempt.sql
--- No two calls wait for each other. Roles are created in name order, and while no role is locked; roles are locked in
--- name order. Where that cannot be kept, because other transactions have changed what is needed, the call is started
--- over with what is known by then.
+-- No two calls wait for each other: roles are created in name order, before any role is locked, and are locked in name
+-- order. If that order cannot be kept, because other transactions have changed what has to be done, the call starts
+-- over with the roles that are known by then.
 CREATE FUNCTION rolecall_internal.attempt(document jsonb, passwords jsonb, known text[]) RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -1511,7 +1511,7 @@ DECLARE
   v_missing rolecall_internal.change[];
   v_steps rolecall.step[] := '{}'::rolecall.step[];
   v_new rolecall.step[];
-  v_done text[]; -- Null, as the next three, in the first round.
+  v_done text[]; -- This and the next three are null in the first round.
   v_last text;
   v_locked text[];
   v_is_whole boolean;
@@ -1532,15 +1532,15 @@ BEGIN
       PERFORM rolecall_internal.check_changes(v_changes, v_repeated, v_round);
     END IF;
     v_missing := rolecall_internal.missing_roles(v_changes);
-    -- In a later round a role can be missing that was there before.
+    -- A role that existed before can be missing in a later round.
     IF v_missing[1].target COLLATE "C" < v_last OR cardinality(v_locked) > 0 AND cardinality(v_missing) > 0 THEN
-      -- All was done, and then another transaction has dropped a role, as it could after the call. Who waits for what
-      -- would be undone keeps it from being done again.
+      -- Everything was done, and another transaction has dropped a role since, as it could after the call.
+      -- Whoever waits for what starting over would undo would keep it from being done again.
       EXIT WHEN v_is_whole;
       PERFORM rolecall_internal.start_over(attempt.known || v_locked);
     END IF;
     v_new := rolecall_internal.create_missing(v_missing, v_changes, attempt.passwords, v_repeated > 20);
-    -- A role that is somebody else's work has to be locked, and compared, before anything is done to it.
+    -- A role that another call has created has to be locked and compared before anything is done to it.
     v_again := to_jsonb(v_new) @? '$[*] ? (@.status == "ignored")';
     IF v_again AND rolecall_internal.is_established(attempt.document) THEN
       RETURN v_steps || rolecall_internal.reported(v_new, v_steps); -- Another call for the same came first.
@@ -1562,7 +1562,7 @@ BEGIN
     END IF;
     v_is_whole := (v_again OR v_is_ignored) IS NOT TRUE;
     v_left := pg_current_snapshot()::text;
-    -- Nothing can be left where nobody else has committed anything since the plan. The rest is for the next round.
+    -- Nothing is left if nobody else has committed anything since the plan; else the next round finds it.
     EXIT WHEN v_is_whole AND v_left = v_seen AND current_setting('transaction_isolation') = 'read committed';
     v_last := coalesce(v_missing[cardinality(v_missing)].target, v_last);
     v_locked := v_locked || v_locks;
@@ -1588,7 +1588,7 @@ END
 $attempt$;
 
 COMMENT ON FUNCTION rolecall_internal.attempt(jsonb, jsonb, text[])
-  IS 'Makes the desired state hold: plans, creates the roles that are missing, locks the others, changes them, plans '
+  IS 'Establishes the desired state in rounds: plans, creates missing roles, locks the others, changes them, and plans '
      'again';
 REVOKE ALL ON FUNCTION rolecall_internal.attempt(jsonb, jsonb, text[]) FROM PUBLIC;
 
@@ -3049,10 +3049,10 @@ COMMENT ON FUNCTION rolecall_internal.canonical_name(text, text, text)
 REVOKE ALL ON FUNCTION rolecall_internal.canonical_name(text, text, text) FROM PUBLIC;
 
 -- sql/5-internal/run/change_present.sql
--- What waits for memberships to end is to be planned again. Privileges that follow each other are tried together
--- first: each subtransaction makes what comes after it in the transaction slower, for everybody. One object of several
--- may be to blame where one for a reporting role cannot be given or taken: the step has failed, and is to be planned
--- for each object alone. Then the one that fails is skipped.
+-- A change that waits for memberships to end has to be planned again. Consecutive changes of privileges are tried
+-- together first, because each subtransaction slows down the rest of the transaction, and the queries of others. If a
+-- statement about several objects fails for a reporting role, one of the objects may be the cause: then it is planned
+-- again for each object alone, and the one that fails is skipped.
 CREATE FUNCTION rolecall_internal.change_present(
   changes rolecall_internal.change[],
   passwords jsonb,
@@ -3084,7 +3084,7 @@ BEGIN
     v_position := v_position + 1;
     v_change := change_present.changes[v_position];
     CONTINUE WHEN v_change.operation = 'create_role';
-    -- New members wait with what waits: nobody has recorded yet that they are asked for.
+    -- New members wait too, because it is not recorded yet that they are asked for.
     IF v_change.sqlstate IS NULL AND v_change.note = 'once those who could take it are no members any more'
       OR v_is_waiting AND v_change.operation = 'grant_role' AND v_change.sqlstate IS NULL
     THEN
@@ -3112,7 +3112,8 @@ BEGIN
       END IF;
     END IF;
     IF v_change.password IS NOT NULL THEN
-      -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
+      -- The password is hashed here and not earlier, and only once, because the statement may have to be tried
+      -- again.
       v_change.password := rolecall_internal.verifier(change_present.passwords ->> v_change.target);
     ELSIF v_change.operation = 'reassign_owned' THEN
       v_acting := rolecall_internal.acting_as_heir(v_change.locks);
@@ -3121,7 +3122,7 @@ BEGIN
       v_change, change_present.document ? 'read_access', change_present.strict
     );
     IF v_acting IS NOT NULL THEN
-      -- A session of the role may have made something since the plan, and it would act as the new owner.
+      -- A session of the role may have created something since the plan that would act as the new owner.
       PERFORM rolecall_internal.refuse_handover(v_change.locks[1], v_change.locks[2], ARRAY(
         SELECT unnest(rolecall_internal.acting_as_heir(v_change.locks)) EXCEPT SELECT unnest(v_acting)
       ));
@@ -3139,7 +3140,7 @@ END
 $change_present$;
 
 COMMENT ON FUNCTION rolecall_internal.change_present(rolecall_internal.change[], jsonb, jsonb, boolean)
-  IS 'Makes the changes of roles that are there, up to the first that has to be planned again';
+  IS 'Makes the changes of existing roles, up to the first that has to be planned again';
 REVOKE ALL ON FUNCTION rolecall_internal.change_present(rolecall_internal.change[], jsonb, jsonb, boolean) FROM PUBLIC;
 
 -- sql/5-internal/run/check_changes.sql
@@ -3164,7 +3165,7 @@ BEGIN
     END IF;
   END LOOP;
   IF check_changes.changes[1].operation = 'terminate_sessions' THEN
-    -- Nothing brings a session back, so it is not ended for a call that then fails.
+    -- Nothing brings a session back, so no session is ended by a call that then fails.
     FOREACH v_change IN ARRAY check_changes.changes LOOP
       IF v_change.operation = 'alter_role' AND rolecall_internal.lacking(v_change) IS NOT NULL THEN
         PERFORM rolecall_internal.surface(v_change, '42501', 'permission denied to alter role', NULL, NULL);
@@ -3172,14 +3173,14 @@ BEGIN
     END LOOP;
   END IF;
   IF check_changes.repeated > 1 THEN
-    PERFORM pg_sleep(0.01); -- What others have committed can be a moment ahead of what the caches know.
+    PERFORM pg_sleep(0.01); -- The caches may need a moment to learn what others have committed.
   END IF;
 END
 $check_changes$;
 
 COMMENT ON FUNCTION rolecall_internal.check_changes(rolecall_internal.change[], integer, integer)
-  IS 'Refuses to make changes in a transaction that cannot, in the last round, or where sessions would end in vain; '
-     'and waits a moment before one that repeats another';
+  IS 'Refuses to make changes in a read-only transaction, in the last round, or if sessions would end in vain; and '
+     'waits a moment before a round that repeats another';
 REVOKE ALL ON FUNCTION rolecall_internal.check_changes(rolecall_internal.change[], integer, integer) FROM PUBLIC;
 
 -- sql/5-internal/reading/check_coordinator.sql
@@ -3227,7 +3228,7 @@ END
 $check_definitions$;
 
 COMMENT ON FUNCTION rolecall_internal.check_definitions(jsonb)
-  IS 'Refuses definitions of reporting roles that a user has given, or warns of them';
+  IS 'Refuses definitions of reporting roles from a user, or warns about them';
 REVOKE ALL ON FUNCTION rolecall_internal.check_definitions(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/document/check_document.sql
@@ -3513,7 +3514,7 @@ BEGIN
           ),
           DETAIL = format('The name is %L.', v_schema);
       ELSIF NOT v_definition.schemas ? v_schema THEN
-        CONTINUE; -- of the search_path: any, as in SET
+        CONTINUE; -- in the search_path any name is allowed, as in SET
       ELSIF starts_with(v_schema, 'pg_')
         OR v_schema IN ('information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch')
       THEN
@@ -3532,7 +3533,7 @@ BEGIN
           HINT = 'Quote a name that has dots in it, as in SQL: "a.b".';
       END IF;
       FOREACH v_part IN ARRAY parse_ident(v_table) LOOP
-        -- No table has such a name, so that the one that is meant would be readable.
+        -- No table can have such a name, so the table that is meant would be readable.
         IF octet_length(v_part) NOT BETWEEN 1 AND 63 THEN
           RAISE EXCEPTION USING
             ERRCODE = 'invalid_name',
@@ -3732,7 +3733,7 @@ COMMENT ON FUNCTION rolecall_internal.check_writable(text)
 REVOKE ALL ON FUNCTION rolecall_internal.check_writable(text) FROM PUBLIC;
 
 -- sql/5-internal/run/comment_lock.sql
--- Who may change the role, or grant it, can hold the same lock for as long as they like.
+-- A role that may change the role, or grant it, can hold the same lock for as long as it likes.
 CREATE FUNCTION rolecall_internal.comment_lock(role_name text, role_oid oid) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -3750,7 +3751,7 @@ BEGIN
     WHERE d.objoid = comment_lock.role_oid AND d.classoid = 'pg_catalog.pg_authid'::regclass;
   FETCH FIRST FROM v_present INTO v_comment, v_replaced_by;
   IF v_propagates IS NOT NULL THEN
-    -- Citus would send the comment to every node, and keep all others from the role.
+    -- Otherwise Citus would send the comment to every node, and keep all others from the role.
     PERFORM set_config('citus.enable_ddl_propagation', 'off', true);
   END IF;
   PERFORM set_config('lock_timeout', rolecall_internal.patience('set_comment'), true);
@@ -3761,7 +3762,7 @@ BEGIN
   END IF;
   FETCH FIRST FROM v_present INTO v_comment, v_replaced_by;
   CLOSE v_present;
-  -- A comment that was new has no version that the snapshot shows: it has been deleted.
+  -- If the snapshot shows no version of the comment, it was new then, and has been deleted.
   IF v_comment IS NULL THEN
     IF pg_stat_get_xact_tuples_deleted('pg_catalog.pg_shdescription'::regclass) = v_deleted THEN
       RETURN true;
@@ -3776,28 +3777,28 @@ BEGIN
   RAISE EXCEPTION USING ERRCODE = 'RC001', MESSAGE = 'the comment has changed';
 EXCEPTION
   WHEN SQLSTATE 'RC001' THEN
-    RETURN false; -- rolled back to the start of this block, and the lock with it
+    RETURN false; -- the block is rolled back, and the lock is released with it
   WHEN lock_not_available THEN
     PERFORM rolecall_internal.surface(ROW(
       'set_comment', comment_lock.role_name, format('COMMENT ON ROLE %I IS %L', comment_lock.role_name, v_comment),
       NULL, ARRAY[comment_lock.role_name], NULL, NULL
     )::rolecall_internal.change, SQLSTATE, SQLERRM, NULL, NULL);
   WHEN insufficient_privilege THEN
-    RETURN true; -- who may change a membership but not the member goes without, and relies on the retries
+    RETURN true; -- a caller that may change a membership but not the member gets no lock, and relies on the retries
   WHEN undefined_object OR internal_error THEN
     PERFORM rolecall_internal.refresh_caches();
-    RETURN true; -- dropped meanwhile: planning again will tell
+    RETURN true; -- dropped meanwhile: the next plan will show it
 END
 $comment_lock$;
 
 COMMENT ON FUNCTION rolecall_internal.comment_lock(text, oid)
-  IS 'Locks a role by commenting on it with its present comment; false where that had changed, and nothing is locked';
+  IS 'Locks a role by commenting on it with its present comment; false if that had changed, and then nothing is locked';
 REVOKE ALL ON FUNCTION rolecall_internal.comment_lock(text, oid) FROM PUBLIC;
 
 -- sql/5-internal/run/create_missing.sql
--- The calls of one database queue for the name, so that those who find the role there hash nothing, and the server,
--- which hashes with each verifier too, does not either. A statement that can wait contains no verifier: the log shows
--- a statement that is cancelled or waits for long.
+-- The calls of one database queue for the name, so that a call that finds the role then does not hash the password,
+-- nor does the server, which also hashes for each verifier. A statement that can wait contains no verifier, because
+-- the log shows a statement that is cancelled or waits for long.
 CREATE FUNCTION rolecall_internal.create_missing(
   missing rolecall_internal.change[],
   changes rolecall_internal.change[],
@@ -3830,7 +3831,7 @@ BEGIN
       )::rolecall_internal.change, false, create_missing.strict);
       IF v_change.password IS NOT NULL THEN
         IF v_step.status = 'applied' THEN
-          -- An assignment: auto_explain would show the verifier in a query. The note is the same.
+          -- An assignment, because auto_explain would show the verifier in a query. The note is the same.
           v_step.note := (rolecall_internal.execute_change(ROW(
             'set_password', v_change.target, format('ALTER ROLE %I PASSWORD %L', v_change.target, '********'),
             rolecall_internal.verifier(create_missing.passwords ->> v_change.target),
@@ -4254,8 +4255,8 @@ COMMENT ON FUNCTION rolecall_internal.divided_resource(text, jsonb, jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.divided_resource(text, jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/run/done_by.sql
--- Under an older snapshot a plan shows neither what another transaction has granted nor what it has made, and an event
--- trigger that another one has dropped; of roles it shows what is there now.
+-- Under an older snapshot a plan shows neither what another transaction has granted nor what it has created, and still
+-- shows an event trigger that another one has dropped; for roles it shows the present state.
 CREATE FUNCTION rolecall_internal.done_by(steps rolecall.step[]) RETURNS text[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -4278,8 +4279,8 @@ END
 $done_by$;
 
 COMMENT ON FUNCTION rolecall_internal.done_by(rolecall.step[])
-  IS 'The statements of the steps of a round, but those that ended with an error which says that they were not needed: '
-     'the next plan will confirm that or not';
+  IS 'The statements of the steps of a round, except those that ended with an error which says that they were not '
+     'necessary; the next plan confirms that or not';
 REVOKE ALL ON FUNCTION rolecall_internal.done_by(rolecall.step[]) FROM PUBLIC;
 
 -- sql/5-internal/policy/edit_distance.sql
@@ -4755,7 +4756,7 @@ COMMENT ON FUNCTION rolecall_internal.fitted_name(text, text)
 REVOKE ALL ON FUNCTION rolecall_internal.fitted_name(text, text) FROM PUBLIC;
 
 -- sql/5-internal/record/forget_earlier.sql
--- Mostly there was none, and one look tells.
+-- Usually there was none, which one look by index tells.
 CREATE FUNCTION rolecall_internal.forget_earlier(name jsonb) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -4766,8 +4767,8 @@ BEGIN
   IF EXISTS (
     SELECT
     FROM (
-      -- The role comes first in a key. Of the values in jsonb null is less than every string, and true is greater;
-      -- of arrays a longer one is greater than a shorter one.
+      -- The role comes first in a key. In the order of jsonb, null is less than every string, true is greater, and
+      -- a longer array is greater than a shorter one.
       SELECT p.*
       FROM (
         VALUES (jsonb_build_array(forget_earlier.name), jsonb_build_array(forget_earlier.name)),
@@ -4781,7 +4782,7 @@ BEGIN
           AND p.section IN (
             'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
           )
-        OFFSET 0 -- By the index, which would else be read as a whole.
+        OFFSET 0 -- By the index, which would otherwise be read as a whole.
       ) AS p
       WHERE jsonb_typeof(p.resource) = 'object'
       UNION ALL
@@ -4796,7 +4797,7 @@ END
 $forget_earlier$;
 
 COMMENT ON FUNCTION rolecall_internal.forget_earlier(jsonb)
-  IS 'Forgets what was asked for about an earlier role of that name, which is gone or has another name by now';
+  IS 'Forgets what was asked for about an earlier role of that name, which no longer exists or has another name by now';
 REVOKE ALL ON FUNCTION rolecall_internal.forget_earlier(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/record/forget_others.sql
@@ -4817,8 +4818,8 @@ DECLARE
     FROM (
       SELECT DISTINCT ON (p.section, p.key) p.*
       FROM (
-        -- The role comes first in a key. Of the values in jsonb null is less than every string, and true is greater;
-        -- of arrays a longer one is greater than a shorter one.
+        -- The role comes first in a key. In the order of jsonb, null is less than every string, true is greater, and
+        -- a longer array is greater than a shorter one.
         SELECT p.*
         FROM (
           VALUES (jsonb_build_array(forget_others.name), jsonb_build_array(forget_others.name)),
@@ -4832,7 +4833,7 @@ DECLARE
             AND p.section IN (
               'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
             )AND p.section <> 'roles'
-          OFFSET 0 -- By the index, which would else be read as a whole.
+          OFFSET 0 -- By the index, which would otherwise be read as a whole.
         ) AS p
         WHERE jsonb_typeof(p.resource) = 'object'
         UNION ALL
@@ -4847,7 +4848,7 @@ DECLARE
   v_renamed text;
 BEGIN
   FOR v_renamed IN
-    -- By its name of today, which an older snapshot does not show: the HINT removes that role.
+    -- By its present name, which an older snapshot does not show, because the HINT removes that role.
     SELECT r.name FROM rolecall_internal.resource AS p
     CROSS JOIN LATERAL (SELECT pg_get_userbyid(p.roles[1])::text OFFSET 0) AS r(name)
     WHERE p.section = 'roles' AND p.key = jsonb_build_array(forget_others.name) AND p.made_in = v_here
@@ -4867,7 +4868,7 @@ END
 $forget_others$;
 
 COMMENT ON FUNCTION rolecall_internal.forget_others(jsonb, oid)
-  IS 'Forgets what was asked for about other roles of a name than the one that has it now';
+  IS 'Forgets what was asked for about roles that had a name before the present one';
 REVOKE ALL ON FUNCTION rolecall_internal.forget_others(jsonb, oid) FROM PUBLIC;
 
 -- sql/5-internal/record/forget_role.sql
@@ -4897,7 +4898,7 @@ DECLARE
   );
 BEGIN
   IF forget_role.dry_run IS NOT TRUE AND cardinality(v_steps) > 0 THEN
-    -- What is recorded of a role that is absent is what there is to forget.
+    -- The records about an absent role are those to forget.
     PERFORM rolecall_internal.remember(
       CASE forget_role.role_name WHEN 'public' THEN (
         SELECT jsonb_build_object('privileges', jsonb_agg(p.resource || '{"state": "absent"}'))
@@ -6184,12 +6185,12 @@ AS $holds_locks$
 BEGIN
   RETURN EXISTS (
     SELECT FROM pg_locks AS l
-    -- Nobody waits for a lock of the last kind, which a serializable transaction takes on what it reads.
+    -- Nobody waits for a predicate lock, which a serializable transaction takes on what it reads.
     WHERE l.pid = pg_backend_pid() AND l.granted AND l.mode <> 'SIReadLock'
       AND CASE l.locktype
             WHEN 'relation' THEN
               l.mode NOT IN ('AccessShareLock', 'RowShareLock') AND NOT EXISTS (
-                -- What the call itself has written by then.
+                -- Locks on what the call itself has written by then.
                 SELECT FROM pg_class AS c
                 WHERE c.oid = l.relation
                   AND c.relnamespace IN ('rolecall_internal'::regnamespace, 'pg_toast'::regnamespace)
@@ -6227,7 +6228,7 @@ END
 $in_plan_order$;
 
 COMMENT ON FUNCTION rolecall_internal.in_plan_order(rolecall.step[], rolecall_internal.change[])
-  IS 'Steps in the order of the changes that they are about';
+  IS 'The steps in the order of their changes';
 REVOKE ALL ON FUNCTION rolecall_internal.in_plan_order(rolecall.step[], rolecall_internal.change[]) FROM PUBLIC;
 
 -- sql/5-internal/policy/inspected_memberships.sql
@@ -6484,12 +6485,13 @@ END
 $is_administrator$;
 
 COMMENT ON FUNCTION rolecall_internal.is_administrator(rolecall_internal.resource)
-  IS 'Whether a record is about the administrator of this database and its BYPASSRLS, which another caller can ask for '
+  IS 'Whether a record is about the administrator of this database and its BYPASSRLS, for which another caller can ask '
      'again';
 REVOKE ALL ON FUNCTION rolecall_internal.is_administrator(rolecall_internal.resource) FROM PUBLIC;
 
 -- sql/5-internal/record/is_asked_for.sql
--- An operator can ask for what it may grant, and has not the power that others give to the role.
+-- The request of an operator does not count, because it can ask for what it may grant without having the powers that
+-- the role gets from others.
 CREATE FUNCTION rolecall_internal.is_asked_for(member oid, role_oid oid) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -6519,8 +6521,7 @@ END
 $is_asked_for$;
 
 COMMENT ON FUNCTION rolecall_internal.is_asked_for(oid, oid)
-  IS 'Whether a call of this database has asked for a membership, and who asked has every power: the caller itself, or '
-     'a superuser';
+  IS 'Whether a call of this database has asked for a membership, by the caller itself or by a superuser';
 REVOKE ALL ON FUNCTION rolecall_internal.is_asked_for(oid, oid) FROM PUBLIC;
 
 -- sql/5-internal/catalogs/is_creator_edge.sql
@@ -6604,15 +6605,15 @@ COMMENT ON FUNCTION rolecall_internal.is_encrypting() IS 'Whether this session e
 REVOKE ALL ON FUNCTION rolecall_internal.is_encrypting() FROM PUBLIC;
 
 -- sql/5-internal/run/is_established.sql
--- It knows roles, base roles, and memberships without options, and only what is simple about them: a record that is
--- not acted on, or a reporting role, say, is for what comes after it. Which functions begin with it, `established()`
--- says.
+-- It knows roles, base roles, and memberships without options, and only what is simple about them. Anything else, such
+-- as a record that is not acted on, or a reporting role, is left to the plan. `established()` says which functions
+-- begin with it.
 CREATE FUNCTION rolecall_internal.is_established(document jsonb) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $is_established$
 BEGIN
-  -- A new user is told without the query, which would have to be planned.
+  -- A new user is found without the query, which would have to be planned.
   IF to_regrole(quote_ident(is_established.document #>> '{roles,0,name}')) IS NULL
     OR is_established.document - '{roles,memberships,base_roles}'::text[] <> '{}'
   THEN
@@ -6626,7 +6627,7 @@ BEGIN
       SELECT jsonb_strip_nulls(e.given) - '{password,note,says,recorded}'::text[],
              to_regrole(quote_ident(coalesce(e.given ->> 'role', e.given ->> 'name')))::oid,
              to_regrole(quote_ident(e.given ->> 'member'))::oid
-      OFFSET 0 -- Each is worked out once, not wherever it is used.
+      OFFSET 0 -- Each is computed once, not at each use.
     ) AS r(resource, role, member)
     WHERE NOT coalesce(
       r.role IS NOT NULL AND r.resource - '{name,initial,attributes,protected,role,member,key}'::text[] = '{}' AND CASE
@@ -6680,7 +6681,7 @@ END
 $is_established$;
 
 COMMENT ON FUNCTION rolecall_internal.is_established(jsonb)
-  IS 'Whether all that a call asks for is there and recorded, found out by one query and without a plan; false tells '
+  IS 'Whether everything that a call asks for exists and is recorded, by one query and without a plan; false says '
      'nothing';
 REVOKE ALL ON FUNCTION rolecall_internal.is_established(jsonb) FROM PUBLIC;
 
@@ -6786,9 +6787,9 @@ COMMENT ON FUNCTION rolecall_internal.is_nobody(jsonb, text)
 REVOKE ALL ON FUNCTION rolecall_internal.is_nobody(jsonb, text) FROM PUBLIC;
 
 -- sql/5-internal/run/is_passing.sql
--- A role that is missing, or seems to be another database's, may have been dropped while it was looked at; under an
--- older snapshot nothing tells whether others have committed anything. After a deadlock it helps where the other one
--- waits for nothing that is held from before the call.
+-- A role that is missing, or seems to belong to another database, may have been dropped during the call; under an
+-- older snapshot this cannot be seen. After a deadlock it helps if the other transaction waits for nothing that was
+-- locked before the call.
 CREATE FUNCTION rolecall_internal.is_passing(code text, seen text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -6803,7 +6804,7 @@ END
 $is_passing$;
 
 COMMENT ON FUNCTION rolecall_internal.is_passing(text, text)
-  IS 'Whether it may help to start over after an error; called when all that was done is undone';
+  IS 'Whether it may help to start over after an error; it is called when everything is undone';
 REVOKE ALL ON FUNCTION rolecall_internal.is_passing(text, text) FROM PUBLIC;
 
 -- sql/5-internal/execute/is_password_cleared.sql
@@ -6828,8 +6829,9 @@ COMMENT ON FUNCTION rolecall_internal.is_password_cleared(text)
 REVOKE ALL ON FUNCTION rolecall_internal.is_password_cleared(text) FROM PUBLIC;
 
 -- sql/5-internal/reporting/is_provisioned.sql
--- What they read is planned as ever. About the roles it knows only what is simple, by one query in place of the
--- planners: a setting that is spelled otherwise, say, or a record that is not acted on, is for what comes after it.
+-- Their access is planned as always. About the roles it knows only what is simple, by one query in place of the
+-- planners. Anything else, such as another spelling of a setting, or a record that is not acted on, is left to the
+-- plan.
 CREATE FUNCTION rolecall_internal.is_provisioned(state jsonb) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -6839,7 +6841,7 @@ DECLARE
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
 BEGIN
-  -- A new role is told without the query, which would have to be planned.
+  -- A new role is found without the query, which would have to be planned.
   IF to_regrole(quote_ident(is_provisioned.state #>> '{roles,0,name}')) IS NULL THEN
     RETURN false;
   ELSIF NOT has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT') THEN
@@ -6868,7 +6870,7 @@ BEGIN
                  FROM jsonb_array_elements_text(e.given -> 'value') WITH ORDINALITY AS n(name, position)
                )
                ELSE e.given ->> 'value' END)
-      OFFSET 0 -- Each is worked out once, not wherever it is used.
+      OFFSET 0 -- Each is computed once, not at each use.
     ) AS r(resource, role, entry)
     WHERE NOT coalesce(CASE s.section
       WHEN 'roles' THEN EXISTS (
@@ -6920,7 +6922,7 @@ END
 $is_provisioned$;
 
 COMMENT ON FUNCTION rolecall_internal.is_provisioned(jsonb)
-  IS 'Whether all that the state of reporting roles asks for is there and recorded; false tells nothing';
+  IS 'Whether everything that the state of reporting roles asks for exists and is recorded; false says nothing';
 REVOKE ALL ON FUNCTION rolecall_internal.is_provisioned(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/audit/is_reachable.sql
@@ -7075,7 +7077,7 @@ COMMENT ON FUNCTION rolecall_internal.joined(jsonb, jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.joined(jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reporting/keep_no_verifier.sql
--- They have the passwords of the former secret. The next provisioning run sets them.
+-- They keep the passwords from the former secret. The next provisioning run sets them.
 CREATE FUNCTION rolecall_internal.keep_no_verifier(steps rolecall.step[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -7092,7 +7094,7 @@ END
 $keep_no_verifier$;
 
 COMMENT ON FUNCTION rolecall_internal.keep_no_verifier(rolecall.step[])
-  IS 'Keeps of the reporting roles whose passwords could not be set only that they are this database''s';
+  IS 'Keeps a mark that reporting roles whose passwords could not be set belong to this database';
 REVOKE ALL ON FUNCTION rolecall_internal.keep_no_verifier(rolecall.step[]) FROM PUBLIC;
 
 -- sql/5-internal/plan/keep_others.sql
@@ -7252,9 +7254,9 @@ REVOKE ALL ON FUNCTION rolecall_internal.lacking(rolecall_internal.change) FROM 
 
 -- sql/5-internal/record/lacking_right.sql
 -- A superuser can do everything. Others record what their calls have just done, so the roles exist, and the caller may
--- change or grant them. The owner of a schema, or of the database, decides who reads what is in the schema. A policy's
--- privileges, schemas, and word that a role has nothing else are acted on only for the role that said so: the objects
--- are named, and others can own them by the time of the call.
+-- change or grant them. The owner of a schema, or of the database, decides who reads what is in the schema. Privileges
+-- and schemas of a policy, and that a role has nothing else, are acted on only for the role that recorded them,
+-- because they name objects that others can own by the time of the call.
 CREATE FUNCTION rolecall_internal.lacking_right(section text, resource jsonb) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -7264,7 +7266,7 @@ DECLARE
   v_present record;
   v_name text := coalesce(lacking_right.resource ->> 'role', lacking_right.resource ->> 'name');
   v_role oid := to_regrole(quote_ident(v_name))::oid;
-  -- A reporting role is denied what it has.
+  -- The definition of a reporting role denies attributes that it may have.
   v_given jsonb := CASE lacking_right.section
     WHEN 'read_access' THEN '{"replication": false, "bypassrls": false, "createdb": false}'
     ELSE coalesce(lacking_right.resource -> 'initial', '{}')
@@ -7275,7 +7277,7 @@ BEGIN
   FROM pg_roles AS r WHERE r.rolname = current_user;
   SELECT r.rolcreatedb, r.rolreplication, r.rolbypassrls INTO v_present FROM pg_roles AS r WHERE r.oid = v_role;
   IF v_caller.rolsuper
-    -- A name that holds without a record.
+    -- A name that counts without a record.
     OR lacking_right.section = 'base_roles'
        AND v_name IS NOT DISTINCT FROM nullif(lacking_right.resource ->> 'key', 'default')
   THEN
@@ -7341,7 +7343,7 @@ END
 $lacking_right$;
 
 COMMENT ON FUNCTION rolecall_internal.lacking_right(text, jsonb)
-  IS 'What a row asks for that the role which records it could not do itself; null where there is nothing of that kind';
+  IS 'What a row asks for that its recorder could not do itself; null if there is nothing';
 REVOKE ALL ON FUNCTION rolecall_internal.lacking_right(text, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/execute/leads_to_superuser.sql
@@ -7459,8 +7461,7 @@ END
 $left_out$;
 
 COMMENT ON FUNCTION rolecall_internal.left_out(boolean)
-  IS 'Skipped steps for the reporting roles that are recorded here and belong to other databases: nothing is done to '
-     'them';
+  IS 'Skipped steps for the reporting roles that are recorded here but belong to other databases';
 REVOKE ALL ON FUNCTION rolecall_internal.left_out(boolean) FROM PUBLIC;
 
 -- sql/5-internal/plan/left_out_of.sql
@@ -7490,8 +7491,8 @@ COMMENT ON FUNCTION rolecall_internal.left_out_of(rolecall_internal.change[], js
 REVOKE ALL ON FUNCTION rolecall_internal.left_out_of(rolecall_internal.change[], jsonb) FROM PUBLIC;
 
 -- sql/5-internal/run/left_to_do.sql
--- What was skipped is still missing; an older snapshot does not show what was done; and who may not see passwords does
--- not see that the roles created here have theirs.
+-- A plan lists again what was skipped, under an older snapshot also what was done, and for a caller that may not see
+-- passwords those of the roles created here.
 CREATE FUNCTION rolecall_internal.left_to_do(changes rolecall_internal.change[], done text[], steps rolecall.step[])
 RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -7505,7 +7506,7 @@ BEGIN
     FROM unnest(left_to_do.changes) WITH ORDINALITY
       AS c(operation, target, statement, password, locks, sqlstate, note, position)
     WHERE (c.statement <> ALL (left_to_do.done)
-           -- What the role was given since.
+           -- What the role was given since then.
            OR c.operation IN ('reassign_owned', 'drop_owned')
               AND current_setting('transaction_isolation') = 'read committed')
       AND NOT (c.operation = 'set_password' AND c.target IN (SELECT s.target FROM unnest(left_to_do.steps) AS s
@@ -7516,7 +7517,7 @@ END
 $left_to_do$;
 
 COMMENT ON FUNCTION rolecall_internal.left_to_do(rolecall_internal.change[], text[], rolecall.step[])
-  IS 'The changes of a later plan that are not behind this call already';
+  IS 'The changes of a later plan that this call has not dealt with already';
 REVOKE ALL ON FUNCTION rolecall_internal.left_to_do(rolecall_internal.change[], text[], rolecall.step[]) FROM PUBLIC;
 
 -- sql/5-internal/execute/left_to_others.sql
@@ -7593,7 +7594,7 @@ END
 $lock_role$;
 
 COMMENT ON FUNCTION rolecall_internal.lock_role(text)
-  IS 'Locks one role for the rest of the transaction; true where it is gone, or another one has its name';
+  IS 'Locks one role for the rest of the transaction; true if it no longer exists, or another role has its name';
 REVOKE ALL ON FUNCTION rolecall_internal.lock_role(text) FROM PUBLIC;
 
 -- sql/5-internal/run/lock_roles.sql
@@ -7618,8 +7619,8 @@ END
 $lock_roles$;
 
 COMMENT ON FUNCTION rolecall_internal.lock_roles(text[], text[])
-  IS 'Locks roles in name order for the rest of the transaction; true where other transactions have ended meanwhile, '
-     'or a role is gone';
+  IS 'Locks roles in name order for the rest of the transaction; true if other transactions have ended meanwhile, or a '
+     'role no longer exists';
 REVOKE ALL ON FUNCTION rolecall_internal.lock_roles(text[], text[]) FROM PUBLIC;
 
 -- sql/5-internal/run/locks_of.sql
@@ -7639,7 +7640,7 @@ BEGIN
   RETURN ARRAY(
     SELECT l.role_name COLLATE "C"
     FROM (
-      -- Before 16 GRANT and REVOKE do not lock the granted role, nor need they.
+      -- Before 16 GRANT and REVOKE do not lock the granted role, and do not have to.
       (SELECT unnest(CASE WHEN v_of_both OR c.operation NOT IN ('grant_role', 'revoke_role')
                           THEN c.locks ELSE c.locks[1:1] END)
        FROM unnest(locks_of.changes) AS c WHERE c.sqlstate IS NULL
@@ -7658,7 +7659,7 @@ END
 $locks_of$;
 
 COMMENT ON FUNCTION rolecall_internal.locks_of(rolecall_internal.change[], text[], text[], rolecall.step[])
-  IS 'The roles to lock before changes are made, in name order; those that are known to be needed too';
+  IS 'The roles to lock before changes are made, in name order, together with those that are already known';
 REVOKE ALL ON FUNCTION rolecall_internal.locks_of(rolecall_internal.change[], text[], text[], rolecall.step[])
   FROM PUBLIC;
 
@@ -7711,7 +7712,7 @@ BEGIN
   FOREACH v_section IN ARRAY ARRAY['passwords', 'roles'] LOOP
     v_list := masked.document -> v_section;
     CONTINUE WHEN v_list IS NULL;
-    -- In an array, as jsonb would be copied each time.
+    -- In an array, because appending to jsonb copies it each time.
     v_masked := '{}'::jsonb[];
     FOR v_position IN 0 .. jsonb_array_length(v_list) - 1 LOOP
       v_resource := v_list -> v_position;
@@ -7879,7 +7880,7 @@ COMMENT ON FUNCTION rolecall_internal.memberships_of(oid)
 REVOKE ALL ON FUNCTION rolecall_internal.memberships_of(oid) FROM PUBLIC;
 
 -- sql/5-internal/reporting/misdefinition.sql
--- The server knows what a setting can be: a call records what it has set, so the role has it.
+-- The server checks settings. A call records a setting only after the role has it.
 CREATE FUNCTION rolecall_internal.misdefinition(section text, resource jsonb) RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -7937,8 +7938,8 @@ END
 $misdefinition$;
 
 COMMENT ON FUNCTION rolecall_internal.misdefinition(text, jsonb)
-  IS 'Why a definition of a reporting role, a setting, or the end of a role''s password would be refused as an '
-     'argument; null where it would not';
+  IS 'Why a definition of a reporting role, a setting, or VALID UNTIL would be refused as an argument; null if it '
+     'would not';
 REVOKE ALL ON FUNCTION rolecall_internal.misdefinition(text, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/record/misshape.sql
@@ -7984,7 +7985,7 @@ END
 $misshape$;
 
 COMMENT ON FUNCTION rolecall_internal.misshape(text, jsonb, jsonb)
-  IS 'Why no call can have written a row; null where one can';
+  IS 'Why no call can have written a row; null if one can';
 REVOKE ALL ON FUNCTION rolecall_internal.misshape(text, jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reading/missing_groups.sql
@@ -8138,7 +8139,7 @@ BEGIN
     END IF;
   END LOOP;
   IF cardinality(v_missing) > 1 THEN
-    -- Databases differ in their default collation.
+    -- Not by the default collation, in which databases differ.
     v_missing := ARRAY(SELECT c FROM unnest(v_missing) AS c ORDER BY c.target COLLATE "C");
   END IF;
   RETURN v_missing;
@@ -8146,7 +8147,7 @@ END
 $missing_roles$;
 
 COMMENT ON FUNCTION rolecall_internal.missing_roles(rolecall_internal.change[])
-  IS 'The changes that make a role, in name order';
+  IS 'The changes that create a role, in name order';
 REVOKE ALL ON FUNCTION rolecall_internal.missing_roles(rolecall_internal.change[]) FROM PUBLIC;
 
 -- sql/5-internal/document/name_list.sql
@@ -8424,9 +8425,9 @@ END
 $note_closed_schemas$;
 
 COMMENT ON FUNCTION rolecall_internal.note_closed_schemas(jsonb)
-  IS 'Says which schemas a reporting role searches without USAGE on them, such as those of extensions: what is in them '
-     'is not found. USAGE on a schema that is closed to PUBLIC is for its owner to give: everybody may call the '
-     'functions in it.';
+  IS 'Warns of schemas that a reporting role searches without USAGE, such as those of extensions, so that it finds '
+     'nothing in them. Only the owner decides about USAGE on a schema that is closed to PUBLIC, because everybody may '
+     'execute the functions in it.';
 REVOKE ALL ON FUNCTION rolecall_internal.note_closed_schemas(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/document/note_default_role.sql
@@ -8495,7 +8496,7 @@ COMMENT ON FUNCTION rolecall_internal.note_holders(text)
 REVOKE ALL ON FUNCTION rolecall_internal.note_holders(text) FROM PUBLIC;
 
 -- sql/5-internal/run/note_no_connect.sql
--- Whose CONNECT the call itself has skipped, a WARNING has named.
+-- A user whose CONNECT the call itself has skipped is left out, because a WARNING has named it.
 CREATE FUNCTION rolecall_internal.note_no_connect(steps rolecall.step[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -8525,8 +8526,8 @@ END
 $note_no_connect$;
 
 COMMENT ON FUNCTION rolecall_internal.note_no_connect(rolecall.step[])
-  IS 'Says which of the users that a call has created, changed or put into roles have no CONNECT on this database, '
-     'neither their own nor by membership nor through PUBLIC';
+  IS 'Warns of users that a call has created, changed or made members of roles, and that have no CONNECT on this '
+     'database, neither their own nor by membership nor through PUBLIC';
 REVOKE ALL ON FUNCTION rolecall_internal.note_no_connect(rolecall.step[]) FROM PUBLIC;
 
 -- sql/5-internal/reporting/note_unmatched.sql
@@ -8572,7 +8573,7 @@ BEGIN
       AND (cardinality(l.path) = 1 OR l.path[cardinality(l.path) - 1] = n.nspname)
       AND (l.column_name IS NULL OR a.attname IS NOT NULL)
   ),
-  -- Of several roles that have it withheld one may have no schema where it could be.
+  -- Of several roles from which it is withheld, one may read no schema in which the table could be.
   absent AS (
     SELECT l.name, string_agg(DISTINCT f.meant, ' or ') AS meant, string_agg(DISTINCT f.present, ', ') AS others
     FROM (SELECT DISTINCT name FROM listed) AS l
@@ -8603,7 +8604,7 @@ END
 $note_unmatched$;
 
 COMMENT ON FUNCTION rolecall_internal.note_unmatched(jsonb)
-  IS 'Says which withheld names match nothing now, and where one would in another case';
+  IS 'Raises a NOTICE about withheld names that match nothing now, and about those that would match in another case';
 REVOKE ALL ON FUNCTION rolecall_internal.note_unmatched(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/granting/note_unmatched_exceptions.sql
@@ -9022,7 +9023,7 @@ BEGIN
     OR starts_with(password_of.password COLLATE "C", 'SCRAM-SHA-256$')
       AND NOT rolecall_internal.is_scram_verifier(password_of.password)
   ) THEN
-    PERFORM rolecall_internal.check_role_name(password_of.role_name); -- It comes first where both are wrong.
+    PERFORM rolecall_internal.check_role_name(password_of.role_name); -- An error about the name comes first.
     IF password_of.password = '' THEN
       RAISE EXCEPTION USING
         ERRCODE = 'invalid_parameter_value',
@@ -9037,7 +9038,7 @@ END
 $password_of$;
 
 COMMENT ON FUNCTION rolecall_internal.password_of(text, text)
-  IS 'One password, by the name of the role, to stand beside a document; where it is null, nothing';
+  IS 'One password in an object by the name of the role, as it stands beside a document; null for null';
 REVOKE ALL ON FUNCTION rolecall_internal.password_of(text, text) FROM PUBLIC;
 
 -- sql/5-internal/policy/password_problems.sql
@@ -9104,7 +9105,7 @@ DECLARE
   v_resource jsonb;
   v_section text;
 BEGIN
-  -- Backwards, as of two values of a key an object keeps the last.
+  -- Backwards, because of two values of a key an object keeps the last one.
   FOREACH v_section IN ARRAY ARRAY['passwords', 'roles'] LOOP
     v_list := coalesce(passwords_of.document -> v_section, '[]');
     FOR v_position IN REVERSE jsonb_array_length(v_list) - 1 .. 0 LOOP
@@ -13591,7 +13592,7 @@ SET search_path = pg_catalog, pg_temp
 AS $reader_path$
 BEGIN
   IF reader_path.definition ->> 'search_path' IS NOT NULL THEN
-    -- A path of no schema is written as one that has no name.
+    -- An empty path is written as one empty name.
     RETURN coalesce(nullif(reader_path.definition -> 'search_path', '[]'), '[""]');
   END IF;
   IF NOT EXISTS (SELECT FROM pg_extension AS e WHERE e.extnamespace <> 'pg_catalog'::regnamespace) THEN
@@ -13608,8 +13609,8 @@ END
 $reader_path$;
 
 COMMENT ON FUNCTION rolecall_internal.reader_path(jsonb)
-  IS 'The search_path of a reporting role, as a list of names: what its definition says, or its schemas and then those '
-     'of the installed extensions, whose operators and functions are found as everybody else finds them';
+  IS 'The search_path of a reporting role, as a list of names: that of its definition, or its schemas and after them '
+     'those of the installed extensions, so that their operators and functions are found as by everybody else';
 REVOKE ALL ON FUNCTION rolecall_internal.reader_path(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/record/record_key.sql
@@ -13719,13 +13720,14 @@ BEGIN
       SELECT n.key ->> 0 AS role FROM newest AS n
       WHERE n.section = 'read_access' AND n.resource IS NOT NULL AND (n.sqlstate IS NULL OR n.recorder = current_user)
     ),
-    -- Who removed a role under an older snapshot did not see all that was recorded about it by then.
+    -- A call that removed a role under an older snapshot did not see all that was recorded about it by then.
     removed AS (
       SELECT n.key ->> 0 AS role, n.recorded_at FROM newest AS n WHERE n.section = 'roles' AND n.resource IS NULL
     ),
     section AS (
       SELECT n.section,
-             -- In the order of the calls; who may grant a role on, the caller before others, first becomes that.
+             -- In the order of the calls; members that may grant a role to others come first, and the caller
+             -- before them.
              jsonb_agg(n.resource || w.warning || jsonb_build_object('recorded', n.recorder)
                                            ORDER BY n.resource @> jsonb_build_object('member', current_user) DESC,
                                            n.resource @> '{"admin": true}' DESC, n.recorded_at, n.key) AS resources
@@ -13758,12 +13760,12 @@ END
 $recorded_document$;
 
 COMMENT ON FUNCTION rolecall_internal.recorded_document()
-  IS 'The recorded resources as a document. What follows from a definition of read-only access is not in it: the '
-     'caller adds that afresh';
+  IS 'The recorded resources as a document, without what follows from a definition of read-only access, which the '
+     'caller adds';
 REVOKE ALL ON FUNCTION rolecall_internal.recorded_document() FROM PUBLIC;
 
 -- sql/5-internal/record/recorded_name.sql
--- A record that is not acted on does not count: a WARNING says so, and an earlier record is taken. Where strict, it is
+-- A record that is not acted on does not count: a WARNING says so, and the record before it counts. If strict, it is
 -- an error.
 CREATE FUNCTION rolecall_internal.recorded_name(key text, strict boolean) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -13809,11 +13811,11 @@ END
 $recorded_name$;
 
 COMMENT ON FUNCTION rolecall_internal.recorded_name(text, boolean)
-  IS 'The name that a base role was given in this database; null where none was';
+  IS 'The recorded name of a base role in this database; null where none is recorded';
 REVOKE ALL ON FUNCTION rolecall_internal.recorded_name(text, boolean) FROM PUBLIC;
 
 -- sql/5-internal/record/records_of_removed.sql
--- The mapping of the base roles stays: it is about names.
+-- The mapping of the base roles stays, because it is about names.
 CREATE FUNCTION rolecall_internal.records_of_removed(roles jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -13824,12 +13826,12 @@ BEGIN
     FROM (
       SELECT n.section, jsonb_agg(n.resource || '{"state": "absent"}') AS resources
       FROM (
-        -- Whichever row of a key: what tells resources apart is the same in all.
+        -- Any row of a key will do, because all of them have the same key fields.
         SELECT DISTINCT ON (p.section, p.key) p.section, p.key, p.resource
         FROM jsonb_to_recordset(records_of_removed.roles) AS a(name jsonb, state text)
         CROSS JOIN LATERAL (
-          -- The role comes first in a key. Of the values in jsonb null is less than every string, and true is greater;
-          -- of arrays a longer one is greater than a shorter one.
+          -- The role comes first in a key. In the order of jsonb, null is less than every string, true is greater, and
+          -- a longer array is greater than a shorter one.
           SELECT p.*
           FROM (
             VALUES (jsonb_build_array(a.name), jsonb_build_array(a.name)),
@@ -13843,7 +13845,7 @@ BEGIN
               AND p.section IN (
                 'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
               )AND p.section <> 'roles'
-            OFFSET 0 -- By the index, which would else be read as a whole.
+            OFFSET 0 -- By the index, which would otherwise be read as a whole.
           ) AS p
           WHERE jsonb_typeof(p.resource) = 'object'
           UNION ALL
@@ -13858,8 +13860,7 @@ BEGIN
 END
 $records_of_removed$;
 
-COMMENT ON FUNCTION rolecall_internal.records_of_removed(jsonb)
-  IS 'What is recorded about roles that are absent, as absent too';
+COMMENT ON FUNCTION rolecall_internal.records_of_removed(jsonb) IS 'The records about absent roles, as absent too';
 REVOKE ALL ON FUNCTION rolecall_internal.records_of_removed(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/execute/refresh_caches.sql
@@ -13879,11 +13880,11 @@ COMMENT ON FUNCTION rolecall_internal.refresh_caches()
 REVOKE ALL ON FUNCTION rolecall_internal.refresh_caches() FROM PUBLIC;
 
 -- sql/5-internal/record/refusal.sql
--- Where a role recorded more than it could do, its own calls still act on that. A record belongs to the roles that had
--- the names when it was written: not to one that somebody has created since, nor to one that has another name by now.
--- A record that comes from another database, as in a dump, belongs to whatever roles have the names.
+-- If a role recorded more than it could do, only its own calls act on that. A record belongs to the roles that had the
+-- names when it was written: not to a role that somebody has created since, nor to one that has another name by now. A
+-- record from another database, for example from a dump, belongs to the roles that have the names.
 --
--- Every call reads records, and mostly there is nothing wrong with them: finding that out takes no query.
+-- Every call reads records, and usually nothing is wrong with them; finding that out takes no query.
 CREATE FUNCTION rolecall_internal.refusal(entry rolecall_internal.resource) RETURNS rolecall.step
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -13928,7 +13929,7 @@ BEGIN
        ) THEN 1
        WHEN refusal.entry.section = 'roles' AND refusal.entry.resource ?| '{attributes,protected}' THEN 1
        WHEN refusal.entry.section = 'memberships' THEN 2
-       -- There is none.
+       -- There is no such name.
        ELSE cardinality(v_names) + 1 END .. cardinality(v_names) LOOP
     IF has_table_privilege(
       to_regrole(quote_ident(v_names[v_position]))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
@@ -13997,7 +13998,7 @@ END
 $refusal$;
 
 COMMENT ON FUNCTION rolecall_internal.refusal(rolecall_internal.resource)
-  IS 'Why a record is not acted on, as the skipped step that says so; null where it is';
+  IS 'The skipped step that says why a record is not acted on; null if it is acted on';
 REVOKE ALL ON FUNCTION rolecall_internal.refusal(rolecall_internal.resource) FROM PUBLIC;
 
 -- sql/5-internal/passwords/refuse_empty_verifier.sql
@@ -14141,7 +14142,8 @@ BEGIN
             THEN pg_get_userbyid(o.recorder_oid)::text
           ELSE o.recorder END) = current_user)
       ))
-      -- Who recorded the present role under an older snapshot could not have what is about the earlier one forgotten.
+      -- A call that recorded the present role under an older snapshot could not forget what is recorded about the
+      -- earlier one.
       AND (s.sqlstate <> '42710' OR NOT EXISTS (
         SELECT FROM rolecall_internal.resource AS o
         WHERE o.section = 'roles' AND o.key = jsonb_build_array(s.target) AND o.recorded_at > p.recorded_at
@@ -14165,8 +14167,8 @@ END
 $refused_steps$;
 
 COMMENT ON FUNCTION rolecall_internal.refused_steps(text, rolecall.step[], boolean)
-  IS 'Skipped steps for what is recorded and not acted on, in one section or, where that is null, in all of them; but '
-     'not for roles that other steps are about, nor what follows from the definition of a reporting role';
+  IS 'Skipped steps for records that are not acted on, in one section or, if that is null, in all of them; without '
+     'roles that other steps are about, and what follows from the definition of a reporting role';
 REVOKE ALL ON FUNCTION rolecall_internal.refused_steps(text, rolecall.step[], boolean) FROM PUBLIC;
 
 -- sql/5-internal/record/remember.sql
@@ -14178,7 +14180,8 @@ DECLARE
   v_document jsonb := CASE WHEN remember.document ? 'declared'
     THEN rolecall_internal.with_made(remember.document, remember.steps) ELSE remember.document END;
   v_new record;
-  -- What an older snapshot shows as recorded may not be the newest any more: who has changed something records it anew.
+  -- Under an older snapshot the record may no longer be the newest, so a call that has changed something records
+  -- it again.
   v_always boolean := current_setting('transaction_isolation') <> 'read committed'
                         AND to_jsonb(remember.steps) @? '$[*] ? (@.status == "applied")';
 BEGIN
@@ -14199,7 +14202,7 @@ BEGIN
       SELECT rolecall_internal.record_key(s.section, r.resource),
              jsonb_strip_nulls(r.resource - CASE s.section WHEN 'roles' THEN '{password,note,state,says}'
              WHEN 'read_access' THEN '{watched}' ELSE '{}' END::text[])
-      OFFSET 0 -- Each is worked out once, not wherever it is used.
+      OFFSET 0 -- Each is computed once, not at each use.
     ) AS a(key, resource)
     LEFT JOIN LATERAL (
       SELECT DISTINCT ON (r.section, r.key) r.*
@@ -14208,7 +14211,7 @@ BEGIN
       ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
     ) AS p ON true
     CROSS JOIN LATERAL (
-      -- What is not acted on is not added to.
+      -- A record that is not acted on is not merged with.
       SELECT (f.step).sqlstate, CASE WHEN (f.step).note IS NULL THEN p.resource END
       FROM (
         SELECT CASE WHEN p.resource IS NOT NULL THEN rolecall_internal.refusal(p::rolecall_internal.resource) END
@@ -14254,7 +14257,7 @@ BEGIN
         (q.refused IN ('42501', '42710', '42704')
          OR q.refused IS NULL AND p.sqlstate IS NOT NULL
             AND rolecall_internal.lacking_right(s.section, v.resource) IS NULL
-         -- What a superuser asks for gives a power too.
+         -- A membership that a superuser asks for gives powers too.
          OR s.section = 'memberships' AND NOT EXISTS (
            SELECT FROM pg_roles AS s WHERE s.rolname = (CASE
              WHEN p.recorder_oid IS NOT NULL AND p.made_in = (
@@ -14367,7 +14370,8 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $remove_superseded$
 BEGIN
-  -- Under a snapshot a row that another transaction has deleted meanwhile would be 40001; the next call cleans up.
+  -- Under an older snapshot, deleting a row that another transaction has deleted fails with 40001; the next call
+  -- cleans up.
   IF current_setting('transaction_isolation') = 'read committed' THEN
     DELETE FROM rolecall_internal.resource AS p
     WHERE p.ctid = ANY (ARRAY(
@@ -14398,13 +14402,13 @@ END
 $remove_superseded$;
 
 COMMENT ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resource[])
-  IS 'Removes what records supersede: older ones of the same key, and of reporting roles that are gone the verifiers '
-     'and the tables that were withheld from them';
+  IS 'Removes what records supersede: older records of the same key, and for reporting roles that no longer exist the '
+     'verifiers and the tables that were withheld from them';
 REVOKE ALL ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resource[]) FROM PUBLIC;
 
 -- sql/5-internal/reporting/rename_records.sql
--- A superuser's call keeps who has recorded each; another caller signs them anew. What is about an earlier role of one
--- of the names is left: signed anew it would be about the present one.
+-- A superuser's call keeps the recorder of each; another caller becomes the recorder. Records about an earlier role of
+-- one of the names are left, because a new signature would be about the present one.
 CREATE FUNCTION rolecall_internal.rename_records(old_name text, new_name text) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -14419,7 +14423,7 @@ DECLARE
       ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
     ) AS p
     CROSS JOIN LATERAL (
-      -- In a copy of the database no role is one that a policy has created.
+      -- In a copy of the database no role counts as created by a policy.
       SELECT rolecall_internal.renamed(p.section, p.resource, rename_records.old_name, rename_records.new_name)
              - CASE WHEN p.section = 'declared' AND p.made_in <> (
                SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
@@ -14440,7 +14444,7 @@ DECLARE
         ) THEN p.recorder_oid
           ELSE to_regrole(quote_ident(p.recorder))::oid END
       )::rolecall_internal.resource
-      -- Under another key the old record ends.
+      -- If the key changes, the old record ends.
       UNION ALL
       SELECT ROW(
         p.section, p.key, NULL,
@@ -14462,7 +14466,7 @@ BEGIN
     RETURN;
   END IF;
   PERFORM rolecall_internal.check_writable('What is recorded of the role would be renamed.');
-  -- What an earlier reporting role of the new name has left, which was dropped without a call.
+  -- The verifier of an earlier reporting role of the new name, which was dropped without a call.
   DELETE FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.verifier.' || rename_records.new_name;
   DELETE FROM rolecall_internal.withheld AS w WHERE w.role = rename_records.new_name;
   UPDATE rolecall_internal.secret AS s SET key = 'rolecall.verifier.' || rename_records.new_name
@@ -14556,8 +14560,8 @@ COMMENT ON FUNCTION rolecall_internal.renamed(text, jsonb, text, text)
 REVOKE ALL ON FUNCTION rolecall_internal.renamed(text, jsonb, text, text) FROM PUBLIC;
 
 -- sql/5-internal/record/renew_records.sql
--- A superuser's call keeps who has recorded each; another caller signs them anew. A role that was there already, in a
--- cluster that a dump was restored into, is none that a policy has created.
+-- A superuser's call keeps the recorder of each; another caller becomes the recorder. A role that existed already in a
+-- cluster into which a dump was restored was not created by a policy.
 CREATE FUNCTION rolecall_internal.renew_records(document jsonb, steps rolecall.step[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -14600,7 +14604,7 @@ END
 $renew_records$;
 
 COMMENT ON FUNCTION rolecall_internal.renew_records(jsonb, rolecall.step[])
-  IS 'Where converge() has created roles anew, writes their new oids into the records about them';
+  IS 'Writes the new oids of roles that converge() has created again into the records about them';
 REVOKE ALL ON FUNCTION rolecall_internal.renew_records(jsonb, rolecall.step[]) FROM PUBLIC;
 
 -- sql/5-internal/reading/replace_withheld.sql
@@ -14664,7 +14668,7 @@ END
 $reported$;
 
 COMMENT ON FUNCTION rolecall_internal.reported(rolecall.step[], rolecall.step[])
-  IS 'The steps of a round as the caller gets them; without those that have to be planned again, or were reported '
+  IS 'The steps of a round as the caller gets them, without those that have to be planned again or were reported '
      'before';
 REVOKE ALL ON FUNCTION rolecall_internal.reported(rolecall.step[], rolecall.step[]) FROM PUBLIC;
 
@@ -14730,7 +14734,7 @@ BEGIN
     ) AS p
     CROSS JOIN LATERAL rolecall_internal.refusal(p::rolecall_internal.resource) AS s
     WHERE p.resource IS NOT NULL
-      -- One that another database has created since has another oid.
+      -- A role that another database has created since then has another oid.
       AND (s.note IS NULL OR s.sqlstate = '42710' AND NOT reporting_roles.ours)
       AND to_regrole(quote_ident(p.key ->> 0)) IS NOT NULL
       AND (rolecall_internal.other_database(p.key ->> 0) IS NULL) = reporting_roles.ours
@@ -14740,7 +14744,7 @@ END
 $reporting_roles$;
 
 COMMENT ON FUNCTION rolecall_internal.reporting_roles(boolean)
-  IS 'The reporting roles that are recorded here and exist: those of this database, or those of others';
+  IS 'The reporting roles that are recorded here and exist, either those of this database or those of others';
 REVOKE ALL ON FUNCTION rolecall_internal.reporting_roles(boolean) FROM PUBLIC;
 
 -- sql/5-internal/reporting/reporting_state.sql
@@ -14812,7 +14816,7 @@ BEGIN
   END IF;
   v_state := v_state || '{"recorded": []}';
   IF v_state ? 'read_access' THEN
-    -- The default privileges of owners that came new meanwhile are a matter of provisioning.
+    -- The default privileges of owners that are new since then are left to provisioning.
     v_watched := jsonb_build_object('watched', EXISTS (
       SELECT FROM pg_event_trigger AS t
       WHERE t.evtfoid = 'rolecall_internal.apply_to_new_tables()'::regprocedure AND t.evtenabled IN ('O', 'A')
@@ -14823,7 +14827,7 @@ BEGIN
         CONTINUE WHEN EXISTS (SELECT FROM unnest(v_left) AS l WHERE l.target = v_definition ->> 'role');
       END IF;
       IF v_definition ? 'owners' THEN
-        -- An owner that does not exist, nor is to be created, creates no table.
+        -- An owner that neither exists nor is to be created does not create tables.
         v_definition := v_definition || jsonb_build_object('owners', (
           SELECT coalesce(jsonb_agg(o.name), '[]')
           FROM jsonb_array_elements_text(v_definition -> 'owners') AS o(name)
@@ -14836,7 +14840,7 @@ BEGIN
     v_state := v_state - 'read_access';
   END IF;
   IF v_definitions IS NOT NULL THEN
-    -- A password that nobody but a superuser could compare counts as right.
+    -- A password that the caller cannot compare counts as right.
     v_steps := rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, restore.dry_run);
   ELSIF v_state <> '{"recorded": []}' THEN
     v_steps := rolecall_internal.run(v_state, restore.dry_run);
@@ -14856,7 +14860,7 @@ COMMENT ON FUNCTION rolecall_internal.restore(boolean)
 REVOKE ALL ON FUNCTION rolecall_internal.restore(boolean) FROM PUBLIC;
 
 -- sql/5-internal/record/restricted.sql
--- What it could do and no call asked for, such as CREATEDB, it does not get back.
+-- An attribute that it had and no call asked for, such as CREATEDB, is not restored.
 CREATE FUNCTION rolecall_internal.restricted(resource jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -14877,8 +14881,8 @@ END
 $restricted$;
 
 COMMENT ON FUNCTION rolecall_internal.restricted(jsonb)
-  IS 'A role as it is recorded at first: with what it could not do where it was there before, so that it is not '
-     'created anew with more';
+  IS 'A role as it is first recorded: with what it could not do if it existed before, so that it is not created again '
+     'with more';
 REVOKE ALL ON FUNCTION rolecall_internal.restricted(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/policy/role_definitions.sql
@@ -15098,10 +15102,9 @@ COMMENT ON FUNCTION rolecall_internal.rotate_secret(boolean) IS 'Creates a new r
 REVOKE ALL ON FUNCTION rolecall_internal.rotate_secret(boolean) FROM PUBLIC;
 
 -- sql/5-internal/run/run.sql
--- Where passwords are given, by the names of the roles, the document has the mask in their place; else they can be
--- anywhere in the document. What cannot be done because of another transaction is undone, with all locks, and started
--- over. A role that others keep locked is left out where the document is what earlier calls have asked for, and ends
--- the call where it is not.
+-- If passwords are given, by the names of the roles, the document has the mask in their place; otherwise the document
+-- can contain them. If another transaction prevents something, everything is undone, with all locks, and starts over.
+-- A role that others keep locked is left out if the document comes from the record; otherwise the call fails.
 CREATE FUNCTION rolecall_internal.run(document jsonb, dry_run boolean, passwords jsonb DEFAULT NULL)
 RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -15175,13 +15178,13 @@ END
 $run$;
 
 COMMENT ON FUNCTION rolecall_internal.run(jsonb, boolean, jsonb)
-  IS 'Establishes the desired state and returns the steps, as an array: it is called without a query';
+  IS 'Establishes the desired state and returns the steps, as an array so that it is called without a query';
 REVOKE ALL ON FUNCTION rolecall_internal.run(jsonb, boolean, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/run/run_apart.sql
--- A role that cannot be changed, such as one that its own session has locked, keeps nobody from the others: it is a
--- step that is skipped, with the operation and the statement given. Where that goes for every role it is the error of
--- the last one, unless lenient.
+-- A role that cannot be changed, such as one that its own session has locked, does not keep the call from changing the
+-- others: it becomes a skipped step with the given operation and statement. If no role can be changed, the call fails
+-- with the error of the last one, unless lenient.
 CREATE FUNCTION rolecall_internal.run_apart(states jsonb, lenient boolean, dry_run boolean) RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -15225,7 +15228,7 @@ END
 $run_apart$;
 
 COMMENT ON FUNCTION rolecall_internal.run_apart(jsonb, boolean, boolean)
-  IS 'Establishes desired states in the order that they have, each about one role, and returns the steps';
+  IS 'Establishes desired states in the given order, each about one role, and returns the steps';
 REVOKE ALL ON FUNCTION rolecall_internal.run_apart(jsonb, boolean, boolean) FROM PUBLIC;
 
 -- sql/5-internal/reporting/run_reporting.sql
@@ -15243,7 +15246,7 @@ AS $run_reporting$
 DECLARE
   v_rotate boolean;
   v_roles text[] := ARRAY(SELECT d ->> 'role' FROM jsonb_array_elements(run_reporting.definitions) AS d);
-  -- Before the check: a role that is created later has not been looked at.
+  -- Before the check, because a role that is created later has not been checked.
   v_oids jsonb := rolecall_internal.role_oids(v_roles);
   v_others text[] := '{}'::text[];
   v_secret bytea;
@@ -15261,13 +15264,13 @@ BEGIN
   v_rotate := rolecall_internal.is_rotation_due(run_reporting.rotate_after);
   IF run_reporting.dry_run IS NOT TRUE THEN
     PERFORM rolecall_internal.lock_reporting_secret(v_rotate);
-    -- Another caller may have made it while this one waited.
+    -- Another caller may have replaced it while this one waited.
     v_rotate := v_rotate AND rolecall_internal.is_rotation_due(run_reporting.rotate_after);
     PERFORM rolecall_internal.encrypt_older('rolecall.reporting');
   END IF;
   IF v_rotate THEN
-    -- Every reporting role of this database has its password from that secret. Asked for before it is replaced: the
-    -- verifiers that tell which they are go with it.
+    -- Every reporting role of this database has its password from that secret. They are listed before it is
+    -- replaced, because the verifiers that identify them are removed with it.
     v_others := ARRAY(
       SELECT o.name FROM unnest(rolecall_internal.reporting_roles(true)) AS o(name) WHERE o.name <> ALL (v_roles)
     );
@@ -15323,8 +15326,8 @@ END
 $run_reporting$;
 
 COMMENT ON FUNCTION rolecall_internal.run_reporting(jsonb, jsonb, interval, boolean, boolean)
-  IS 'Makes reporting roles as defined, with a new secret where there is none or it is too old, and what else is asked '
-     'for';
+  IS 'Establishes reporting roles as defined, with a new secret if there is none or it is too old, and the rest of a '
+     'state';
 REVOKE ALL ON FUNCTION rolecall_internal.run_reporting(jsonb, jsonb, interval, boolean, boolean) FROM PUBLIC;
 
 -- sql/5-internal/plan/said_elsewhere.sql
@@ -15820,9 +15823,9 @@ COMMENT ON FUNCTION rolecall_internal.shards() IS 'The shards that this node has
 REVOKE ALL ON FUNCTION rolecall_internal.shards() FROM PUBLIC;
 
 -- sql/5-internal/reporting/sign_record.sql
--- It runs as that role. A superuser can give another signature: restoring a dump writes what others have recorded.
--- Anybody else who restores a dump signs all of it. The names of base roles are bound to roles, by their oids, only
--- where the writer is not a superuser.
+-- It runs as that role. A superuser can give another signature, because restoring a dump writes what others have
+-- recorded. Any other role that restores a dump signs all of it. The names of base roles are bound to roles, by their
+-- oids, only where the writer is not a superuser.
 CREATE FUNCTION rolecall_internal.sign_record() RETURNS trigger
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -15838,7 +15841,8 @@ BEGIN
     RETURN NEW;
   END IF;
   IF NEW.recorded_at > clock_timestamp() THEN
-    -- Later than all others of its key it may be; but every later row must be later than it.
+    -- A time in the future is reduced to the first one after the others of its key, so that a later row can
+    -- follow.
     NEW.recorded_at := greatest(clock_timestamp(), (
       SELECT max(r.recorded_at) + interval '1 microsecond' FROM rolecall_internal.resource AS r
       WHERE r.section = NEW.section AND r.key = NEW.key
@@ -15873,7 +15877,7 @@ END
 $sign_record$;
 
 COMMENT ON FUNCTION rolecall_internal.sign_record()
-  IS 'Signs a record with the name of the role that writes it, and says whether it is acted on';
+  IS 'Signs a record with the role that writes it, and notes why it is not acted on, if so';
 REVOKE ALL ON FUNCTION rolecall_internal.sign_record() FROM PUBLIC;
 
 -- sql/5-internal/execute/skipped_hint.sql
@@ -15921,8 +15925,8 @@ END
 $start_over$;
 
 COMMENT ON FUNCTION rolecall_internal.start_over(text[])
-  IS 'Has the call started over, with the roles that are known to be locked then; what the variables of an attempt '
-     'hold is lost';
+  IS 'Makes the call start over, and hands over the roles that are known to be locked, because the variables of the '
+     'attempt are lost';
 REVOKE ALL ON FUNCTION rolecall_internal.start_over(text[]) FROM PUBLIC;
 
 -- sql/5-internal/execute/statement_of.sql
@@ -16649,7 +16653,7 @@ COMMENT ON FUNCTION rolecall_internal.verifier(text)
 REVOKE ALL ON FUNCTION rolecall_internal.verifier(text) FROM PUBLIC;
 
 -- sql/5-internal/run/wait_in_queue.sql
--- That is a courtesy, which keeps many from meeting at the role itself. What is safe is so without it.
+-- This only saves work, because fewer calls then collide at the role itself. Safety does not depend on it.
 CREATE FUNCTION rolecall_internal.wait_in_queue(what text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -16676,7 +16680,7 @@ END
 $wait_in_queue$;
 
 COMMENT ON FUNCTION rolecall_internal.wait_in_queue(text)
-  IS 'Waits for the calls of this database that are about the same role; whether there were any';
+  IS 'Waits for other calls of this database about the same role; returns whether there were any';
 REVOKE ALL ON FUNCTION rolecall_internal.wait_in_queue(text) FROM PUBLIC;
 
 -- sql/5-internal/granting/wanted_future.sql
@@ -16797,7 +16801,8 @@ COMMENT ON FUNCTION rolecall_internal.wanted_privileges(jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.wanted_privileges(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/run/warn_about_adopted.sql
--- To be a member of a group is what groups are for. Provisioning names the members of reporting roles.
+-- Members of a group are not listed, because groups are for members. Provisioning warns of the members of reporting
+-- roles.
 CREATE FUNCTION rolecall_internal.warn_about_adopted(document jsonb, steps rolecall.step[]) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -16806,7 +16811,7 @@ DECLARE
   v_adopted text[] := rolecall_internal.adopted_roles(warn_about_adopted.document, warn_about_adopted.steps);
   v_found record;
 BEGIN
-  -- Most have no members, which is told without the query below: that would have to be planned.
+  -- Most have no members, which this finds out without the query below, which would have to be planned.
   IF cardinality(v_adopted) = 0 OR NOT EXISTS (
     SELECT FROM pg_auth_members AS m
     WHERE m.roleid IN (SELECT to_regrole(quote_ident(a))::oid FROM unnest(v_adopted) AS a)
@@ -16871,13 +16876,13 @@ END
 $warn_about_adopted$;
 
 COMMENT ON FUNCTION rolecall_internal.warn_about_adopted(jsonb, rolecall.step[])
-  IS 'Says who administers a role that the call adopts, or could become a user that it adopts: whoever may create '
-     'roles can take a name that is to be expected';
+  IS 'Warns of roles that have ADMIN OPTION on a role that the call adopts, or could become a user that it adopts: '
+     'whoever may create roles can create one with a name that is likely to be used';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_adopted(jsonb, rolecall.step[]) FROM PUBLIC;
 
 -- sql/5-internal/reporting/warn_about_members.sql
--- Those are left alone, as somebody may have wanted them. But whoever may create roles can make one of a name that is
--- to be expected, before it is provisioned, and keep ADMIN OPTION on it or let others into it.
+-- These memberships are left alone, because somebody may have wanted them. But whoever may create roles can create one
+-- with a name that is likely to be used before it is provisioned, and keep ADMIN OPTION on it, or grant it to others.
 CREATE FUNCTION rolecall_internal.warn_about_members(definitions jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -16944,12 +16949,12 @@ END
 $warn_about_members$;
 
 COMMENT ON FUNCTION rolecall_internal.warn_about_members(jsonb)
-  IS 'Says who could read what a role is to read, where the role is there already and did not become a reporting role '
-     'here';
+  IS 'Warns of roles that could read what a role is to read, if the role existed before and was not a reporting role '
+     'of this database';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_members(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reporting/warn_about_path.sql
--- The caller is not among them, nor who is to become a reporting role. Each definition comes with its path.
+-- The caller is not among them, nor roles that are to become reporting roles. Each definition comes with its path.
 CREATE FUNCTION rolecall_internal.warn_about_path(definitions jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -16989,7 +16994,8 @@ END
 $warn_about_path$;
 
 COMMENT ON FUNCTION rolecall_internal.warn_about_path(jsonb)
-  IS 'Says who can put objects where a reporting role looks for functions and tables: they can have it call theirs';
+  IS 'Warns of roles that can create objects where a reporting role looks for functions and tables, and so can make it '
+     'call theirs';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_path(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reporting/warn_about_public.sql
@@ -17013,7 +17019,8 @@ END
 $warn_about_public$;
 
 COMMENT ON FUNCTION rolecall_internal.warn_about_public()
-  IS 'Says where PUBLIC may create objects, and so may a role that is to write nothing: that is the owner''s to change';
+  IS 'Warns of schemas in which PUBLIC, and so a role that is to write nothing, may create objects; only their owners '
+     'can change that';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_public() FROM PUBLIC;
 
 -- sql/5-internal/reporting/warn_about_public_reading.sql
@@ -17035,7 +17042,7 @@ BEGIN
     ) AS k(column_name)
     CROSS JOIN LATERAL (
       SELECT c.oid, c.relacl FROM pg_class AS c WHERE c.oid = t.oid
-      OFFSET 0 -- Table by table: all of them are many more.
+      OFFSET 0 -- Table by table, because there are many more tables than withheld ones.
     ) AS c
     WHERE EXISTS (
       SELECT FROM aclexplode(c.relacl) AS x WHERE x.grantee = 0 AND x.privilege_type = 'SELECT'
@@ -17057,7 +17064,7 @@ END
 $warn_about_public_reading$;
 
 COMMENT ON FUNCTION rolecall_internal.warn_about_public_reading(rolecall_internal.place[])
-  IS 'Says which withheld tables and columns everybody reads, and so the role too: that is their owner''s to change';
+  IS 'Warns of withheld tables and columns that PUBLIC, and so the role, can read; only their owners can change that';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_public_reading(rolecall_internal.place[]) FROM PUBLIC;
 
 -- sql/5-internal/secrets/warn_about_publications.sql
@@ -17090,7 +17097,7 @@ COMMENT ON FUNCTION rolecall_internal.warn_about_publications()
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_publications() FROM PUBLIC;
 
 -- sql/5-internal/reporting/warn_about_readers.sql
--- Mostly there is nothing to say, which one look shows before anything else is compiled.
+-- Usually there is nothing to say, which one look shows before anything else is compiled.
 CREATE FUNCTION rolecall_internal.warn_about_readers(definitions jsonb) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -17152,7 +17159,7 @@ END
 $warn_about_readers$;
 
 COMMENT ON FUNCTION rolecall_internal.warn_about_readers(jsonb)
-  IS 'Warns of what definitions of reporting roles would not do, or would let others do';
+  IS 'Warns of definitions of reporting roles that would not have their effect, or would let others act';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_readers(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reporting/warn_about_rows.sql
@@ -17228,8 +17235,8 @@ END
 $warn_about_rows$;
 
 COMMENT ON FUNCTION rolecall_internal.warn_about_rows(jsonb)
-  IS 'Says what the privileges do not show: withheld tables that are read through their parent, and tables of which '
-     'row-level security leaves nothing';
+  IS 'Says what the privileges do not show: withheld tables that are readable through their parent, and tables of '
+     'which row-level security hides every row';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_rows(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reporting/warn_of_opened.sql
@@ -17242,7 +17249,7 @@ DECLARE
   v_earlier jsonb;
   v_entries text;
 BEGIN
-  -- Mostly nothing has ever been withheld.
+  -- Usually nothing has ever been withheld.
   IF NOT EXISTS (
     SELECT FROM rolecall_internal.resource AS r
     WHERE r.section = 'read_access' AND jsonb_path_exists(jsonb_build_array(r.resource), '$[*].withheld[*]')
@@ -17273,7 +17280,7 @@ END
 $warn_of_opened$;
 
 COMMENT ON FUNCTION rolecall_internal.warn_of_opened(jsonb)
-  IS 'Says what reporting roles are to read from now on although a call withheld it';
+  IS 'Warns of what reporting roles are to read from now on although an earlier call withheld it';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_of_opened(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/with_excess.sql
@@ -17337,7 +17344,7 @@ END
 $with_made$;
 
 COMMENT ON FUNCTION rolecall_internal.with_made(jsonb, rolecall.step[])
-  IS 'A document that says of the roles of a policy which of them this call has created: of those alone that is known';
+  IS 'The document with a mark on those roles of a policy that this call has created; only for those this is known';
 REVOKE ALL ON FUNCTION rolecall_internal.with_made(jsonb, rolecall.step[]) FROM PUBLIC;
 
 -- sql/5-internal/policy/with_profiles.sql
@@ -17468,7 +17475,7 @@ END
 $withheld_so_far$;
 
 COMMENT ON FUNCTION rolecall_internal.withheld_so_far(text)
-  IS 'What calls have withheld from a reporting role so far, as the entries of their list';
+  IS 'The entries of the list that calls have withheld from a reporting role so far';
 REVOKE ALL ON FUNCTION rolecall_internal.withheld_so_far(text) FROM PUBLIC;
 
 -- sql/5-internal/reading/withheld_tables.sql
@@ -20351,6 +20358,27 @@ COMMENT ON FUNCTION rolecall_internal.acl_groups(oid[], text[], oid[])
      'own schemas';
 REVOKE ALL ON FUNCTION rolecall_internal.acl_groups(oid[], text[], oid[]) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.acting_as_heir(roles text[]) RETURNS text[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $acting_as_heir$
+DECLARE
+  v_heir oid := to_regrole(quote_ident(acting_as_heir.roles[2]))::oid;
+BEGIN
+  IF rolecall_internal.has_more_rights(v_heir, to_regrole(quote_ident(acting_as_heir.roles[1]))::oid) THEN
+    RETURN ARRAY(
+      SELECT format('%s. To run first: %s', a.object, a.advice)
+      FROM rolecall_internal.acting_as_owner(v_heir, v_heir) AS a
+    );
+  END IF;
+  RETURN NULL;
+END
+$acting_as_heir$;
+
+COMMENT ON FUNCTION rolecall_internal.acting_as_heir(text[])
+  IS 'The objects of the second of two roles that act as their owner, if that role has rights that the first one does '
+     'not have; null if it has none';
+
 -- These are not only functions with SECURITY DEFINER and views. Rules of tables and views are checked as the owner, a
 -- foreign table connects as the owner, and triggers run as the owner if a foreign key passes a change on or a
 -- subscription applies it. The same is true of everything else that a table calls for ANALYZE, in an index, for a
@@ -20482,7 +20510,7 @@ $acting_relation$;
 COMMENT ON FUNCTION rolecall_internal.acting_relation(oid, boolean, oid)
   IS 'What to do about a relation that acts as its owner, or that others can make act so; null where it does not';
 
--- Most calls adopt none, and that is found without a query.
+-- Most calls adopt none, and finding that out takes no query.
 CREATE FUNCTION rolecall_internal.adopted_roles(document jsonb, steps rolecall.step[]) RETURNS text[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -20516,7 +20544,7 @@ BEGIN
         ) IS NOT NULL;
         v_adopted := v_adopted || v_name;
       END IF;
-      -- A role is asked for once, not with each of its privileges.
+      -- Each role once, not with each of its privileges.
       v_known := v_known || jsonb_build_object(v_name, true);
     END LOOP;
   END LOOP;
@@ -21201,12 +21229,12 @@ END
 $are_there$;
 
 COMMENT ON FUNCTION rolecall_internal.are_there(jsonb)
-  IS 'Whether all that is withheld is there, as it is written: found without a look at all tables';
+  IS 'Whether everything in the list of withheld tables exists as written, without reading all tables';
 REVOKE ALL ON FUNCTION rolecall_internal.are_there(jsonb) FROM PUBLIC;
 
--- No two calls wait for each other. Roles are created in name order, and while no role is locked; roles are locked in
--- name order. Where that cannot be kept, because other transactions have changed what is needed, the call is started
--- over with what is known by then.
+-- No two calls wait for each other: roles are created in name order, before any role is locked, and are locked in name
+-- order. If that order cannot be kept, because other transactions have changed what has to be done, the call starts
+-- over with the roles that are known by then.
 CREATE OR REPLACE FUNCTION rolecall_internal.attempt(document jsonb, passwords jsonb, known text[]) RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -21217,7 +21245,7 @@ DECLARE
   v_missing rolecall_internal.change[];
   v_steps rolecall.step[] := '{}'::rolecall.step[];
   v_new rolecall.step[];
-  v_done text[]; -- Null, as the next three, in the first round.
+  v_done text[]; -- This and the next three are null in the first round.
   v_last text;
   v_locked text[];
   v_is_whole boolean;
@@ -21238,15 +21266,15 @@ BEGIN
       PERFORM rolecall_internal.check_changes(v_changes, v_repeated, v_round);
     END IF;
     v_missing := rolecall_internal.missing_roles(v_changes);
-    -- In a later round a role can be missing that was there before.
+    -- A role that existed before can be missing in a later round.
     IF v_missing[1].target COLLATE "C" < v_last OR cardinality(v_locked) > 0 AND cardinality(v_missing) > 0 THEN
-      -- All was done, and then another transaction has dropped a role, as it could after the call. Who waits for what
-      -- would be undone keeps it from being done again.
+      -- Everything was done, and another transaction has dropped a role since, as it could after the call.
+      -- Whoever waits for what starting over would undo would keep it from being done again.
       EXIT WHEN v_is_whole;
       PERFORM rolecall_internal.start_over(attempt.known || v_locked);
     END IF;
     v_new := rolecall_internal.create_missing(v_missing, v_changes, attempt.passwords, v_repeated > 20);
-    -- A role that is somebody else's work has to be locked, and compared, before anything is done to it.
+    -- A role that another call has created has to be locked and compared before anything is done to it.
     v_again := to_jsonb(v_new) @? '$[*] ? (@.status == "ignored")';
     IF v_again AND rolecall_internal.is_established(attempt.document) THEN
       RETURN v_steps || rolecall_internal.reported(v_new, v_steps); -- Another call for the same came first.
@@ -21268,7 +21296,7 @@ BEGIN
     END IF;
     v_is_whole := (v_again OR v_is_ignored) IS NOT TRUE;
     v_left := pg_current_snapshot()::text;
-    -- Nothing can be left where nobody else has committed anything since the plan. The rest is for the next round.
+    -- Nothing is left if nobody else has committed anything since the plan; else the next round finds it.
     EXIT WHEN v_is_whole AND v_left = v_seen AND current_setting('transaction_isolation') = 'read committed';
     v_last := coalesce(v_missing[cardinality(v_missing)].target, v_last);
     v_locked := v_locked || v_locks;
@@ -21294,7 +21322,7 @@ END
 $attempt$;
 
 COMMENT ON FUNCTION rolecall_internal.attempt(jsonb, jsonb, text[])
-  IS 'Makes the desired state hold: plans, creates the roles that are missing, locks the others, changes them, plans '
+  IS 'Establishes the desired state in rounds: plans, creates missing roles, locks the others, changes them, and plans '
      'again';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.attribute_clauses(present jsonb, wanted jsonb, resource jsonb) RETURNS text
@@ -22669,10 +22697,10 @@ COMMENT ON FUNCTION rolecall_internal.canonical_name(text, text, text)
      'needed';
 REVOKE ALL ON FUNCTION rolecall_internal.canonical_name(text, text, text) FROM PUBLIC;
 
--- What waits for memberships to end is to be planned again. Privileges that follow each other are tried together
--- first: each subtransaction makes what comes after it in the transaction slower, for everybody. One object of several
--- may be to blame where one for a reporting role cannot be given or taken: the step has failed, and is to be planned
--- for each object alone. Then the one that fails is skipped.
+-- A change that waits for memberships to end has to be planned again. Consecutive changes of privileges are tried
+-- together first, because each subtransaction slows down the rest of the transaction, and the queries of others. If a
+-- statement about several objects fails for a reporting role, one of the objects may be the cause: then it is planned
+-- again for each object alone, and the one that fails is skipped.
 CREATE OR REPLACE FUNCTION rolecall_internal.change_present(
   changes rolecall_internal.change[],
   passwords jsonb,
@@ -22704,7 +22732,7 @@ BEGIN
     v_position := v_position + 1;
     v_change := change_present.changes[v_position];
     CONTINUE WHEN v_change.operation = 'create_role';
-    -- New members wait with what waits: nobody has recorded yet that they are asked for.
+    -- New members wait too, because it is not recorded yet that they are asked for.
     IF v_change.sqlstate IS NULL AND v_change.note = 'once those who could take it are no members any more'
       OR v_is_waiting AND v_change.operation = 'grant_role' AND v_change.sqlstate IS NULL
     THEN
@@ -22732,7 +22760,8 @@ BEGIN
       END IF;
     END IF;
     IF v_change.password IS NOT NULL THEN
-      -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
+      -- The password is hashed here and not earlier, and only once, because the statement may have to be tried
+      -- again.
       v_change.password := rolecall_internal.verifier(change_present.passwords ->> v_change.target);
     ELSIF v_change.operation = 'reassign_owned' THEN
       v_acting := rolecall_internal.acting_as_heir(v_change.locks);
@@ -22741,7 +22770,7 @@ BEGIN
       v_change, change_present.document ? 'read_access', change_present.strict
     );
     IF v_acting IS NOT NULL THEN
-      -- A session of the role may have made something since the plan, and it would act as the new owner.
+      -- A session of the role may have created something since the plan that would act as the new owner.
       PERFORM rolecall_internal.refuse_handover(v_change.locks[1], v_change.locks[2], ARRAY(
         SELECT unnest(rolecall_internal.acting_as_heir(v_change.locks)) EXCEPT SELECT unnest(v_acting)
       ));
@@ -22759,7 +22788,45 @@ END
 $change_present$;
 
 COMMENT ON FUNCTION rolecall_internal.change_present(rolecall_internal.change[], jsonb, jsonb, boolean)
-  IS 'Makes the changes of roles that are there, up to the first that has to be planned again';
+  IS 'Makes the changes of existing roles, up to the first that has to be planned again';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.check_changes(changes rolecall_internal.change[], repeated integer, round integer)
+RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $check_changes$
+DECLARE
+  v_change rolecall_internal.change;
+BEGIN
+  IF check_changes.round = 1000 THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'serialization_failure',
+      MESSAGE = 'could not reach the desired state because other transactions kept changing it',
+      HINT = 'Try again.';
+  END IF;
+  FOREACH v_change IN ARRAY check_changes.changes LOOP
+    IF v_change.sqlstate IS NULL THEN
+      PERFORM rolecall_internal.check_writable('The first change would be: ' || v_change.statement);
+      EXIT;
+    END IF;
+  END LOOP;
+  IF check_changes.changes[1].operation = 'terminate_sessions' THEN
+    -- Nothing brings a session back, so no session is ended by a call that then fails.
+    FOREACH v_change IN ARRAY check_changes.changes LOOP
+      IF v_change.operation = 'alter_role' AND rolecall_internal.lacking(v_change) IS NOT NULL THEN
+        PERFORM rolecall_internal.surface(v_change, '42501', 'permission denied to alter role', NULL, NULL);
+      END IF;
+    END LOOP;
+  END IF;
+  IF check_changes.repeated > 1 THEN
+    PERFORM pg_sleep(0.01); -- The caches may need a moment to learn what others have committed.
+  END IF;
+END
+$check_changes$;
+
+COMMENT ON FUNCTION rolecall_internal.check_changes(rolecall_internal.change[], integer, integer)
+  IS 'Refuses to make changes in a read-only transaction, in the last round, or if sessions would end in vain; and '
+     'waits a moment before a round that repeats another';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.check_coordinator() RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -22803,7 +22870,7 @@ END
 $check_definitions$;
 
 COMMENT ON FUNCTION rolecall_internal.check_definitions(jsonb)
-  IS 'Refuses definitions of reporting roles that a user has given, or warns of them';
+  IS 'Refuses definitions of reporting roles from a user, or warns about them';
 REVOKE ALL ON FUNCTION rolecall_internal.check_definitions(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.check_document(document jsonb) RETURNS void
@@ -23015,7 +23082,7 @@ BEGIN
           ),
           DETAIL = format('The name is %L.', v_schema);
       ELSIF NOT v_definition.schemas ? v_schema THEN
-        CONTINUE; -- of the search_path: any, as in SET
+        CONTINUE; -- in the search_path any name is allowed, as in SET
       ELSIF starts_with(v_schema, 'pg_')
         OR v_schema IN ('information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch')
       THEN
@@ -23034,7 +23101,7 @@ BEGIN
           HINT = 'Quote a name that has dots in it, as in SQL: "a.b".';
       END IF;
       FOREACH v_part IN ARRAY parse_ident(v_table) LOOP
-        -- No table has such a name, so that the one that is meant would be readable.
+        -- No table can have such a name, so the table that is meant would be readable.
         IF octet_length(v_part) NOT BETWEEN 1 AND 63 THEN
           RAISE EXCEPTION USING
             ERRCODE = 'invalid_name',
@@ -23192,7 +23259,7 @@ $check_writable$;
 COMMENT ON FUNCTION rolecall_internal.check_writable(text)
   IS 'Refuses a change in a read-only transaction; on a standby every transaction is read-only';
 
--- Who may change the role, or grant it, can hold the same lock for as long as they like.
+-- A role that may change the role, or grant it, can hold the same lock for as long as it likes.
 CREATE OR REPLACE FUNCTION rolecall_internal.comment_lock(role_name text, role_oid oid) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -23210,7 +23277,7 @@ BEGIN
     WHERE d.objoid = comment_lock.role_oid AND d.classoid = 'pg_catalog.pg_authid'::regclass;
   FETCH FIRST FROM v_present INTO v_comment, v_replaced_by;
   IF v_propagates IS NOT NULL THEN
-    -- Citus would send the comment to every node, and keep all others from the role.
+    -- Otherwise Citus would send the comment to every node, and keep all others from the role.
     PERFORM set_config('citus.enable_ddl_propagation', 'off', true);
   END IF;
   PERFORM set_config('lock_timeout', rolecall_internal.patience('set_comment'), true);
@@ -23221,7 +23288,7 @@ BEGIN
   END IF;
   FETCH FIRST FROM v_present INTO v_comment, v_replaced_by;
   CLOSE v_present;
-  -- A comment that was new has no version that the snapshot shows: it has been deleted.
+  -- If the snapshot shows no version of the comment, it was new then, and has been deleted.
   IF v_comment IS NULL THEN
     IF pg_stat_get_xact_tuples_deleted('pg_catalog.pg_shdescription'::regclass) = v_deleted THEN
       RETURN true;
@@ -23236,26 +23303,26 @@ BEGIN
   RAISE EXCEPTION USING ERRCODE = 'RC001', MESSAGE = 'the comment has changed';
 EXCEPTION
   WHEN SQLSTATE 'RC001' THEN
-    RETURN false; -- rolled back to the start of this block, and the lock with it
+    RETURN false; -- the block is rolled back, and the lock is released with it
   WHEN lock_not_available THEN
     PERFORM rolecall_internal.surface(ROW(
       'set_comment', comment_lock.role_name, format('COMMENT ON ROLE %I IS %L', comment_lock.role_name, v_comment),
       NULL, ARRAY[comment_lock.role_name], NULL, NULL
     )::rolecall_internal.change, SQLSTATE, SQLERRM, NULL, NULL);
   WHEN insufficient_privilege THEN
-    RETURN true; -- who may change a membership but not the member goes without, and relies on the retries
+    RETURN true; -- a caller that may change a membership but not the member gets no lock, and relies on the retries
   WHEN undefined_object OR internal_error THEN
     PERFORM rolecall_internal.refresh_caches();
-    RETURN true; -- dropped meanwhile: planning again will tell
+    RETURN true; -- dropped meanwhile: the next plan will show it
 END
 $comment_lock$;
 
 COMMENT ON FUNCTION rolecall_internal.comment_lock(text, oid)
-  IS 'Locks a role by commenting on it with its present comment; false where that had changed, and nothing is locked';
+  IS 'Locks a role by commenting on it with its present comment; false if that had changed, and then nothing is locked';
 
--- The calls of one database queue for the name, so that those who find the role there hash nothing, and the server,
--- which hashes with each verifier too, does not either. A statement that can wait contains no verifier: the log shows
--- a statement that is cancelled or waits for long.
+-- The calls of one database queue for the name, so that a call that finds the role then does not hash the password,
+-- nor does the server, which also hashes for each verifier. A statement that can wait contains no verifier, because
+-- the log shows a statement that is cancelled or waits for long.
 CREATE OR REPLACE FUNCTION rolecall_internal.create_missing(
   missing rolecall_internal.change[],
   changes rolecall_internal.change[],
@@ -23288,7 +23355,7 @@ BEGIN
       )::rolecall_internal.change, false, create_missing.strict);
       IF v_change.password IS NOT NULL THEN
         IF v_step.status = 'applied' THEN
-          -- An assignment: auto_explain would show the verifier in a query. The note is the same.
+          -- An assignment, because auto_explain would show the verifier in a query. The note is the same.
           v_step.note := (rolecall_internal.execute_change(ROW(
             'set_password', v_change.target, format('ALTER ROLE %I PASSWORD %L', v_change.target, '********'),
             rolecall_internal.verifier(create_missing.passwords ->> v_change.target),
@@ -23679,8 +23746,8 @@ COMMENT ON FUNCTION rolecall_internal.divided_resource(text, jsonb, jsonb)
      'that is disputed; null where a part is empty';
 REVOKE ALL ON FUNCTION rolecall_internal.divided_resource(text, jsonb, jsonb) FROM PUBLIC;
 
--- Under an older snapshot a plan shows neither what another transaction has granted nor what it has made, and an event
--- trigger that another one has dropped; of roles it shows what is there now.
+-- Under an older snapshot a plan shows neither what another transaction has granted nor what it has created, and still
+-- shows an event trigger that another one has dropped; for roles it shows the present state.
 CREATE FUNCTION rolecall_internal.done_by(steps rolecall.step[]) RETURNS text[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -23703,8 +23770,8 @@ END
 $done_by$;
 
 COMMENT ON FUNCTION rolecall_internal.done_by(rolecall.step[])
-  IS 'The statements of the steps of a round, but those that ended with an error which says that they were not needed: '
-     'the next plan will confirm that or not';
+  IS 'The statements of the steps of a round, except those that ended with an error which says that they were not '
+     'necessary; the next plan confirms that or not';
 REVOKE ALL ON FUNCTION rolecall_internal.done_by(rolecall.step[]) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.edit_distance(one text, other text) RETURNS integer
@@ -24163,7 +24230,7 @@ COMMENT ON FUNCTION rolecall_internal.fitted_name(text, text)
   IS 'A name with a suffix in at most 63 bytes; a longer one is shortened between two characters, and a hash keeps it '
      'distinct';
 
--- Mostly there was none, and one look tells.
+-- Usually there was none, which one look by index tells.
 CREATE OR REPLACE FUNCTION rolecall_internal.forget_earlier(name jsonb) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -24174,8 +24241,8 @@ BEGIN
   IF EXISTS (
     SELECT
     FROM (
-      -- The role comes first in a key. Of the values in jsonb null is less than every string, and true is greater;
-      -- of arrays a longer one is greater than a shorter one.
+      -- The role comes first in a key. In the order of jsonb, null is less than every string, true is greater, and
+      -- a longer array is greater than a shorter one.
       SELECT p.*
       FROM (
         VALUES (jsonb_build_array(forget_earlier.name), jsonb_build_array(forget_earlier.name)),
@@ -24189,7 +24256,7 @@ BEGIN
           AND p.section IN (
             'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
           )
-        OFFSET 0 -- By the index, which would else be read as a whole.
+        OFFSET 0 -- By the index, which would otherwise be read as a whole.
       ) AS p
       WHERE jsonb_typeof(p.resource) = 'object'
       UNION ALL
@@ -24204,7 +24271,7 @@ END
 $forget_earlier$;
 
 COMMENT ON FUNCTION rolecall_internal.forget_earlier(jsonb)
-  IS 'Forgets what was asked for about an earlier role of that name, which is gone or has another name by now';
+  IS 'Forgets what was asked for about an earlier role of that name, which no longer exists or has another name by now';
 
 CREATE FUNCTION rolecall_internal.forget_others(name jsonb, role_oid oid) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -24223,8 +24290,8 @@ DECLARE
     FROM (
       SELECT DISTINCT ON (p.section, p.key) p.*
       FROM (
-        -- The role comes first in a key. Of the values in jsonb null is less than every string, and true is greater;
-        -- of arrays a longer one is greater than a shorter one.
+        -- The role comes first in a key. In the order of jsonb, null is less than every string, true is greater, and
+        -- a longer array is greater than a shorter one.
         SELECT p.*
         FROM (
           VALUES (jsonb_build_array(forget_others.name), jsonb_build_array(forget_others.name)),
@@ -24238,7 +24305,7 @@ DECLARE
             AND p.section IN (
               'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
             )AND p.section <> 'roles'
-          OFFSET 0 -- By the index, which would else be read as a whole.
+          OFFSET 0 -- By the index, which would otherwise be read as a whole.
         ) AS p
         WHERE jsonb_typeof(p.resource) = 'object'
         UNION ALL
@@ -24253,7 +24320,7 @@ DECLARE
   v_renamed text;
 BEGIN
   FOR v_renamed IN
-    -- By its name of today, which an older snapshot does not show: the HINT removes that role.
+    -- By its present name, which an older snapshot does not show, because the HINT removes that role.
     SELECT r.name FROM rolecall_internal.resource AS p
     CROSS JOIN LATERAL (SELECT pg_get_userbyid(p.roles[1])::text OFFSET 0) AS r(name)
     WHERE p.section = 'roles' AND p.key = jsonb_build_array(forget_others.name) AND p.made_in = v_here
@@ -24273,7 +24340,7 @@ END
 $forget_others$;
 
 COMMENT ON FUNCTION rolecall_internal.forget_others(jsonb, oid)
-  IS 'Forgets what was asked for about other roles of a name than the one that has it now';
+  IS 'Forgets what was asked for about roles that had a name before the present one';
 REVOKE ALL ON FUNCTION rolecall_internal.forget_others(jsonb, oid) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.forget_role(role_name text, dry_run boolean) RETURNS rolecall.step[]
@@ -24302,7 +24369,7 @@ DECLARE
   );
 BEGIN
   IF forget_role.dry_run IS NOT TRUE AND cardinality(v_steps) > 0 THEN
-    -- What is recorded of a role that is absent is what there is to forget.
+    -- The records about an absent role are those to forget.
     PERFORM rolecall_internal.remember(
       CASE forget_role.role_name WHEN 'public' THEN (
         SELECT jsonb_build_object('privileges', jsonb_agg(p.resource || '{"state": "absent"}'))
@@ -25514,6 +25581,34 @@ $hmac_pad$;
 COMMENT ON FUNCTION rolecall_internal.hmac_pad(bytea, text)
   IS 'The 64 bytes that HMAC-SHA256 puts before its inner (pad 36) or outer (5c) message';
 
+CREATE OR REPLACE FUNCTION rolecall_internal.holds_locks() RETURNS boolean
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $holds_locks$
+BEGIN
+  RETURN EXISTS (
+    SELECT FROM pg_locks AS l
+    -- Nobody waits for a predicate lock, which a serializable transaction takes on what it reads.
+    WHERE l.pid = pg_backend_pid() AND l.granted AND l.mode <> 'SIReadLock'
+      AND CASE l.locktype
+            WHEN 'relation' THEN
+              l.mode NOT IN ('AccessShareLock', 'RowShareLock') AND NOT EXISTS (
+                -- Locks on what the call itself has written by then.
+                SELECT FROM pg_class AS c
+                WHERE c.oid = l.relation
+                  AND c.relnamespace IN ('rolecall_internal'::regnamespace, 'pg_toast'::regnamespace)
+              )
+            WHEN 'advisory' THEN l.classid NOT IN (42, 1919904099)
+            WHEN 'object' THEN l.mode <> 'AccessShareLock'
+            ELSE false
+          END
+  );
+END
+$holds_locks$;
+
+COMMENT ON FUNCTION rolecall_internal.holds_locks()
+  IS 'Whether this transaction holds a lock from before the call that others could wait for';
+
 CREATE OR REPLACE FUNCTION rolecall_internal.in_plan_order(steps rolecall.step[], changes rolecall_internal.change[])
 RETURNS rolecall.step[]
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
@@ -25534,7 +25629,7 @@ END
 $in_plan_order$;
 
 COMMENT ON FUNCTION rolecall_internal.in_plan_order(rolecall.step[], rolecall_internal.change[])
-  IS 'Steps in the order of the changes that they are about';
+  IS 'The steps in the order of their changes';
 
 CREATE FUNCTION rolecall_internal.inspected_memberships(roles oid[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -25763,7 +25858,31 @@ $is_about_roles$;
 COMMENT ON FUNCTION rolecall_internal.is_about_roles(text)
   IS 'Whether an operation requires CREATEROLE, or from 16 on ADMIN OPTION';
 
--- An operator can ask for what it may grant, and has not the power that others give to the role.
+CREATE OR REPLACE FUNCTION rolecall_internal.is_administrator(entry rolecall_internal.resource) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $is_administrator$
+BEGIN
+  RETURN is_administrator.entry.section = 'roles'
+    AND is_administrator.entry.resource @> '{"attributes": {"bypassrls": true}}'
+    AND EXISTS (
+      SELECT FROM (
+        SELECT DISTINCT ON (r.section, r.key) r.*
+        FROM rolecall_internal.resource AS r
+        WHERE r.section = 'base_roles' AND r.key = '["administrator"]'
+        ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+      ) AS b
+      WHERE b.resource -> 'name' = is_administrator.entry.resource -> 'name'
+    );
+END
+$is_administrator$;
+
+COMMENT ON FUNCTION rolecall_internal.is_administrator(rolecall_internal.resource)
+  IS 'Whether a record is about the administrator of this database and its BYPASSRLS, for which another caller can ask '
+     'again';
+
+-- The request of an operator does not count, because it can ask for what it may grant without having the powers that
+-- the role gets from others.
 CREATE FUNCTION rolecall_internal.is_asked_for(member oid, role_oid oid) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -25793,8 +25912,7 @@ END
 $is_asked_for$;
 
 COMMENT ON FUNCTION rolecall_internal.is_asked_for(oid, oid)
-  IS 'Whether a call of this database has asked for a membership, and who asked has every power: the caller itself, or '
-     'a superuser';
+  IS 'Whether a call of this database has asked for a membership, by the caller itself or by a superuser';
 REVOKE ALL ON FUNCTION rolecall_internal.is_asked_for(oid, oid) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.is_creator_edge(edge jsonb) RETURNS boolean
@@ -25842,15 +25960,15 @@ $is_empty_verifier$;
 
 COMMENT ON FUNCTION rolecall_internal.is_empty_verifier(text) IS 'Whether this verifier is one of the empty password';
 
--- It knows roles, base roles, and memberships without options, and only what is simple about them: a record that is
--- not acted on, or a reporting role, say, is for what comes after it. Which functions begin with it, `established()`
--- says.
+-- It knows roles, base roles, and memberships without options, and only what is simple about them. Anything else, such
+-- as a record that is not acted on, or a reporting role, is left to the plan. `established()` says which functions
+-- begin with it.
 CREATE FUNCTION rolecall_internal.is_established(document jsonb) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $is_established$
 BEGIN
-  -- A new user is told without the query, which would have to be planned.
+  -- A new user is found without the query, which would have to be planned.
   IF to_regrole(quote_ident(is_established.document #>> '{roles,0,name}')) IS NULL
     OR is_established.document - '{roles,memberships,base_roles}'::text[] <> '{}'
   THEN
@@ -25864,7 +25982,7 @@ BEGIN
       SELECT jsonb_strip_nulls(e.given) - '{password,note,says,recorded}'::text[],
              to_regrole(quote_ident(coalesce(e.given ->> 'role', e.given ->> 'name')))::oid,
              to_regrole(quote_ident(e.given ->> 'member'))::oid
-      OFFSET 0 -- Each is worked out once, not wherever it is used.
+      OFFSET 0 -- Each is computed once, not at each use.
     ) AS r(resource, role, member)
     WHERE NOT coalesce(
       r.role IS NOT NULL AND r.resource - '{name,initial,attributes,protected,role,member,key}'::text[] = '{}' AND CASE
@@ -25918,7 +26036,7 @@ END
 $is_established$;
 
 COMMENT ON FUNCTION rolecall_internal.is_established(jsonb)
-  IS 'Whether all that a call asks for is there and recorded, found out by one query and without a plan; false tells '
+  IS 'Whether everything that a call asks for exists and is recorded, by one query and without a plan; false says '
      'nothing';
 REVOKE ALL ON FUNCTION rolecall_internal.is_established(jsonb) FROM PUBLIC;
 
@@ -26017,6 +26135,25 @@ COMMENT ON FUNCTION rolecall_internal.is_nobody(jsonb, text)
   IS 'Whether a role neither exists nor is part of a document';
 REVOKE ALL ON FUNCTION rolecall_internal.is_nobody(jsonb, text) FROM PUBLIC;
 
+-- A role that is missing, or seems to belong to another database, may have been dropped during the call; under an
+-- older snapshot this cannot be seen. After a deadlock it helps if the other transaction waits for nothing that was
+-- locked before the call.
+CREATE OR REPLACE FUNCTION rolecall_internal.is_passing(code text, seen text) RETURNS boolean
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $is_passing$
+BEGIN
+  IF is_passing.code = '40P01' THEN
+    RETURN NOT rolecall_internal.holds_locks();
+  END IF;
+  RETURN pg_current_snapshot()::text <> is_passing.seen
+    OR current_setting('transaction_isolation') <> 'read committed';
+END
+$is_passing$;
+
+COMMENT ON FUNCTION rolecall_internal.is_passing(text, text)
+  IS 'Whether it may help to start over after an error; it is called when everything is undone';
+
 CREATE OR REPLACE FUNCTION rolecall_internal.is_password_cleared(role_name text) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -26036,8 +26173,9 @@ $is_password_cleared$;
 COMMENT ON FUNCTION rolecall_internal.is_password_cleared(text)
   IS 'Whether a role has no password although it was just given one';
 
--- What they read is planned as ever. About the roles it knows only what is simple, by one query in place of the
--- planners: a setting that is spelled otherwise, say, or a record that is not acted on, is for what comes after it.
+-- Their access is planned as always. About the roles it knows only what is simple, by one query in place of the
+-- planners. Anything else, such as another spelling of a setting, or a record that is not acted on, is left to the
+-- plan.
 CREATE FUNCTION rolecall_internal.is_provisioned(state jsonb) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -26047,7 +26185,7 @@ DECLARE
     SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
   );
 BEGIN
-  -- A new role is told without the query, which would have to be planned.
+  -- A new role is found without the query, which would have to be planned.
   IF to_regrole(quote_ident(is_provisioned.state #>> '{roles,0,name}')) IS NULL THEN
     RETURN false;
   ELSIF NOT has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT') THEN
@@ -26076,7 +26214,7 @@ BEGIN
                  FROM jsonb_array_elements_text(e.given -> 'value') WITH ORDINALITY AS n(name, position)
                )
                ELSE e.given ->> 'value' END)
-      OFFSET 0 -- Each is worked out once, not wherever it is used.
+      OFFSET 0 -- Each is computed once, not at each use.
     ) AS r(resource, role, entry)
     WHERE NOT coalesce(CASE s.section
       WHEN 'roles' THEN EXISTS (
@@ -26128,7 +26266,7 @@ END
 $is_provisioned$;
 
 COMMENT ON FUNCTION rolecall_internal.is_provisioned(jsonb)
-  IS 'Whether all that the state of reporting roles asks for is there and recorded; false tells nothing';
+  IS 'Whether everything that the state of reporting roles asks for exists and is recorded; false says nothing';
 REVOKE ALL ON FUNCTION rolecall_internal.is_provisioned(jsonb) FROM PUBLIC;
 
 -- Where only the secrets are withheld there is none as a rule, and what comes next takes long to plan.
@@ -26255,7 +26393,7 @@ COMMENT ON FUNCTION rolecall_internal.is_worth_taking(oid, jsonb)
   IS 'Whether a role has what others could want to take: it reports, bypasses row-level security, or reads the secrets';
 REVOKE ALL ON FUNCTION rolecall_internal.is_worth_taking(oid, jsonb) FROM PUBLIC;
 
--- They have the passwords of the former secret. The next provisioning run sets them.
+-- They keep the passwords from the former secret. The next provisioning run sets them.
 CREATE FUNCTION rolecall_internal.keep_no_verifier(steps rolecall.step[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -26272,7 +26410,7 @@ END
 $keep_no_verifier$;
 
 COMMENT ON FUNCTION rolecall_internal.keep_no_verifier(rolecall.step[])
-  IS 'Keeps of the reporting roles whose passwords could not be set only that they are this database''s';
+  IS 'Keeps a mark that reporting roles whose passwords could not be set belong to this database';
 REVOKE ALL ON FUNCTION rolecall_internal.keep_no_verifier(rolecall.step[]) FROM PUBLIC;
 
 -- A reporting role grants nothing to others: whatever else is revoked from it, every grant option is.
@@ -26425,9 +26563,9 @@ COMMENT ON FUNCTION rolecall_internal.lacking(rolecall_internal.change)
   IS 'What the caller lacks for a change, in words; null: nothing that the catalogs show';
 
 -- A superuser can do everything. Others record what their calls have just done, so the roles exist, and the caller may
--- change or grant them. The owner of a schema, or of the database, decides who reads what is in the schema. A policy's
--- privileges, schemas, and word that a role has nothing else are acted on only for the role that said so: the objects
--- are named, and others can own them by the time of the call.
+-- change or grant them. The owner of a schema, or of the database, decides who reads what is in the schema. Privileges
+-- and schemas of a policy, and that a role has nothing else, are acted on only for the role that recorded them,
+-- because they name objects that others can own by the time of the call.
 CREATE OR REPLACE FUNCTION rolecall_internal.lacking_right(section text, resource jsonb) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -26437,7 +26575,7 @@ DECLARE
   v_present record;
   v_name text := coalesce(lacking_right.resource ->> 'role', lacking_right.resource ->> 'name');
   v_role oid := to_regrole(quote_ident(v_name))::oid;
-  -- A reporting role is denied what it has.
+  -- The definition of a reporting role denies attributes that it may have.
   v_given jsonb := CASE lacking_right.section
     WHEN 'read_access' THEN '{"replication": false, "bypassrls": false, "createdb": false}'
     ELSE coalesce(lacking_right.resource -> 'initial', '{}')
@@ -26448,7 +26586,7 @@ BEGIN
   FROM pg_roles AS r WHERE r.rolname = current_user;
   SELECT r.rolcreatedb, r.rolreplication, r.rolbypassrls INTO v_present FROM pg_roles AS r WHERE r.oid = v_role;
   IF v_caller.rolsuper
-    -- A name that holds without a record.
+    -- A name that counts without a record.
     OR lacking_right.section = 'base_roles'
        AND v_name IS NOT DISTINCT FROM nullif(lacking_right.resource ->> 'key', 'default')
   THEN
@@ -26514,7 +26652,7 @@ END
 $lacking_right$;
 
 COMMENT ON FUNCTION rolecall_internal.lacking_right(text, jsonb)
-  IS 'What a row asks for that the role which records it could not do itself; null where there is nothing of that kind';
+  IS 'What a row asks for that its recorder could not do itself; null if there is nothing';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.leads_to_superuser(role_oid oid) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -26625,8 +26763,7 @@ END
 $left_out$;
 
 COMMENT ON FUNCTION rolecall_internal.left_out(boolean)
-  IS 'Skipped steps for the reporting roles that are recorded here and belong to other databases: nothing is done to '
-     'them';
+  IS 'Skipped steps for the reporting roles that are recorded here but belong to other databases';
 
 CREATE FUNCTION rolecall_internal.left_out_of(changes rolecall_internal.change[], held jsonb)
 RETURNS rolecall_internal.change[]
@@ -26653,8 +26790,8 @@ COMMENT ON FUNCTION rolecall_internal.left_out_of(rolecall_internal.change[], js
   IS 'The changes, with those skipped that would lock a role that others keep locked';
 REVOKE ALL ON FUNCTION rolecall_internal.left_out_of(rolecall_internal.change[], jsonb) FROM PUBLIC;
 
--- What was skipped is still missing; an older snapshot does not show what was done; and who may not see passwords does
--- not see that the roles created here have theirs.
+-- A plan lists again what was skipped, under an older snapshot also what was done, and for a caller that may not see
+-- passwords those of the roles created here.
 CREATE OR REPLACE FUNCTION rolecall_internal.left_to_do(changes rolecall_internal.change[], done text[], steps rolecall.step[])
 RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -26668,7 +26805,7 @@ BEGIN
     FROM unnest(left_to_do.changes) WITH ORDINALITY
       AS c(operation, target, statement, password, locks, sqlstate, note, position)
     WHERE (c.statement <> ALL (left_to_do.done)
-           -- What the role was given since.
+           -- What the role was given since then.
            OR c.operation IN ('reassign_owned', 'drop_owned')
               AND current_setting('transaction_isolation') = 'read committed')
       AND NOT (c.operation = 'set_password' AND c.target IN (SELECT s.target FROM unnest(left_to_do.steps) AS s
@@ -26679,7 +26816,7 @@ END
 $left_to_do$;
 
 COMMENT ON FUNCTION rolecall_internal.left_to_do(rolecall_internal.change[], text[], rolecall.step[])
-  IS 'The changes of a later plan that are not behind this call already';
+  IS 'The changes of a later plan that this call has not dealt with already';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.left_to_others(changes rolecall_internal.change[]) RETURNS rolecall_internal.change[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -26728,6 +26865,91 @@ $lock_reporting_secret$;
 COMMENT ON FUNCTION rolecall_internal.lock_reporting_secret(boolean)
   IS 'Lets a call that replaces the reporting secret and calls that set passwords derived from it wait for each other';
 
+CREATE OR REPLACE FUNCTION rolecall_internal.lock_role(role_name text) RETURNS boolean
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $lock_role$
+DECLARE
+  v_role oid := to_regrole(quote_ident(lock_role.role_name))::oid;
+  v_first oid := v_role;
+BEGIN
+  WHILE v_role IS NOT NULL LOOP
+    PERFORM rolecall_internal.wait_in_queue(v_role::text);
+    LOOP
+      EXIT WHEN rolecall_internal.comment_lock(lock_role.role_name, v_role)
+        OR current_setting('transaction_isolation') <> 'read committed';
+    END LOOP;
+    EXIT WHEN to_regrole(quote_ident(lock_role.role_name))::oid = v_role;
+    v_role := to_regrole(quote_ident(lock_role.role_name))::oid;
+  END LOOP;
+  RETURN v_role IS NULL OR v_role <> v_first;
+END
+$lock_role$;
+
+COMMENT ON FUNCTION rolecall_internal.lock_role(text)
+  IS 'Locks one role for the rest of the transaction; true if it no longer exists, or another role has its name';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.lock_roles(role_names text[], held text[]) RETURNS boolean
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $lock_roles$
+DECLARE
+  v_name text;
+  v_seen text := pg_current_snapshot()::text;
+  v_again boolean := false;
+BEGIN
+  -- Callers pass the names sorted in collation "C": databases differ in their default collation.
+  IF lock_roles.role_names[1] COLLATE "C" < lock_roles.held[cardinality(lock_roles.held)] THEN
+    PERFORM rolecall_internal.start_over(lock_roles.held || lock_roles.role_names);
+  END IF;
+  FOREACH v_name IN ARRAY lock_roles.role_names LOOP
+    v_again := rolecall_internal.lock_role(v_name) OR v_again;
+  END LOOP;
+  RETURN v_again OR pg_current_snapshot()::text <> v_seen;
+END
+$lock_roles$;
+
+COMMENT ON FUNCTION rolecall_internal.lock_roles(text[], text[])
+  IS 'Locks roles in name order for the rest of the transaction; true if other transactions have ended meanwhile, or a '
+     'role no longer exists';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.locks_of(
+  changes rolecall_internal.change[],
+  known text[],
+  held text[],
+  steps rolecall.step[]
+)
+RETURNS text[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $locks_of$
+DECLARE
+  v_of_both boolean := current_setting('server_version_num')::integer / 10000 >= 16;
+BEGIN
+  RETURN ARRAY(
+    SELECT l.role_name COLLATE "C"
+    FROM (
+      -- Before 16 GRANT and REVOKE do not lock the granted role, and do not have to.
+      (SELECT unnest(CASE WHEN v_of_both OR c.operation NOT IN ('grant_role', 'revoke_role')
+                          THEN c.locks ELSE c.locks[1:1] END)
+       FROM unnest(locks_of.changes) AS c WHERE c.sqlstate IS NULL
+       UNION ALL SELECT unnest(locks_of.known))
+      EXCEPT (
+        SELECT unnest(locks_of.held)
+        UNION ALL SELECT s.target FROM unnest(locks_of.steps) AS s
+        WHERE s.operation = 'create_role' AND s.status = 'applied'
+        UNION ALL SELECT c.target FROM unnest(locks_of.changes) AS c WHERE c.operation = 'create_role'
+      )
+    ) AS l(role_name)
+    WHERE to_regrole(quote_ident(l.role_name)) IS NOT NULL
+    ORDER BY 1
+  );
+END
+$locks_of$;
+
+COMMENT ON FUNCTION rolecall_internal.locks_of(rolecall_internal.change[], text[], text[], rolecall.step[])
+  IS 'The roles to lock before changes are made, in name order, together with those that are already known';
+
 CREATE OR REPLACE FUNCTION rolecall_internal.lost_grants(role_oid oid, member_oid oid)
 RETURNS TABLE (member oid, grantor oid, depth integer, allowed boolean)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -26759,6 +26981,37 @@ $lost_grants$;
 COMMENT ON FUNCTION rolecall_internal.lost_grants(oid, oid)
   IS 'The memberships that depend on the ADMIN OPTION of one role on another, and whether the caller may revoke them; '
      'none before 16, or if the role keeps the option because the caller may not revoke it';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.masked(document jsonb) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $masked$
+DECLARE
+  v_document jsonb := masked.document;
+  v_list jsonb;
+  v_masked jsonb[];
+  v_resource jsonb;
+  v_section text;
+BEGIN
+  FOREACH v_section IN ARRAY ARRAY['passwords', 'roles'] LOOP
+    v_list := masked.document -> v_section;
+    CONTINUE WHEN v_list IS NULL;
+    -- In an array, because appending to jsonb copies it each time.
+    v_masked := '{}'::jsonb[];
+    FOR v_position IN 0 .. jsonb_array_length(v_list) - 1 LOOP
+      v_resource := v_list -> v_position;
+      IF v_resource ->> 'password' <> '' THEN
+        v_resource := jsonb_set(v_resource, '{password}', to_jsonb('********'::text));
+      END IF;
+      v_masked := v_masked || v_resource;
+    END LOOP;
+    v_document := v_document || jsonb_build_object(v_section, v_masked);
+  END LOOP;
+  RETURN v_document;
+END
+$masked$;
+
+COMMENT ON FUNCTION rolecall_internal.masked(jsonb) IS 'A document with the mask in place of each password';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.may_revoke(role_oid oid, grantor oid) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -26875,7 +27128,7 @@ COMMENT ON FUNCTION rolecall_internal.membership_problems(jsonb)
   IS 'Memberships that the server does not have, or that lead back to where they begin';
 REVOKE ALL ON FUNCTION rolecall_internal.membership_problems(jsonb) FROM PUBLIC;
 
--- The server knows what a setting can be: a call records what it has set, so the role has it.
+-- The server checks settings. A call records a setting only after the role has it.
 CREATE OR REPLACE FUNCTION rolecall_internal.misdefinition(section text, resource jsonb) RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -26933,8 +27186,8 @@ END
 $misdefinition$;
 
 COMMENT ON FUNCTION rolecall_internal.misdefinition(text, jsonb)
-  IS 'Why a definition of a reporting role, a setting, or the end of a role''s password would be refused as an '
-     'argument; null where it would not';
+  IS 'Why a definition of a reporting role, a setting, or VALID UNTIL would be refused as an argument; null if it '
+     'would not';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.misshape(section text, key jsonb, resource jsonb) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -26978,7 +27231,7 @@ END
 $misshape$;
 
 COMMENT ON FUNCTION rolecall_internal.misshape(text, jsonb, jsonb)
-  IS 'Why no call can have written a row; null where one can';
+  IS 'Why no call can have written a row; null if one can';
 
 -- For each group it says whether the caller may grant on its tables, and whether to grant on all tables of the schema
 -- at once. It does that where the caller may grant on each of them and it costs less than naming them.
@@ -27108,6 +27361,30 @@ $missing_options$;
 COMMENT ON FUNCTION rolecall_internal.missing_options(jsonb, jsonb, oid)
   IS 'A membership with the options that the present edges lack, and the grantor for these; null where they lack '
      'nothing';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.missing_roles(changes rolecall_internal.change[]) RETURNS rolecall_internal.change[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $missing_roles$
+DECLARE
+  v_change rolecall_internal.change;
+  v_missing rolecall_internal.change[] := '{}'::rolecall_internal.change[];
+BEGIN
+  FOREACH v_change IN ARRAY missing_roles.changes LOOP
+    IF v_change.operation = 'create_role' THEN
+      v_missing := v_missing || v_change;
+    END IF;
+  END LOOP;
+  IF cardinality(v_missing) > 1 THEN
+    -- Not by the default collation, in which databases differ.
+    v_missing := ARRAY(SELECT c FROM unnest(v_missing) AS c ORDER BY c.target COLLATE "C");
+  END IF;
+  RETURN v_missing;
+END
+$missing_roles$;
+
+COMMENT ON FUNCTION rolecall_internal.missing_roles(rolecall_internal.change[])
+  IS 'The changes that create a role, in name order';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.name_list(names text[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE SECURITY INVOKER
@@ -27373,9 +27650,9 @@ END
 $note_closed_schemas$;
 
 COMMENT ON FUNCTION rolecall_internal.note_closed_schemas(jsonb)
-  IS 'Says which schemas a reporting role searches without USAGE on them, such as those of extensions: what is in them '
-     'is not found. USAGE on a schema that is closed to PUBLIC is for its owner to give: everybody may call the '
-     'functions in it.';
+  IS 'Warns of schemas that a reporting role searches without USAGE, such as those of extensions, so that it finds '
+     'nothing in them. Only the owner decides about USAGE on a schema that is closed to PUBLIC, because everybody may '
+     'execute the functions in it.';
 
 CREATE FUNCTION rolecall_internal.note_default_role(document jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -27439,7 +27716,7 @@ $note_holders$;
 COMMENT ON FUNCTION rolecall_internal.note_holders(text)
   IS 'Raises a NOTICE with the sessions that hold a lock on a role for a while, because DROP ROLE waits for them';
 
--- Whose CONNECT the call itself has skipped, a WARNING has named.
+-- A user whose CONNECT the call itself has skipped is left out, because a WARNING has named it.
 CREATE OR REPLACE FUNCTION rolecall_internal.note_no_connect(steps rolecall.step[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -27469,8 +27746,8 @@ END
 $note_no_connect$;
 
 COMMENT ON FUNCTION rolecall_internal.note_no_connect(rolecall.step[])
-  IS 'Says which of the users that a call has created, changed or put into roles have no CONNECT on this database, '
-     'neither their own nor by membership nor through PUBLIC';
+  IS 'Warns of users that a call has created, changed or made members of roles, and that have no CONNECT on this '
+     'database, neither their own nor by membership nor through PUBLIC';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.note_unmatched(definitions jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -27514,7 +27791,7 @@ BEGIN
       AND (cardinality(l.path) = 1 OR l.path[cardinality(l.path) - 1] = n.nspname)
       AND (l.column_name IS NULL OR a.attname IS NOT NULL)
   ),
-  -- Of several roles that have it withheld one may have no schema where it could be.
+  -- Of several roles from which it is withheld, one may read no schema in which the table could be.
   absent AS (
     SELECT l.name, string_agg(DISTINCT f.meant, ' or ') AS meant, string_agg(DISTINCT f.present, ', ') AS others
     FROM (SELECT DISTINCT name FROM listed) AS l
@@ -27545,7 +27822,7 @@ END
 $note_unmatched$;
 
 COMMENT ON FUNCTION rolecall_internal.note_unmatched(jsonb)
-  IS 'Says which withheld names match nothing now, and where one would in another case';
+  IS 'Raises a NOTICE about withheld names that match nothing now, and about those that would match in another case';
 
 CREATE FUNCTION rolecall_internal.note_unmatched_exceptions(privileges jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -27950,7 +28227,7 @@ BEGIN
     OR starts_with(password_of.password COLLATE "C", 'SCRAM-SHA-256$')
       AND NOT rolecall_internal.is_scram_verifier(password_of.password)
   ) THEN
-    PERFORM rolecall_internal.check_role_name(password_of.role_name); -- It comes first where both are wrong.
+    PERFORM rolecall_internal.check_role_name(password_of.role_name); -- An error about the name comes first.
     IF password_of.password = '' THEN
       RAISE EXCEPTION USING
         ERRCODE = 'invalid_parameter_value',
@@ -27965,7 +28242,7 @@ END
 $password_of$;
 
 COMMENT ON FUNCTION rolecall_internal.password_of(text, text)
-  IS 'One password, by the name of the role, to stand beside a document; where it is null, nothing';
+  IS 'One password in an object by the name of the role, as it stands beside a document; null for null';
 REVOKE ALL ON FUNCTION rolecall_internal.password_of(text, text) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.password_problems(policy jsonb, passwords jsonb)
@@ -28029,7 +28306,7 @@ DECLARE
   v_resource jsonb;
   v_section text;
 BEGIN
-  -- Backwards, as of two values of a key an object keeps the last.
+  -- Backwards, because of two values of a key an object keeps the last one.
   FOREACH v_section IN ARRAY ARRAY['passwords', 'roles'] LOOP
     v_list := coalesce(passwords_of.document -> v_section, '[]');
     FOR v_position IN REVERSE jsonb_array_length(v_list) - 1 .. 0 LOOP
@@ -32350,7 +32627,7 @@ SET search_path = pg_catalog, pg_temp
 AS $reader_path$
 BEGIN
   IF reader_path.definition ->> 'search_path' IS NOT NULL THEN
-    -- A path of no schema is written as one that has no name.
+    -- An empty path is written as one empty name.
     RETURN coalesce(nullif(reader_path.definition -> 'search_path', '[]'), '[""]');
   END IF;
   IF NOT EXISTS (SELECT FROM pg_extension AS e WHERE e.extnamespace <> 'pg_catalog'::regnamespace) THEN
@@ -32367,8 +32644,8 @@ END
 $reader_path$;
 
 COMMENT ON FUNCTION rolecall_internal.reader_path(jsonb)
-  IS 'The search_path of a reporting role, as a list of names: what its definition says, or its schemas and then those '
-     'of the installed extensions, whose operators and functions are found as everybody else finds them';
+  IS 'The search_path of a reporting role, as a list of names: that of its definition, or its schemas and after them '
+     'those of the installed extensions, so that their operators and functions are found as by everybody else';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.record_key(section text, resource jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
@@ -32472,13 +32749,14 @@ BEGIN
       SELECT n.key ->> 0 AS role FROM newest AS n
       WHERE n.section = 'read_access' AND n.resource IS NOT NULL AND (n.sqlstate IS NULL OR n.recorder = current_user)
     ),
-    -- Who removed a role under an older snapshot did not see all that was recorded about it by then.
+    -- A call that removed a role under an older snapshot did not see all that was recorded about it by then.
     removed AS (
       SELECT n.key ->> 0 AS role, n.recorded_at FROM newest AS n WHERE n.section = 'roles' AND n.resource IS NULL
     ),
     section AS (
       SELECT n.section,
-             -- In the order of the calls; who may grant a role on, the caller before others, first becomes that.
+             -- In the order of the calls; members that may grant a role to others come first, and the caller
+             -- before them.
              jsonb_agg(n.resource || w.warning || jsonb_build_object('recorded', n.recorder)
                                            ORDER BY n.resource @> jsonb_build_object('member', current_user) DESC,
                                            n.resource @> '{"admin": true}' DESC, n.recorded_at, n.key) AS resources
@@ -32511,10 +32789,10 @@ END
 $recorded_document$;
 
 COMMENT ON FUNCTION rolecall_internal.recorded_document()
-  IS 'The recorded resources as a document. What follows from a definition of read-only access is not in it: the '
-     'caller adds that afresh';
+  IS 'The recorded resources as a document, without what follows from a definition of read-only access, which the '
+     'caller adds';
 
--- A record that is not acted on does not count: a WARNING says so, and an earlier record is taken. Where strict, it is
+-- A record that is not acted on does not count: a WARNING says so, and the record before it counts. If strict, it is
 -- an error.
 CREATE OR REPLACE FUNCTION rolecall_internal.recorded_name(key text, strict boolean) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -32560,9 +32838,9 @@ END
 $recorded_name$;
 
 COMMENT ON FUNCTION rolecall_internal.recorded_name(text, boolean)
-  IS 'The name that a base role was given in this database; null where none was';
+  IS 'The recorded name of a base role in this database; null where none is recorded';
 
--- The mapping of the base roles stays: it is about names.
+-- The mapping of the base roles stays, because it is about names.
 CREATE OR REPLACE FUNCTION rolecall_internal.records_of_removed(roles jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -32573,12 +32851,12 @@ BEGIN
     FROM (
       SELECT n.section, jsonb_agg(n.resource || '{"state": "absent"}') AS resources
       FROM (
-        -- Whichever row of a key: what tells resources apart is the same in all.
+        -- Any row of a key will do, because all of them have the same key fields.
         SELECT DISTINCT ON (p.section, p.key) p.section, p.key, p.resource
         FROM jsonb_to_recordset(records_of_removed.roles) AS a(name jsonb, state text)
         CROSS JOIN LATERAL (
-          -- The role comes first in a key. Of the values in jsonb null is less than every string, and true is greater;
-          -- of arrays a longer one is greater than a shorter one.
+          -- The role comes first in a key. In the order of jsonb, null is less than every string, true is greater, and
+          -- a longer array is greater than a shorter one.
           SELECT p.*
           FROM (
             VALUES (jsonb_build_array(a.name), jsonb_build_array(a.name)),
@@ -32592,7 +32870,7 @@ BEGIN
               AND p.section IN (
                 'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
               )AND p.section <> 'roles'
-            OFFSET 0 -- By the index, which would else be read as a whole.
+            OFFSET 0 -- By the index, which would otherwise be read as a whole.
           ) AS p
           WHERE jsonb_typeof(p.resource) = 'object'
           UNION ALL
@@ -32607,8 +32885,7 @@ BEGIN
 END
 $records_of_removed$;
 
-COMMENT ON FUNCTION rolecall_internal.records_of_removed(jsonb)
-  IS 'What is recorded about roles that are absent, as absent too';
+COMMENT ON FUNCTION rolecall_internal.records_of_removed(jsonb) IS 'The records about absent roles, as absent too';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.refresh_caches() RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -32624,11 +32901,11 @@ $refresh_caches$;
 COMMENT ON FUNCTION rolecall_internal.refresh_caches()
   IS 'Lets this backend see what other transactions have committed to the catalogs';
 
--- Where a role recorded more than it could do, its own calls still act on that. A record belongs to the roles that had
--- the names when it was written: not to one that somebody has created since, nor to one that has another name by now.
--- A record that comes from another database, as in a dump, belongs to whatever roles have the names.
+-- If a role recorded more than it could do, only its own calls act on that. A record belongs to the roles that had the
+-- names when it was written: not to a role that somebody has created since, nor to one that has another name by now. A
+-- record from another database, for example from a dump, belongs to the roles that have the names.
 --
--- Every call reads records, and mostly there is nothing wrong with them: finding that out takes no query.
+-- Every call reads records, and usually nothing is wrong with them; finding that out takes no query.
 CREATE OR REPLACE FUNCTION rolecall_internal.refusal(entry rolecall_internal.resource) RETURNS rolecall.step
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -32673,7 +32950,7 @@ BEGIN
        ) THEN 1
        WHEN refusal.entry.section = 'roles' AND refusal.entry.resource ?| '{attributes,protected}' THEN 1
        WHEN refusal.entry.section = 'memberships' THEN 2
-       -- There is none.
+       -- There is no such name.
        ELSE cardinality(v_names) + 1 END .. cardinality(v_names) LOOP
     IF has_table_privilege(
       to_regrole(quote_ident(v_names[v_position]))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
@@ -32742,7 +33019,7 @@ END
 $refusal$;
 
 COMMENT ON FUNCTION rolecall_internal.refusal(rolecall_internal.resource)
-  IS 'Why a record is not acted on, as the skipped step that says so; null where it is';
+  IS 'The skipped step that says why a record is not acted on; null if it is acted on';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.refuse_handover(from_role text, to_role text, objects text[]) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -32828,7 +33105,8 @@ BEGIN
             THEN pg_get_userbyid(o.recorder_oid)::text
           ELSE o.recorder END) = current_user)
       ))
-      -- Who recorded the present role under an older snapshot could not have what is about the earlier one forgotten.
+      -- A call that recorded the present role under an older snapshot could not forget what is recorded about the
+      -- earlier one.
       AND (s.sqlstate <> '42710' OR NOT EXISTS (
         SELECT FROM rolecall_internal.resource AS o
         WHERE o.section = 'roles' AND o.key = jsonb_build_array(s.target) AND o.recorded_at > p.recorded_at
@@ -32852,8 +33130,8 @@ END
 $refused_steps$;
 
 COMMENT ON FUNCTION rolecall_internal.refused_steps(text, rolecall.step[], boolean)
-  IS 'Skipped steps for what is recorded and not acted on, in one section or, where that is null, in all of them; but '
-     'not for roles that other steps are about, nor what follows from the definition of a reporting role';
+  IS 'Skipped steps for records that are not acted on, in one section or, if that is null, in all of them; without '
+     'roles that other steps are about, and what follows from the definition of a reporting role';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.remember(document jsonb, steps rolecall.step[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -32863,7 +33141,8 @@ DECLARE
   v_document jsonb := CASE WHEN remember.document ? 'declared'
     THEN rolecall_internal.with_made(remember.document, remember.steps) ELSE remember.document END;
   v_new record;
-  -- What an older snapshot shows as recorded may not be the newest any more: who has changed something records it anew.
+  -- Under an older snapshot the record may no longer be the newest, so a call that has changed something records
+  -- it again.
   v_always boolean := current_setting('transaction_isolation') <> 'read committed'
                         AND to_jsonb(remember.steps) @? '$[*] ? (@.status == "applied")';
 BEGIN
@@ -32884,7 +33163,7 @@ BEGIN
       SELECT rolecall_internal.record_key(s.section, r.resource),
              jsonb_strip_nulls(r.resource - CASE s.section WHEN 'roles' THEN '{password,note,state,says}'
              WHEN 'read_access' THEN '{watched}' ELSE '{}' END::text[])
-      OFFSET 0 -- Each is worked out once, not wherever it is used.
+      OFFSET 0 -- Each is computed once, not at each use.
     ) AS a(key, resource)
     LEFT JOIN LATERAL (
       SELECT DISTINCT ON (r.section, r.key) r.*
@@ -32893,7 +33172,7 @@ BEGIN
       ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
     ) AS p ON true
     CROSS JOIN LATERAL (
-      -- What is not acted on is not added to.
+      -- A record that is not acted on is not merged with.
       SELECT (f.step).sqlstate, CASE WHEN (f.step).note IS NULL THEN p.resource END
       FROM (
         SELECT CASE WHEN p.resource IS NOT NULL THEN rolecall_internal.refusal(p::rolecall_internal.resource) END
@@ -32939,7 +33218,7 @@ BEGIN
         (q.refused IN ('42501', '42710', '42704')
          OR q.refused IS NULL AND p.sqlstate IS NOT NULL
             AND rolecall_internal.lacking_right(s.section, v.resource) IS NULL
-         -- What a superuser asks for gives a power too.
+         -- A membership that a superuser asks for gives powers too.
          OR s.section = 'memberships' AND NOT EXISTS (
            SELECT FROM pg_roles AS s WHERE s.rolname = (CASE
              WHEN p.recorder_oid IS NOT NULL AND p.made_in = (
@@ -33042,8 +33321,48 @@ COMMENT ON FUNCTION rolecall_internal.remember_withheld(jsonb)
   IS 'Remembers the tables and columns that resources withhold, so that they stay withheld under other names while the '
      'entry is in the list';
 
--- A superuser's call keeps who has recorded each; another caller signs them anew. What is about an earlier role of one
--- of the names is left: signed anew it would be about the present one.
+CREATE OR REPLACE FUNCTION rolecall_internal.remove_superseded(records rolecall_internal.resource[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $remove_superseded$
+BEGIN
+  -- Under an older snapshot, deleting a row that another transaction has deleted fails with 40001; the next call
+  -- cleans up.
+  IF current_setting('transaction_isolation') = 'read committed' THEN
+    DELETE FROM rolecall_internal.resource AS p
+    WHERE p.ctid = ANY (ARRAY(
+      SELECT o.ctid FROM unnest(remove_superseded.records) AS n
+      JOIN rolecall_internal.resource AS o ON o.section = n.section AND o.key = n.key AND o.recorded_at < n.recorded_at
+      FOR UPDATE OF o SKIP LOCKED
+    ));
+    IF EXISTS (
+      SELECT FROM unnest(remove_superseded.records) AS n WHERE n.section = 'read_access' AND n.resource IS NULL
+    ) THEN
+      DELETE FROM rolecall_internal.secret AS s
+      WHERE s.ctid = ANY (ARRAY(
+        SELECT k.ctid FROM unnest(remove_superseded.records) AS n
+        JOIN rolecall_internal.secret AS k ON k.key = 'rolecall.verifier.' || (n.key ->> 0)
+        WHERE n.section = 'read_access' AND n.resource IS NULL
+        FOR UPDATE OF k SKIP LOCKED
+      ));
+      DELETE FROM rolecall_internal.withheld AS w
+      WHERE w.ctid = ANY (ARRAY(
+        SELECT k.ctid FROM unnest(remove_superseded.records) AS n
+        JOIN rolecall_internal.withheld AS k ON k.role = n.key ->> 0
+        WHERE n.section = 'read_access' AND n.resource IS NULL
+        FOR UPDATE OF k SKIP LOCKED
+      ));
+    END IF;
+  END IF;
+END
+$remove_superseded$;
+
+COMMENT ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resource[])
+  IS 'Removes what records supersede: older records of the same key, and for reporting roles that no longer exist the '
+     'verifiers and the tables that were withheld from them';
+
+-- A superuser's call keeps the recorder of each; another caller becomes the recorder. Records about an earlier role of
+-- one of the names are left, because a new signature would be about the present one.
 CREATE FUNCTION rolecall_internal.rename_records(old_name text, new_name text) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -33058,7 +33377,7 @@ DECLARE
       ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
     ) AS p
     CROSS JOIN LATERAL (
-      -- In a copy of the database no role is one that a policy has created.
+      -- In a copy of the database no role counts as created by a policy.
       SELECT rolecall_internal.renamed(p.section, p.resource, rename_records.old_name, rename_records.new_name)
              - CASE WHEN p.section = 'declared' AND p.made_in <> (
                SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
@@ -33079,7 +33398,7 @@ DECLARE
         ) THEN p.recorder_oid
           ELSE to_regrole(quote_ident(p.recorder))::oid END
       )::rolecall_internal.resource
-      -- Under another key the old record ends.
+      -- If the key changes, the old record ends.
       UNION ALL
       SELECT ROW(
         p.section, p.key, NULL,
@@ -33101,7 +33420,7 @@ BEGIN
     RETURN;
   END IF;
   PERFORM rolecall_internal.check_writable('What is recorded of the role would be renamed.');
-  -- What an earlier reporting role of the new name has left, which was dropped without a call.
+  -- The verifier of an earlier reporting role of the new name, which was dropped without a call.
   DELETE FROM rolecall_internal.secret AS s WHERE s.key = 'rolecall.verifier.' || rename_records.new_name;
   DELETE FROM rolecall_internal.withheld AS w WHERE w.role = rename_records.new_name;
   UPDATE rolecall_internal.secret AS s SET key = 'rolecall.verifier.' || rename_records.new_name
@@ -33192,8 +33511,8 @@ COMMENT ON FUNCTION rolecall_internal.renamed(text, jsonb, text, text)
   IS 'A record with another name in the place of one of a role';
 REVOKE ALL ON FUNCTION rolecall_internal.renamed(text, jsonb, text, text) FROM PUBLIC;
 
--- A superuser's call keeps who has recorded each; another caller signs them anew. A role that was there already, in a
--- cluster that a dump was restored into, is none that a policy has created.
+-- A superuser's call keeps the recorder of each; another caller becomes the recorder. A role that existed already in a
+-- cluster into which a dump was restored was not created by a policy.
 CREATE FUNCTION rolecall_internal.renew_records(document jsonb, steps rolecall.step[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -33236,7 +33555,7 @@ END
 $renew_records$;
 
 COMMENT ON FUNCTION rolecall_internal.renew_records(jsonb, rolecall.step[])
-  IS 'Where converge() has created roles anew, writes their new oids into the records about them';
+  IS 'Writes the new oids of roles that converge() has created again into the records about them';
 REVOKE ALL ON FUNCTION rolecall_internal.renew_records(jsonb, rolecall.step[]) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.replace_withheld(
@@ -33298,7 +33617,7 @@ END
 $reported$;
 
 COMMENT ON FUNCTION rolecall_internal.reported(rolecall.step[], rolecall.step[])
-  IS 'The steps of a round as the caller gets them; without those that have to be planned again, or were reported '
+  IS 'The steps of a round as the caller gets them, without those that have to be planned again or were reported '
      'before';
 REVOKE ALL ON FUNCTION rolecall_internal.reported(rolecall.step[], rolecall.step[]) FROM PUBLIC;
 
@@ -33345,6 +33664,34 @@ $reporting_passwords$;
 COMMENT ON FUNCTION rolecall_internal.reporting_passwords(bytea, text[], boolean)
   IS 'Password resources of reporting roles: for each the verifier of its derived password';
 
+-- A copy of a database, and a dump that is restored beside it, have the roles of the original in their record.
+CREATE OR REPLACE FUNCTION rolecall_internal.reporting_roles(ours boolean) RETURNS text[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $reporting_roles$
+BEGIN
+  RETURN ARRAY(
+    SELECT (p.key ->> 0) COLLATE "C"
+    FROM (
+      SELECT DISTINCT ON (r.section, r.key) r.*
+      FROM rolecall_internal.resource AS r
+      WHERE r.section = 'read_access'
+      ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+    ) AS p
+    CROSS JOIN LATERAL rolecall_internal.refusal(p::rolecall_internal.resource) AS s
+    WHERE p.resource IS NOT NULL
+      -- A role that another database has created since then has another oid.
+      AND (s.note IS NULL OR s.sqlstate = '42710' AND NOT reporting_roles.ours)
+      AND to_regrole(quote_ident(p.key ->> 0)) IS NOT NULL
+      AND (rolecall_internal.other_database(p.key ->> 0) IS NULL) = reporting_roles.ours
+    ORDER BY 1
+  );
+END
+$reporting_roles$;
+
+COMMENT ON FUNCTION rolecall_internal.reporting_roles(boolean)
+  IS 'The reporting roles that are recorded here and exist, either those of this database or those of others';
+
 -- Reporting roles of other databases are left out, and the steps say so.
 CREATE OR REPLACE FUNCTION rolecall_internal.restore(dry_run boolean) RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -33371,7 +33718,7 @@ BEGIN
   END IF;
   v_state := v_state || '{"recorded": []}';
   IF v_state ? 'read_access' THEN
-    -- The default privileges of owners that came new meanwhile are a matter of provisioning.
+    -- The default privileges of owners that are new since then are left to provisioning.
     v_watched := jsonb_build_object('watched', EXISTS (
       SELECT FROM pg_event_trigger AS t
       WHERE t.evtfoid = 'rolecall_internal.apply_to_new_tables()'::regprocedure AND t.evtenabled IN ('O', 'A')
@@ -33382,7 +33729,7 @@ BEGIN
         CONTINUE WHEN EXISTS (SELECT FROM unnest(v_left) AS l WHERE l.target = v_definition ->> 'role');
       END IF;
       IF v_definition ? 'owners' THEN
-        -- An owner that does not exist, nor is to be created, creates no table.
+        -- An owner that neither exists nor is to be created does not create tables.
         v_definition := v_definition || jsonb_build_object('owners', (
           SELECT coalesce(jsonb_agg(o.name), '[]')
           FROM jsonb_array_elements_text(v_definition -> 'owners') AS o(name)
@@ -33395,7 +33742,7 @@ BEGIN
     v_state := v_state - 'read_access';
   END IF;
   IF v_definitions IS NOT NULL THEN
-    -- A password that nobody but a superuser could compare counts as right.
+    -- A password that the caller cannot compare counts as right.
     v_steps := rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, restore.dry_run);
   ELSIF v_state <> '{"recorded": []}' THEN
     v_steps := rolecall_internal.run(v_state, restore.dry_run);
@@ -33413,7 +33760,7 @@ $restore$;
 COMMENT ON FUNCTION rolecall_internal.restore(boolean)
   IS 'Restores everything that is recorded, with a new secret for the reporting roles where there is none';
 
--- What it could do and no call asked for, such as CREATEDB, it does not get back.
+-- An attribute that it had and no call asked for, such as CREATEDB, is not restored.
 CREATE OR REPLACE FUNCTION rolecall_internal.restricted(resource jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -33434,8 +33781,8 @@ END
 $restricted$;
 
 COMMENT ON FUNCTION rolecall_internal.restricted(jsonb)
-  IS 'A role as it is recorded at first: with what it could not do where it was there before, so that it is not '
-     'created anew with more';
+  IS 'A role as it is first recorded: with what it could not do if it existed before, so that it is not created again '
+     'with more';
 
 CREATE FUNCTION rolecall_internal.role_definitions(state jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -33645,10 +33992,9 @@ $rotate_secret$;
 
 COMMENT ON FUNCTION rolecall_internal.rotate_secret(boolean) IS 'Creates a new reporting secret';
 
--- Where passwords are given, by the names of the roles, the document has the mask in their place; else they can be
--- anywhere in the document. What cannot be done because of another transaction is undone, with all locks, and started
--- over. A role that others keep locked is left out where the document is what earlier calls have asked for, and ends
--- the call where it is not.
+-- If passwords are given, by the names of the roles, the document has the mask in their place; otherwise the document
+-- can contain them. If another transaction prevents something, everything is undone, with all locks, and starts over.
+-- A role that others keep locked is left out if the document comes from the record; otherwise the call fails.
 CREATE FUNCTION rolecall_internal.run(document jsonb, dry_run boolean, passwords jsonb DEFAULT NULL)
 RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -33722,12 +34068,12 @@ END
 $run$;
 
 COMMENT ON FUNCTION rolecall_internal.run(jsonb, boolean, jsonb)
-  IS 'Establishes the desired state and returns the steps, as an array: it is called without a query';
+  IS 'Establishes the desired state and returns the steps, as an array so that it is called without a query';
 REVOKE ALL ON FUNCTION rolecall_internal.run(jsonb, boolean, jsonb) FROM PUBLIC;
 
--- A role that cannot be changed, such as one that its own session has locked, keeps nobody from the others: it is a
--- step that is skipped, with the operation and the statement given. Where that goes for every role it is the error of
--- the last one, unless lenient.
+-- A role that cannot be changed, such as one that its own session has locked, does not keep the call from changing the
+-- others: it becomes a skipped step with the given operation and statement. If no role can be changed, the call fails
+-- with the error of the last one, unless lenient.
 CREATE FUNCTION rolecall_internal.run_apart(states jsonb, lenient boolean, dry_run boolean) RETURNS rolecall.step[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -33771,7 +34117,7 @@ END
 $run_apart$;
 
 COMMENT ON FUNCTION rolecall_internal.run_apart(jsonb, boolean, boolean)
-  IS 'Establishes desired states in the order that they have, each about one role, and returns the steps';
+  IS 'Establishes desired states in the given order, each about one role, and returns the steps';
 REVOKE ALL ON FUNCTION rolecall_internal.run_apart(jsonb, boolean, boolean) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.run_reporting(
@@ -33788,7 +34134,7 @@ AS $run_reporting$
 DECLARE
   v_rotate boolean;
   v_roles text[] := ARRAY(SELECT d ->> 'role' FROM jsonb_array_elements(run_reporting.definitions) AS d);
-  -- Before the check: a role that is created later has not been looked at.
+  -- Before the check, because a role that is created later has not been checked.
   v_oids jsonb := rolecall_internal.role_oids(v_roles);
   v_others text[] := '{}'::text[];
   v_secret bytea;
@@ -33806,13 +34152,13 @@ BEGIN
   v_rotate := rolecall_internal.is_rotation_due(run_reporting.rotate_after);
   IF run_reporting.dry_run IS NOT TRUE THEN
     PERFORM rolecall_internal.lock_reporting_secret(v_rotate);
-    -- Another caller may have made it while this one waited.
+    -- Another caller may have replaced it while this one waited.
     v_rotate := v_rotate AND rolecall_internal.is_rotation_due(run_reporting.rotate_after);
     PERFORM rolecall_internal.encrypt_older('rolecall.reporting');
   END IF;
   IF v_rotate THEN
-    -- Every reporting role of this database has its password from that secret. Asked for before it is replaced: the
-    -- verifiers that tell which they are go with it.
+    -- Every reporting role of this database has its password from that secret. They are listed before it is
+    -- replaced, because the verifiers that identify them are removed with it.
     v_others := ARRAY(
       SELECT o.name FROM unnest(rolecall_internal.reporting_roles(true)) AS o(name) WHERE o.name <> ALL (v_roles)
     );
@@ -33868,8 +34214,8 @@ END
 $run_reporting$;
 
 COMMENT ON FUNCTION rolecall_internal.run_reporting(jsonb, jsonb, interval, boolean, boolean)
-  IS 'Makes reporting roles as defined, with a new secret where there is none or it is too old, and what else is asked '
-     'for';
+  IS 'Establishes reporting roles as defined, with a new secret if there is none or it is too old, and the rest of a '
+     'state';
 
 CREATE FUNCTION rolecall_internal.said_elsewhere(names jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -34345,9 +34691,9 @@ $shards$;
 
 COMMENT ON FUNCTION rolecall_internal.shards() IS 'The shards that this node has, each with its distributed table';
 
--- It runs as that role. A superuser can give another signature: restoring a dump writes what others have recorded.
--- Anybody else who restores a dump signs all of it. The names of base roles are bound to roles, by their oids, only
--- where the writer is not a superuser.
+-- It runs as that role. A superuser can give another signature, because restoring a dump writes what others have
+-- recorded. Any other role that restores a dump signs all of it. The names of base roles are bound to roles, by their
+-- oids, only where the writer is not a superuser.
 CREATE OR REPLACE FUNCTION rolecall_internal.sign_record() RETURNS trigger
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -34363,7 +34709,8 @@ BEGIN
     RETURN NEW;
   END IF;
   IF NEW.recorded_at > clock_timestamp() THEN
-    -- Later than all others of its key it may be; but every later row must be later than it.
+    -- A time in the future is reduced to the first one after the others of its key, so that a later row can
+    -- follow.
     NEW.recorded_at := greatest(clock_timestamp(), (
       SELECT max(r.recorded_at) + interval '1 microsecond' FROM rolecall_internal.resource AS r
       WHERE r.section = NEW.section AND r.key = NEW.key
@@ -34398,7 +34745,7 @@ END
 $sign_record$;
 
 COMMENT ON FUNCTION rolecall_internal.sign_record()
-  IS 'Signs a record with the name of the role that writes it, and says whether it is acted on';
+  IS 'Signs a record with the role that writes it, and notes why it is not acted on, if so';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.skipped_hint(change rolecall_internal.change) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -34431,6 +34778,19 @@ $skipped_hint$;
 
 COMMENT ON FUNCTION rolecall_internal.skipped_hint(rolecall_internal.change)
   IS 'The hint of a change that is skipped because the catalogs forbid it';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.start_over(known text[]) RETURNS void
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $start_over$
+BEGIN
+  RAISE EXCEPTION USING ERRCODE = 'RC002', MESSAGE = 'start over', DETAIL = start_over.known::text;
+END
+$start_over$;
+
+COMMENT ON FUNCTION rolecall_internal.start_over(text[])
+  IS 'Makes the call start over, and hands over the roles that are known to be locked, because the variables of the '
+     'attempt are lost';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.statement_of(change rolecall_internal.change) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -35036,6 +35396,35 @@ $verifier$;
 COMMENT ON FUNCTION rolecall_internal.verifier(text)
   IS 'The password as a verifier: a plain one is hashed, and a ready-made verifier stays as it is';
 
+-- This only saves work, because fewer calls then collide at the role itself. Safety does not depend on it.
+CREATE OR REPLACE FUNCTION rolecall_internal.wait_in_queue(what text) RETURNS boolean
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $wait_in_queue$
+DECLARE
+  v_key bigint := hashtextextended(wait_in_queue.what, 1919904099);
+  v_timeout text := current_setting('lock_timeout');
+BEGIN
+  IF pg_try_advisory_xact_lock(v_key) THEN
+    RETURN false;
+  END IF;
+  BEGIN
+    IF v_timeout::interval = '0' OR v_timeout::interval > '1s' THEN
+      PERFORM set_config('lock_timeout', '1s', true);
+    END IF;
+    PERFORM pg_advisory_xact_lock(v_key);
+    PERFORM set_config('lock_timeout', v_timeout, true);
+  EXCEPTION
+    WHEN lock_not_available THEN
+      NULL; -- the setting is what it was
+  END;
+  RETURN true;
+END
+$wait_in_queue$;
+
+COMMENT ON FUNCTION rolecall_internal.wait_in_queue(text)
+  IS 'Waits for other calls of this database about the same role; returns whether there were any';
+
 -- Where it names no owners, it means every owner of an object of the kind in the schema, the owner of the schema, and
 -- the role that asked. The groups cover all objects of the schemas.
 CREATE FUNCTION rolecall_internal.wanted_future(
@@ -35151,7 +35540,8 @@ COMMENT ON FUNCTION rolecall_internal.wanted_privileges(jsonb)
   IS 'The privileges of a document, each name looked up once';
 REVOKE ALL ON FUNCTION rolecall_internal.wanted_privileges(jsonb) FROM PUBLIC;
 
--- To be a member of a group is what groups are for. Provisioning names the members of reporting roles.
+-- Members of a group are not listed, because groups are for members. Provisioning warns of the members of reporting
+-- roles.
 CREATE OR REPLACE FUNCTION rolecall_internal.warn_about_adopted(document jsonb, steps rolecall.step[]) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -35160,7 +35550,7 @@ DECLARE
   v_adopted text[] := rolecall_internal.adopted_roles(warn_about_adopted.document, warn_about_adopted.steps);
   v_found record;
 BEGIN
-  -- Most have no members, which is told without the query below: that would have to be planned.
+  -- Most have no members, which this finds out without the query below, which would have to be planned.
   IF cardinality(v_adopted) = 0 OR NOT EXISTS (
     SELECT FROM pg_auth_members AS m
     WHERE m.roleid IN (SELECT to_regrole(quote_ident(a))::oid FROM unnest(v_adopted) AS a)
@@ -35225,11 +35615,11 @@ END
 $warn_about_adopted$;
 
 COMMENT ON FUNCTION rolecall_internal.warn_about_adopted(jsonb, rolecall.step[])
-  IS 'Says who administers a role that the call adopts, or could become a user that it adopts: whoever may create '
-     'roles can take a name that is to be expected';
+  IS 'Warns of roles that have ADMIN OPTION on a role that the call adopts, or could become a user that it adopts: '
+     'whoever may create roles can create one with a name that is likely to be used';
 
--- Those are left alone, as somebody may have wanted them. But whoever may create roles can make one of a name that is
--- to be expected, before it is provisioned, and keep ADMIN OPTION on it or let others into it.
+-- These memberships are left alone, because somebody may have wanted them. But whoever may create roles can create one
+-- with a name that is likely to be used before it is provisioned, and keep ADMIN OPTION on it, or grant it to others.
 CREATE OR REPLACE FUNCTION rolecall_internal.warn_about_members(definitions jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -35296,10 +35686,10 @@ END
 $warn_about_members$;
 
 COMMENT ON FUNCTION rolecall_internal.warn_about_members(jsonb)
-  IS 'Says who could read what a role is to read, where the role is there already and did not become a reporting role '
-     'here';
+  IS 'Warns of roles that could read what a role is to read, if the role existed before and was not a reporting role '
+     'of this database';
 
--- The caller is not among them, nor who is to become a reporting role. Each definition comes with its path.
+-- The caller is not among them, nor roles that are to become reporting roles. Each definition comes with its path.
 CREATE OR REPLACE FUNCTION rolecall_internal.warn_about_path(definitions jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -35339,7 +35729,31 @@ END
 $warn_about_path$;
 
 COMMENT ON FUNCTION rolecall_internal.warn_about_path(jsonb)
-  IS 'Says who can put objects where a reporting role looks for functions and tables: they can have it call theirs';
+  IS 'Warns of roles that can create objects where a reporting role looks for functions and tables, and so can make it '
+     'call theirs';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.warn_about_public() RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $warn_about_public$
+DECLARE
+  v_schemas text;
+BEGIN
+  SELECT string_agg(quote_ident(n.nspname), ', ' ORDER BY n.nspname) INTO v_schemas
+  FROM pg_namespace AS n
+  WHERE n.nspacl IS NOT NULL
+    AND EXISTS (SELECT FROM aclexplode(n.nspacl) AS x WHERE x.grantee = 0 AND x.privilege_type = 'CREATE');
+  IF v_schemas IS NOT NULL THEN
+    RAISE WARNING USING
+      MESSAGE = format('reporting roles can create objects in schema %s, because PUBLIC can', v_schemas),
+      HINT = format('Ask the owner, or a superuser, to run: REVOKE CREATE ON SCHEMA %s FROM PUBLIC', v_schemas);
+  END IF;
+END
+$warn_about_public$;
+
+COMMENT ON FUNCTION rolecall_internal.warn_about_public()
+  IS 'Warns of schemas in which PUBLIC, and so a role that is to write nothing, may create objects; only their owners '
+     'can change that';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.warn_about_public_reading(places rolecall_internal.place[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -35359,7 +35773,7 @@ BEGIN
     ) AS k(column_name)
     CROSS JOIN LATERAL (
       SELECT c.oid, c.relacl FROM pg_class AS c WHERE c.oid = t.oid
-      OFFSET 0 -- Table by table: all of them are many more.
+      OFFSET 0 -- Table by table, because there are many more tables than withheld ones.
     ) AS c
     WHERE EXISTS (
       SELECT FROM aclexplode(c.relacl) AS x WHERE x.grantee = 0 AND x.privilege_type = 'SELECT'
@@ -35381,7 +35795,7 @@ END
 $warn_about_public_reading$;
 
 COMMENT ON FUNCTION rolecall_internal.warn_about_public_reading(rolecall_internal.place[])
-  IS 'Says which withheld tables and columns everybody reads, and so the role too: that is their owner''s to change';
+  IS 'Warns of withheld tables and columns that PUBLIC, and so the role, can read; only their owners can change that';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.warn_about_publications() RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -35410,7 +35824,7 @@ $warn_about_publications$;
 COMMENT ON FUNCTION rolecall_internal.warn_about_publications()
   IS 'Warns of publications that send secrets in clear text to their subscribers';
 
--- Mostly there is nothing to say, which one look shows before anything else is compiled.
+-- Usually there is nothing to say, which one look shows before anything else is compiled.
 CREATE FUNCTION rolecall_internal.warn_about_readers(definitions jsonb) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -35472,7 +35886,7 @@ END
 $warn_about_readers$;
 
 COMMENT ON FUNCTION rolecall_internal.warn_about_readers(jsonb)
-  IS 'Warns of what definitions of reporting roles would not do, or would let others do';
+  IS 'Warns of definitions of reporting roles that would not have their effect, or would let others act';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_readers(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.warn_about_rows(definitions jsonb) RETURNS void
@@ -35547,8 +35961,8 @@ END
 $warn_about_rows$;
 
 COMMENT ON FUNCTION rolecall_internal.warn_about_rows(jsonb)
-  IS 'Says what the privileges do not show: withheld tables that are read through their parent, and tables of which '
-     'row-level security leaves nothing';
+  IS 'Says what the privileges do not show: withheld tables that are readable through their parent, and tables of '
+     'which row-level security hides every row';
 
 CREATE FUNCTION rolecall_internal.warn_of_opened(definitions jsonb) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -35559,7 +35973,7 @@ DECLARE
   v_earlier jsonb;
   v_entries text;
 BEGIN
-  -- Mostly nothing has ever been withheld.
+  -- Usually nothing has ever been withheld.
   IF NOT EXISTS (
     SELECT FROM rolecall_internal.resource AS r
     WHERE r.section = 'read_access' AND jsonb_path_exists(jsonb_build_array(r.resource), '$[*].withheld[*]')
@@ -35590,7 +36004,7 @@ END
 $warn_of_opened$;
 
 COMMENT ON FUNCTION rolecall_internal.warn_of_opened(jsonb)
-  IS 'Says what reporting roles are to read from now on although a call withheld it';
+  IS 'Warns of what reporting roles are to read from now on although an earlier call withheld it';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_of_opened(jsonb) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.with_excess(document jsonb) RETURNS jsonb
@@ -35652,7 +36066,7 @@ END
 $with_made$;
 
 COMMENT ON FUNCTION rolecall_internal.with_made(jsonb, rolecall.step[])
-  IS 'A document that says of the roles of a policy which of them this call has created: of those alone that is known';
+  IS 'The document with a mark on those roles of a policy that this call has created; only for those this is known';
 REVOKE ALL ON FUNCTION rolecall_internal.with_made(jsonb, rolecall.step[]) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.with_profiles(state jsonb) RETURNS jsonb
@@ -35778,7 +36192,7 @@ END
 $withheld_so_far$;
 
 COMMENT ON FUNCTION rolecall_internal.withheld_so_far(text)
-  IS 'What calls have withheld from a reporting role so far, as the entries of their list';
+  IS 'The entries of the list that calls have withheld from a reporting role so far';
 REVOKE ALL ON FUNCTION rolecall_internal.withheld_so_far(text) FROM PUBLIC;
 
 -- The number of a column is 0, and its name null, where the whole table is withheld.

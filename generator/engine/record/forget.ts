@@ -1,5 +1,5 @@
 /**
- * Forgetting a role, which is left as it is.
+ * Forgets a role, which itself stays as it is.
  */
 import { newest } from '../../model/record.ts';
 import { sectionsOfRole } from '../../model/sections.ts';
@@ -28,7 +28,7 @@ export function forget_role(role_name: Text, dry_run: Bool): Returns<Steps> {
       );
     BEGIN
       IF ${dry_run} IS NOT TRUE AND cardinality(v_steps) > 0 THEN
-        -- What is recorded of a role that is absent is what there is to forget.
+        -- The records about an absent role are those to forget.
         PERFORM rolecall_internal.remember(
           CASE ${role_name} WHEN 'public' THEN (
             SELECT jsonb_build_object('privileges', jsonb_agg(p.resource || '{"state": "absent"}'))

@@ -27,9 +27,10 @@ export function newest_record(section: Text, key: Jsonb): Returns<Jsonb> {
 }
 
 /**
- * The name that a base role was given in this database; null where none was
+ * The recorded name of a base role in this database; null where none is recorded
  *
- * A record that is not acted on does not count: a WARNING says so, and an earlier record is taken. Where strict, it is an error.
+ * A record that is not acted on does not count: a WARNING says so, and the record before it counts. If strict, it is
+ * an error.
  * @volatility stable
  * @probes
  */
@@ -71,9 +72,10 @@ export function recorded_name(key: Text, strict: Bool): Returns<Text> {
 }
 
 /**
- * Whether a call of this database has asked for a membership, and who asked has every power: the caller itself, or a superuser
+ * Whether a call of this database has asked for a membership, by the caller itself or by a superuser
  *
- * An operator can ask for what it may grant, and has not the power that others give to the role.
+ * The request of an operator does not count, because it can ask for what it may grant without having the powers that
+ * the role gets from others.
  * @volatility stable
  * @probes
  */
@@ -91,12 +93,18 @@ export function is_asked_for(member: Oid, role_oid: Oid): Returns<Bool> {
   `;
 }
 
-/** Whether who recorded a row is the caller, or a superuser; not who is gone, or is no superuser any more. */
+/**
+ * Whether the recorder of a row is the caller or a superuser; not if it no longer exists, or is no longer a
+ * superuser.
+ */
 export const isTrusted = (row: Sql) => sql`EXISTS (
   SELECT FROM pg_roles AS s WHERE s.rolname = ${recorderOf(row)} AND (s.rolsuper OR s.rolname = current_user)
 )`;
 
-/** Whether a membership was asked for like that, and cannot be granted on: such a member is to have the power of the role. */
+/**
+ * Whether a membership was asked for in that way, without ADMIN OPTION: such a member is to have the powers of the
+ * role.
+ */
 export const isAskedFor = (membership: Sql) => sql`(
   NOT ${membership}.admin_option AND rolecall_internal.is_asked_for(${membership}.member, ${membership}.roleid)
 )`;

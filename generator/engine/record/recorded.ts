@@ -7,12 +7,15 @@ import type { Jsonb, Returns } from '../../model/types.ts';
 import { isDefinition, isPlain } from './refused.ts';
 import { raw, sql, text } from '../../sql/template.ts';
 
-/** A section without resources, where something is recorded that is not acted on: refused_steps() says what. */
+/**
+ * A section without resources. It is in the document if some record is not acted on, which refused_steps() then
+ * lists.
+ */
 export const refusedMark = 'refused';
 
 /**
- * The recorded resources as a document. What follows from a definition of read-only access is not in it: the caller
- * adds that afresh
+ * The recorded resources as a document, without what follows from a definition of read-only access, which the caller
+ * adds
  * @volatility stable
  */
 export function recorded_document(): Returns<Jsonb> {
@@ -29,13 +32,14 @@ export function recorded_document(): Returns<Jsonb> {
           SELECT n.key ->> 0 AS role FROM newest AS n
           WHERE n.section = 'read_access' AND ${isDefinition(sql`n`, sql`n.recorder`)}
         ),
-        -- Who removed a role under an older snapshot did not see all that was recorded about it by then.
+        -- A call that removed a role under an older snapshot did not see all that was recorded about it by then.
         removed AS (
           SELECT n.key ->> 0 AS role, n.recorded_at FROM newest AS n WHERE n.section = 'roles' AND n.resource IS NULL
         ),
         section AS (
           SELECT n.section,
-                 -- In the order of the calls; who may grant a role on, the caller before others, first becomes that.
+                 -- In the order of the calls; members that may grant a role to others come first, and the caller
+                 -- before them.
                  jsonb_agg(n.resource || w.warning || jsonb_build_object(${text(recordedMark)}, n.recorder)
                                                ORDER BY n.resource @> jsonb_build_object('member', current_user) DESC,
                                                n.resource @> '{"admin": true}' DESC, n.recorded_at, n.key) AS resources

@@ -1,7 +1,7 @@
 /**
- * What is recorded is read as untrusted: an operator can write rows of its own, and superusers act on them. No call acts on a
- * row that no call writes, on one that asks for more than the role that recorded it could do, or on one about a role whose
- * name another role has by now. sign_record() looks at the row when it is written, refusal() whenever it is used.
+ * Records are untrusted, because an operator can write rows of its own, and superusers act on them. No call acts on a
+ * row that no call writes, on one that asks for more than its recorder could do, or on one about a role whose name
+ * another role has by now. sign_record() checks a row when it is written, and refusal() whenever it is used.
  */
 import { newest, recorderOf } from '../../model/record.ts';
 import { usualAttributes } from '../../model/resources.ts';
@@ -21,7 +21,10 @@ const beyondRights = text(sqlstates.insufficient_privilege);
 const anotherRole = text(sqlstates.duplicate_object);
 const renamedRole = text(sqlstates.undefined_object);
 
-/** Predefined roles that show what the server does, or end it: neither what others keep in tables and files, nor a way to write. */
+/**
+ * Predefined roles that only show, or end, what the server does. They give neither access to tables and files nor a
+ * way to write.
+ */
 const harmless = raw(
   wrapped(
     `{${[
@@ -37,21 +40,24 @@ const harmless = raw(
   ),
 );
 
-/** The position of the first name whose role a record changes or grants: no superuser may have it, or a later one. */
+/**
+ * The position of the first name whose role a record changes or grants. That role, and those after it, must not be
+ * superusers.
+ */
 const firstChanged = (entry: Recorded) => sql`
   CASE WHEN ${entry}.section IN (
          'base_roles', 'comments', 'settings', 'declared', 'read_access'
        ) THEN 1
        WHEN ${entry}.section = 'roles' AND ${entry}.resource ?| '{attributes,protected}' THEN 1
        WHEN ${entry}.section = 'memberships' THEN 2
-       -- There is none.
+       -- There is no such name.
        ELSE cardinality(v_names) + 1 END
 `;
 
 /** The attributes that a record can give. */
 const attributes = text(`{${Object.keys(usualAttributes).join()}}`);
 
-/** What a record gives, or denies. */
+/** The attributes that a record gives, or denies. */
 const given = (resource: Jsonb) => sql`
   coalesce(${resource} -> 'initial', '{}')
   || coalesce(${resource} -> 'attributes', '{}')
@@ -100,7 +106,7 @@ export function has_recorded_shape(section: Text, resource: Jsonb): Returns<Bool
 }
 
 /**
- * Why no call can have written a row; null where one can
+ * Why no call can have written a row; null if one can
  * @volatility stable
  */
 export function misshape(section: Text, key: Jsonb, resource: Jsonb): Returns<Text | null> {
@@ -154,12 +160,12 @@ export function named_roles(section: Text, resource: Jsonb): Returns<Oids> {
 }
 
 /**
- * What a row asks for that the role which records it could not do itself; null where there is nothing of that kind
+ * What a row asks for that its recorder could not do itself; null if there is nothing
  *
- * A superuser can do everything. Others record what their calls have just done, so the roles exist, and the caller may change
- * or grant them. The owner of a schema, or of the database, decides who reads what is in the schema.
- * A policy's privileges, schemas, and word that a role has nothing else are acted on only for the role that said so: the objects
- * are named, and others can own them by the time of the call.
+ * A superuser can do everything. Others record what their calls have just done, so the roles exist, and the caller
+ * may change or grant them. The owner of a schema, or of the database, decides who reads what is in the schema.
+ * Privileges and schemas of a policy, and that a role has nothing else, are acted on only for the role that recorded
+ * them, because they name objects that others can own by the time of the call.
  * @volatility stable
  * @probes
  */
@@ -170,7 +176,7 @@ export function lacking_right(section: Text, resource: Jsonb): Returns<Text | nu
       v_present record;
       v_name text := coalesce(${resource} ->> 'role', ${resource} ->> 'name');
       v_role oid := to_regrole(quote_ident(v_name))::oid;
-      -- A reporting role is denied what it has.
+      -- The definition of a reporting role denies attributes that it may have.
       v_given jsonb := CASE ${section}
         WHEN 'read_access' THEN '{"replication": false, "bypassrls": false, "createdb": false}'
         ELSE ${given(resource)} END;
@@ -180,7 +186,7 @@ export function lacking_right(section: Text, resource: Jsonb): Returns<Text | nu
       FROM pg_roles AS r WHERE r.rolname = current_user;
       SELECT r.rolcreatedb, r.rolreplication, r.rolbypassrls INTO v_present FROM pg_roles AS r WHERE r.oid = v_role;
       IF v_caller.rolsuper
-        -- A name that holds without a record.
+        -- A name that counts without a record.
         OR ${section} = 'base_roles'
            AND v_name IS NOT DISTINCT FROM nullif(${resource} ->> 'key', 'default')
       THEN
@@ -239,8 +245,8 @@ const gives = (attribute: 'bypassrls' | 'createdb' | 'replication') =>
   );
 
 /**
- * Whether the caller may grant the role, and change it where it has CREATEROLE; from the rows of the catalogs too, as what
- * the server keeps about memberships can be older than a role.
+ * Whether the caller may grant the role, and change it if it has CREATEROLE. It also reads the rows of the catalogs,
+ * because the server's cache of memberships can be older than a role.
  */
 const administers = sql`(
   pg_has_role(v_role, 'MEMBER WITH ADMIN OPTION') OR v_caller.rolcreaterole AND NOT v_by_admin
@@ -248,14 +254,14 @@ const administers = sql`(
 )`;
 
 /**
- * Why a record is not acted on, as the skipped step that says so; null where it is
+ * The skipped step that says why a record is not acted on; null if it is acted on
  *
- * Where a role recorded more than it could do, its own calls still act on that. A record belongs to the roles that had the
- * names when it was written: not to one that somebody has created since, nor to one that has another name by now. A record
- * that comes from another database, as in a dump, belongs to whatever roles have the names.
+ * If a role recorded more than it could do, only its own calls act on that. A record belongs to the roles that had
+ * the names when it was written: not to a role that somebody has created since, nor to one that has another name by
+ * now. A record from another database, for example from a dump, belongs to the roles that have the names.
  *
- * Every call reads records, and mostly there is nothing wrong with them: finding that out takes no query.
- * @long the reasons in turn, each of which rules the next out
+ * Every call reads records, and usually nothing is wrong with them; finding that out takes no query.
+ * @long the reasons in turn, of which the first one counts
  * @volatility stable
  * @probes
  */
@@ -329,8 +335,8 @@ export function refusal(entry: Recorded): Returns<StepRow | null> {
 }
 
 /**
- * Whether refusal() has nothing to say about a record of one or two roles, given by their oids: most are so, and this takes
- * a fraction of the time. No superuser may be the last of them.
+ * Whether refusal() has nothing to say about a record of one or two roles, given by their oids. That is so for most
+ * records, and takes a fraction of the time. The last of the roles must not be a superuser.
  */
 export const isUndisputed = (entry: Sql, oids: Sql, last: Sql) => sql`(
   ${entry}.sqlstate IS NULL AND (${entry}.roles IS NULL OR ${entry}.roles = ${oids})
@@ -338,8 +344,8 @@ export const isUndisputed = (entry: Sql, oids: Sql, last: Sql) => sql`(
 )`;
 
 /**
- * The same for a record of whatever section, p. Roles are in the fields from which the oids are taken here, or there are others
- * than these, and then it is for refusal() to say.
+ * The same for a record, p, of any section. It takes the oids from these fields; if a record has other fields with
+ * roles, refusal() decides.
  */
 export const isPlain = (entry: Sql) => {
   const field = (name: string) => sql`${entry}.resource ->> ${text(name)}`;
@@ -362,7 +368,8 @@ export const isPlain = (entry: Sql) => {
 };
 
 /**
- * Whether a record is about the administrator of this database and its BYPASSRLS, which another caller can ask for again
+ * Whether a record is about the administrator of this database and its BYPASSRLS, for which another caller can ask
+ * again
  * @volatility stable
  * @probes
  */
@@ -385,8 +392,8 @@ export const isDefinition = (entry: Sql, recorder = recorderOf(entry)) => sql`
 `;
 
 /**
- * Skipped steps for what is recorded and not acted on, in one section or, where that is null, in all of them; but not for
- * roles that other steps are about, nor what follows from the definition of a reporting role
+ * Skipped steps for records that are not acted on, in one section or, if that is null, in all of them; without roles
+ * that other steps are about, and what follows from the definition of a reporting role
  */
 export function refused_steps(section: Text | null, but: Steps, dry_run: Bool): Returns<Steps> {
   return sql`
@@ -403,7 +410,8 @@ export function refused_steps(section: Text | null, but: Steps, dry_run: Bool): 
             SELECT FROM ${newest(sql`r.section = 'read_access' AND r.key = jsonb_build_array(p.key -> 0)`)} AS o
             WHERE ${isDefinition(sql`o`)}
           ))
-          -- Who recorded the present role under an older snapshot could not have what is about the earlier one forgotten.
+          -- A call that recorded the present role under an older snapshot could not forget what is recorded about the
+          -- earlier one.
           AND (s.sqlstate <> ${anotherRole} OR NOT EXISTS (
             SELECT FROM rolecall_internal.resource AS o
             WHERE o.section = 'roles' AND o.key = jsonb_build_array(s.target) AND o.recorded_at > p.recorded_at

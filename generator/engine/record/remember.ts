@@ -1,5 +1,5 @@
 /**
- * What this database's calls have asked for, so that it can be asked for again.
+ * Records what the calls of this database ask for, so that it can be restored.
  */
 import { newest, row, signature, written } from '../../model/record.ts';
 import { forgottenFields, isPrecondition, mergedWith, recordedMark, sectionsOfRole } from '../../model/sections.ts';
@@ -21,7 +21,8 @@ export function remember(document: Jsonb, steps: Steps): Nothing {
       v_document jsonb := CASE WHEN ${document} ? 'declared'
         THEN rolecall_internal.with_made(${document}, ${steps}) ELSE ${document} END;
       v_new record;
-      -- What an older snapshot shows as recorded may not be the newest any more: who has changed something records it anew.
+      -- Under an older snapshot the record may no longer be the newest, so a call that has changed something records
+      -- it again.
       v_always boolean := current_setting('transaction_isolation') <> 'read committed'
                             AND to_jsonb(${steps}) @? '$[*] ? (@.status == "applied")';
     BEGIN
@@ -38,11 +39,11 @@ export function remember(document: Jsonb, steps: Steps): Nothing {
         CROSS JOIN LATERAL (
           SELECT rolecall_internal.record_key(s.section, r.resource),
                  jsonb_strip_nulls(r.resource - ${forgottenFields(sql`s.section`)})
-          OFFSET 0 -- Each is worked out once, not wherever it is used.
+          OFFSET 0 -- Each is computed once, not at each use.
         ) AS a(key, resource)
         LEFT JOIN LATERAL ${newest(sql`r.section = s.section AND r.key = a.key`)} AS p ON true
         CROSS JOIN LATERAL (
-          -- What is not acted on is not added to.
+          -- A record that is not acted on is not merged with.
           SELECT (f.step).sqlstate, CASE WHEN (f.step).note IS NULL THEN p.resource END
           FROM (
             SELECT CASE WHEN p.resource IS NOT NULL THEN rolecall_internal.refusal(p::rolecall_internal.resource) END
@@ -81,8 +82,9 @@ export function remember(document: Jsonb, steps: Steps): Nothing {
 }
 
 /**
- * Whether a record was not acted on and will be, because the call asks for the same; also one that only its recorder's calls
- * have acted on, who may do by now what it asks for; and a membership that somebody without the power recorded. Where nothing can be written, the call goes on without.
+ * Whether a record that was not acted on has to be written again, because the call asks for the same; also one on
+ * which only its recorder's calls acted, if the recorder may do by now what it asks for; and a membership that a role
+ * without the power recorded. If nothing can be written, the call continues without that.
  */
 const isHealed = sql`(
   (q.refused IN (${join(
@@ -90,20 +92,23 @@ const isHealed = sql`(
   )})
    OR q.refused IS NULL AND p.sqlstate IS NOT NULL
       AND rolecall_internal.lacking_right(s.section, v.resource) IS NULL
-   -- What a superuser asks for gives a power too.
+   -- A membership that a superuser asks for gives powers too.
    OR s.section = 'memberships' AND NOT ${isTrusted(sql`p`)}
       AND EXISTS (SELECT FROM pg_roles AS c WHERE c.rolname = current_user AND c.rolsuper))
   AND NOT current_setting('transaction_read_only')::boolean
 )`;
 
-/** A record of a policy's role that is written anew: none of another database, as in a copy, has created the role here. */
+/**
+ * A record of a policy's role that is written again. A policy of another database, as in a copy, has not created the
+ * role here.
+ */
 const madeHere = (section: Sql, madeIn: Sql, resource: Sql, record: Sql) => sql`
   CASE WHEN ${section} = 'declared' AND ${madeIn} <> ${thisDatabase} AND NOT ${resource} ? 'made'
     THEN ${record} - 'made' ELSE ${record} END
 `;
 
 /**
- * A document that says of the roles of a policy which of them this call has created: of those alone that is known
+ * The document with a mark on those roles of a policy that this call has created; only for those this is known
  * @volatility immutable
  */
 export function with_made(document: Jsonb, steps: Steps): Returns<Jsonb> {
@@ -126,7 +131,7 @@ const isMade = (resource: Sql, steps: Steps, field = 'role') => sql`
   )
 `;
 
-/** Whether this call has created a role with all that restricted() would find out about it. */
+/** Whether this call has created a role, so that restricted() would find nothing about it. */
 const isNewAsSaid = (resource: Sql, steps: Steps) => sql`(
   ${resource} @? '$.*.login' AND NOT ${resource} ?| '{connection_limit,valid_until}'
   AND NOT v_document ? 'passwords'
@@ -134,10 +139,10 @@ const isNewAsSaid = (resource: Sql, steps: Steps) => sql`(
 )`;
 
 /**
- * Where converge() has created roles anew, writes their new oids into the records about them
+ * Writes the new oids of roles that converge() has created again into the records about them
  *
- * A superuser's call keeps who has recorded each; another caller signs them anew. A role that was there already, in a cluster
- * that a dump was restored into, is none that a policy has created.
+ * A superuser's call keeps the recorder of each; another caller becomes the recorder. A role that existed already in
+ * a cluster into which a dump was restored was not created by a policy.
  * @probes
  */
 export function renew_records(document: Jsonb, steps: Steps): Nothing {
@@ -169,9 +174,9 @@ export function renew_records(document: Jsonb, steps: Steps): Nothing {
 }
 
 /**
- * Forgets what was asked for about an earlier role of that name, which is gone or has another name by now
+ * Forgets what was asked for about an earlier role of that name, which no longer exists or has another name by now
  *
- * Mostly there was none, and one look tells.
+ * Usually there was none, which one look by index tells.
  * @probes
  */
 export function forget_earlier(name: Jsonb): Nothing {
@@ -193,7 +198,7 @@ export function forget_earlier(name: Jsonb): Nothing {
 }
 
 /**
- * Forgets what was asked for about other roles of a name than the one that has it now
+ * Forgets what was asked for about roles that had a name before the present one
  * @probes
  */
 export function forget_others(name: Jsonb, role_oid: Oid): Nothing {
@@ -215,7 +220,7 @@ export function forget_others(name: Jsonb, role_oid: Oid): Nothing {
       v_renamed text;
     BEGIN
       FOR v_renamed IN
-        -- By its name of today, which an older snapshot does not show: the HINT removes that role.
+        -- By its present name, which an older snapshot does not show, because the HINT removes that role.
         SELECT r.name FROM rolecall_internal.resource AS p
         CROSS JOIN LATERAL (SELECT pg_get_userbyid(p.roles[1])::text OFFSET 0) AS r(name)
         WHERE p.section = 'roles' AND p.key = jsonb_build_array(${name}) AND p.made_in = v_here
@@ -234,18 +239,19 @@ export function forget_others(name: Jsonb, role_oid: Oid): Nothing {
   `;
 }
 
-/** Whether a row, p, is about another role of the name than this one. */
+/** Whether a row, p, is about another role that had the name. */
 const isOfAnother = (name: Sql, role: Sql) => sql`${role} <> p.roles[CASE WHEN p.key -> 0 = ${name} THEN 1 ELSE 2 END]`;
 
 /**
- * Removes what records supersede: older ones of the same key, and of reporting roles that are gone the verifiers and the
- * tables that were withheld from them
+ * Removes what records supersede: older records of the same key, and for reporting roles that no longer exist the
+ * verifiers and the tables that were withheld from them
  * @probes
  */
 export function remove_superseded(records: Records): Nothing {
   return sql`
     BEGIN
-      -- Under a snapshot a row that another transaction has deleted meanwhile would be 40001; the next call cleans up.
+      -- Under an older snapshot, deleting a row that another transaction has deleted fails with 40001; the next call
+      -- cleans up.
       IF current_setting('transaction_isolation') = 'read committed' THEN
         DELETE FROM rolecall_internal.resource AS p
         WHERE p.ctid = ANY (ARRAY(
@@ -277,7 +283,8 @@ export function remove_superseded(records: Records): Nothing {
 }
 
 /**
- * A membership of, or in, a role that does not exist: the call has skipped it. Whoever gets that name later was not meant.
+ * Whether a membership is of, or in, a role that does not exist. The call has skipped it, and does not mean a role
+ * that gets the name later.
  */
 const isOfNobody = (section: Sql, resource: Sql) => sql`(
   ${section} = 'memberships' AND NOT ${resource} ? 'state' AND 2 > num_nonnulls(
@@ -285,10 +292,10 @@ const isOfNobody = (section: Sql, resource: Sql) => sql`(
 )`;
 
 /**
- * A role as it is recorded at first: with what it could not do where it was there before, so that it is not created anew
+ * A role as it is first recorded: with what it could not do if it existed before, so that it is not created again
  * with more
  *
- * What it could do and no call asked for, such as CREATEDB, it does not get back.
+ * An attribute that it had and no call asked for, such as CREATEDB, is not restored.
  * @volatility stable
  * @probes
  */
@@ -310,10 +317,13 @@ export function restricted(resource: Jsonb): Returns<Jsonb> {
   `;
 }
 
-/** Rows of the table that name a role, given as jsonb, in their key; its own definition is not among them, unless asked for. */
+/**
+ * The rows of the table that have a role, given as jsonb, in their key; without the role's own definition, unless
+ * asked for.
+ */
 const recordsAbout = (name: Sql, definition?: 'with its definition'): Sql => sql`
-  -- The role comes first in a key. Of the values in jsonb null is less than every string, and true is greater;
-  -- of arrays a longer one is greater than a shorter one.
+  -- The role comes first in a key. In the order of jsonb, null is less than every string, true is greater, and
+  -- a longer array is greater than a shorter one.
   SELECT p.*
   FROM (
     VALUES (jsonb_build_array(${name}), jsonb_build_array(${name})),
@@ -327,7 +337,7 @@ const recordsAbout = (name: Sql, definition?: 'with its definition'): Sql => sql
       AND p.section IN (
         ${sectionsOfRole(0)}
       )${definition === undefined ? sql` AND p.section <> 'roles'` : sql``}
-    OFFSET 0 -- By the index, which would else be read as a whole.
+    OFFSET 0 -- By the index, which would otherwise be read as a whole.
   ) AS p
   WHERE jsonb_typeof(p.resource) = 'object'
   UNION ALL
@@ -336,9 +346,9 @@ const recordsAbout = (name: Sql, definition?: 'with its definition'): Sql => sql
 `;
 
 /**
- * What is recorded about roles that are absent, as absent too
+ * The records about absent roles, as absent too
  *
- * The mapping of the base roles stays: it is about names.
+ * The mapping of the base roles stays, because it is about names.
  * @volatility stable
  * @probes
  */
@@ -350,7 +360,7 @@ export function records_of_removed(roles: Jsonb): Returns<Jsonb> {
         FROM (
           SELECT n.section, jsonb_agg(n.resource || '{"state": "absent"}') AS resources
           FROM (
-            -- Whichever row of a key: what tells resources apart is the same in all.
+            -- Any row of a key will do, because all of them have the same key fields.
             SELECT DISTINCT ON (p.section, p.key) p.section, p.key, p.resource
             FROM jsonb_to_recordset(${roles}) AS a(name jsonb, state text)
             CROSS JOIN LATERAL (

@@ -43,7 +43,7 @@ export function check_read_access(definitions: Jsonb): Nothing {
           ELSIF ${isOfWrongLength(sql`v_schema`)} THEN
             ${raiseWrongLength('schema name', sql`v_schema`)}
           ELSIF NOT v_definition.schemas ? v_schema THEN
-            CONTINUE; -- of the search_path: any, as in SET
+            CONTINUE; -- in the search_path any name is allowed, as in SET
           ELSIF starts_with(v_schema, 'pg_')
             OR v_schema IN ('information_schema', ${schemaNames})
           THEN
@@ -62,7 +62,7 @@ export function check_read_access(definitions: Jsonb): Nothing {
               HINT = 'Quote a name that has dots in it, as in SQL: "a.b".';
           END IF;
           FOREACH v_part IN ARRAY parse_ident(v_table) LOOP
-            -- No table has such a name, so that the one that is meant would be readable.
+            -- No table can have such a name, so the table that is meant would be readable.
             IF ${isOfWrongLength(sql`v_part`)} THEN
               ${raiseWrongLength('name of withheld table %L', sql`v_part`, sql`v_table`)}
             END IF;
@@ -76,7 +76,7 @@ export function check_read_access(definitions: Jsonb): Nothing {
 }
 
 /**
- * Refuses definitions of reporting roles that a user has given, or warns of them
+ * Refuses definitions of reporting roles from a user, or warns about them
  */
 export function check_definitions(definitions: Jsonb): Nothing {
   return sql`
@@ -89,7 +89,7 @@ export function check_definitions(definitions: Jsonb): Nothing {
 }
 
 /**
- * Makes reporting roles as defined, with a new secret where there is none or it is too old, and what else is asked for
+ * Establishes reporting roles as defined, with a new secret if there is none or it is too old, and the rest of a state
  */
 export function run_reporting(
   definitions: Jsonb,
@@ -102,7 +102,7 @@ export function run_reporting(
     DECLARE
       v_rotate boolean;
       v_roles text[] := ARRAY(SELECT d ->> 'role' FROM jsonb_array_elements(${definitions}) AS d);
-      -- Before the check: a role that is created later has not been looked at.
+      -- Before the check, because a role that is created later has not been checked.
       v_oids jsonb := rolecall_internal.role_oids(v_roles);
       v_others text[] := '{}'::text[];
       v_secret bytea;
@@ -120,13 +120,13 @@ export function run_reporting(
       v_rotate := rolecall_internal.is_rotation_due(${rotate_after});
       IF ${dry_run} IS NOT TRUE THEN
         PERFORM rolecall_internal.lock_reporting_secret(v_rotate);
-        -- Another caller may have made it while this one waited.
+        -- Another caller may have replaced it while this one waited.
         v_rotate := v_rotate AND rolecall_internal.is_rotation_due(${rotate_after});
         PERFORM rolecall_internal.encrypt_older(${reportingSecret});
       END IF;
       IF v_rotate THEN
-        -- Every reporting role of this database has its password from that secret. Asked for before it is replaced: the
-        -- verifiers that tell which they are go with it.
+        -- Every reporting role of this database has its password from that secret. They are listed before it is
+        -- replaced, because the verifiers that identify them are removed with it.
         v_others := ARRAY(
           SELECT o.name FROM unnest(rolecall_internal.reporting_roles(true)) AS o(name) WHERE o.name <> ALL (v_roles)
         );
@@ -179,7 +179,7 @@ export function run_reporting(
   `;
 }
 
-/** What a reporting role can do beside reading: log in. */
+/** The attributes of a reporting role: it can log in, and nothing else. */
 const readerAttributes = {
   superuser: false,
   createdb: false,
@@ -230,15 +230,15 @@ export function reporting_state(definitions: Jsonb, passwords: Jsonb): Returns<J
 }
 
 /**
- * The search_path of a reporting role, as a list of names: what its definition says, or its schemas and then those of
- * the installed extensions, whose operators and functions are found as everybody else finds them
+ * The search_path of a reporting role, as a list of names: that of its definition, or its schemas and after them
+ * those of the installed extensions, so that their operators and functions are found as by everybody else
  * @volatility stable
  */
 export function reader_path(definition: Jsonb): Returns<Jsonb> {
   return sql`
     BEGIN
       IF ${definition} ->> 'search_path' IS NOT NULL THEN
-        -- A path of no schema is written as one that has no name.
+        -- An empty path is written as one empty name.
         RETURN coalesce(nullif(${definition} -> 'search_path', '[]'), '[""]');
       END IF;
       IF NOT EXISTS (SELECT FROM pg_extension AS e WHERE e.extnamespace <> 'pg_catalog'::regnamespace) THEN
@@ -256,7 +256,7 @@ export function reader_path(definition: Jsonb): Returns<Jsonb> {
 }
 
 /**
- * What calls have withheld from a reporting role so far, as the entries of their list
+ * The entries of the list that calls have withheld from a reporting role so far
  * @volatility stable
  */
 export function withheld_so_far(role_name: Text): Returns<Jsonb> {

@@ -1,5 +1,5 @@
 /**
- * A short way for provisioning that has nothing to do, as when an application starts.
+ * A short way for provisioning that has nothing to do, for example when an application starts.
  */
 import { keyOf, recordedMark } from '../../model/sections.ts';
 import type { Bool, Jsonb, Returns } from '../../model/types.ts';
@@ -11,10 +11,11 @@ import { presentAttributes } from '../plan/roles.ts';
 import { isUndisputed } from '../record/refused.ts';
 
 /**
- * Whether all that the state of reporting roles asks for is there and recorded; false tells nothing
+ * Whether everything that the state of reporting roles asks for exists and is recorded; false says nothing
  *
- * What they read is planned as ever. About the roles it knows only what is simple, by one query in place of the planners: a
- * setting that is spelled otherwise, say, or a record that is not acted on, is for what comes after it.
+ * Their access is planned as always. About the roles it knows only what is simple, by one query in place of the
+ * planners. Anything else, such as another spelling of a setting, or a record that is not acted on, is left to the
+ * plan.
  * @volatility stable
  * @probes
  * @long the query has to be one
@@ -24,7 +25,7 @@ export function is_provisioned(state: Jsonb): Returns<Bool> {
     DECLARE
       v_here oid := ${thisDatabase};
     BEGIN
-      -- A new role is told without the query, which would have to be planned.
+      -- A new role is found without the query, which would have to be planned.
       IF to_regrole(quote_ident(${state} #>> '{roles,0,name}')) IS NULL THEN
         RETURN false;
       ELSIF NOT has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT') THEN
@@ -53,7 +54,7 @@ export function is_provisioned(state: Jsonb): Returns<Bool> {
                      FROM jsonb_array_elements_text(e.given -> 'value') WITH ORDINALITY AS n(name, position)
                    )
                    ELSE e.given ->> 'value' END)
-          OFFSET 0 -- Each is worked out once, not wherever it is used.
+          OFFSET 0 -- Each is computed once, not at each use.
         ) AS r(resource, role, entry)
         WHERE NOT coalesce(CASE s.section
           WHEN 'roles' THEN EXISTS (

@@ -1,5 +1,5 @@
 /**
- * Renaming a role, also in what is remembered of it.
+ * Renames a role, also in what is remembered about it.
  */
 import { newest, row, signature, written } from '../../model/record.ts';
 import { mask } from '../../model/resources.ts';
@@ -82,8 +82,8 @@ export function renamed(section: Text, resource: Jsonb, old_name: Text, new_name
 /**
  * Writes the new name of a role into what is recorded
  *
- * A superuser's call keeps who has recorded each; another caller signs them anew. What is about an earlier role of one of
- * the names is left: signed anew it would be about the present one.
+ * A superuser's call keeps the recorder of each; another caller becomes the recorder. Records about an earlier role
+ * of one of the names are left, because a new signature would be about the present one.
  * @probes
  */
 export function rename_records(old_name: Text, new_name: Text): Nothing {
@@ -93,7 +93,7 @@ export function rename_records(old_name: Text, new_name: Text): Nothing {
         SELECT k.entry
         FROM ${newest(sql`true`)} AS p
         CROSS JOIN LATERAL (
-          -- In a copy of the database no role is one that a policy has created.
+          -- In a copy of the database no role counts as created by a policy.
           SELECT rolecall_internal.renamed(p.section, p.resource, ${old_name}, ${new_name})
                  - CASE WHEN p.section = 'declared' AND p.made_in <> ${thisDatabase} THEN 'made' ELSE '' END
         ) AS r(resource)
@@ -105,7 +105,7 @@ export function rename_records(old_name: Text, new_name: Text): Nothing {
             sql`r.resource`,
             signature(sql`CASE p.made_in WHEN ${thisDatabase} THEN p.roles ELSE n.roles END`),
           )}
-          -- Under another key the old record ends.
+          -- If the key changes, the old record ends.
           UNION ALL
           SELECT ${row(sql`p.section`, sql`p.key`, sql`NULL`)}
           WHERE p.key <> rolecall_internal.record_key(p.section, r.resource)
@@ -121,7 +121,7 @@ export function rename_records(old_name: Text, new_name: Text): Nothing {
         RETURN;
       END IF;
       PERFORM rolecall_internal.check_writable('What is recorded of the role would be renamed.');
-      -- What an earlier reporting role of the new name has left, which was dropped without a call.
+      -- The verifier of an earlier reporting role of the new name, which was dropped without a call.
       DELETE FROM rolecall_internal.secret AS s WHERE s.key = ${verifierPrefix} || ${new_name};
       DELETE FROM rolecall_internal.withheld AS w WHERE w.role = ${new_name};
       UPDATE rolecall_internal.secret AS s SET key = ${verifierPrefix} || ${new_name}

@@ -1,5 +1,5 @@
 /**
- * What this database's calls have asked for, as one desired state.
+ * Restores what the calls of this database have asked for, as one desired state.
  */
 import { recordedMark } from '../../model/sections.ts';
 import type { Bool, Returns, Steps } from '../../model/types.ts';
@@ -36,7 +36,7 @@ export function restore(dry_run: Bool): Returns<Steps> {
       END IF;
       v_state := v_state || '{"${raw(recordedMark)}": []}';
       IF v_state ? 'read_access' THEN
-        -- The default privileges of owners that came new meanwhile are a matter of provisioning.
+        -- The default privileges of owners that are new since then are left to provisioning.
         v_watched := jsonb_build_object('watched', ${isWatching});
         FOR v_position IN 0 .. jsonb_array_length(v_state -> 'read_access') - 1 LOOP
           v_definition := v_state -> 'read_access' -> v_position;
@@ -44,7 +44,7 @@ export function restore(dry_run: Bool): Returns<Steps> {
             CONTINUE WHEN EXISTS (SELECT FROM unnest(v_left) AS l WHERE l.target = v_definition ->> 'role');
           END IF;
           IF v_definition ? 'owners' THEN
-            -- An owner that does not exist, nor is to be created, creates no table.
+            -- An owner that neither exists nor is to be created does not create tables.
             v_definition := v_definition || jsonb_build_object('owners', (
               SELECT coalesce(jsonb_agg(o.name), '[]')
               FROM jsonb_array_elements_text(v_definition -> 'owners') AS o(name)
@@ -57,7 +57,7 @@ export function restore(dry_run: Bool): Returns<Steps> {
         v_state := v_state - 'read_access';
       END IF;
       IF v_definitions IS NOT NULL THEN
-        -- A password that nobody but a superuser could compare counts as right.
+        -- A password that the caller cannot compare counts as right.
         v_steps := rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, ${dry_run});
       ELSIF v_state <> '{"${raw(recordedMark)}": []}' THEN
         v_steps := rolecall_internal.run(v_state, ${dry_run});

@@ -11,7 +11,7 @@ import { isKeptHere } from '../reading/ownership.ts';
 import { verifierPrefix } from '../secrets/reporting.ts';
 
 /**
- * The reporting roles that are recorded here and exist: those of this database, or those of others
+ * The reporting roles that are recorded here and exist, either those of this database or those of others
  *
  * A copy of a database, and a dump that is restored beside it, have the roles of the original in their record.
  * @volatility stable
@@ -24,7 +24,7 @@ export function reporting_roles(ours: Bool): Returns<Texts> {
         FROM ${newest(sql`r.section = 'read_access'`)} AS p
         CROSS JOIN LATERAL rolecall_internal.refusal(p::rolecall_internal.resource) AS s
         WHERE p.resource IS NOT NULL
-          -- One that another database has created since has another oid.
+          -- A role that another database has created since then has another oid.
           AND (s.note IS NULL OR s.sqlstate = ${text(sqlstates.duplicate_object)} AND NOT ${ours})
           AND to_regrole(quote_ident(p.key ->> 0)) IS NOT NULL
           AND (rolecall_internal.other_database(p.key ->> 0) IS NULL) = ${ours}
@@ -35,7 +35,7 @@ export function reporting_roles(ours: Bool): Returns<Texts> {
 }
 
 /**
- * Skipped steps for the reporting roles that are recorded here and belong to other databases: nothing is done to them
+ * Skipped steps for the reporting roles that are recorded here but belong to other databases
  */
 export function left_out(dry_run: Bool): Returns<Steps> {
   return sql`
@@ -106,9 +106,9 @@ export function password_states(passwords: Jsonb): Returns<Jsonb> {
 }
 
 /**
- * Keeps of the reporting roles whose passwords could not be set only that they are this database's
+ * Keeps a mark that reporting roles whose passwords could not be set belong to this database
  *
- * They have the passwords of the former secret. The next provisioning run sets them.
+ * They keep the passwords from the former secret. The next provisioning run sets them.
  */
 export function keep_no_verifier(steps: Steps): Nothing {
   return sql`

@@ -1,5 +1,5 @@
 /**
- * Who has recorded what: said by the server, whoever writes the row.
+ * The trigger that signs records, so that the server itself says who has written a row.
  */
 import { anyOf, conditions } from '../../sql/conditions.ts';
 import { errorClasses, sqlstates } from '../../model/sqlstates.ts';
@@ -9,11 +9,11 @@ import { thisDatabase } from '../catalogs/server.ts';
 import { isSetting } from '../document/lists.ts';
 
 /**
- * Signs a record with the name of the role that writes it, and says whether it is acted on
+ * Signs a record with the role that writes it, and notes why it is not acted on, if so
  *
- * It runs as that role. A superuser can give another signature: restoring a dump writes what others have recorded. Anybody
- * else who restores a dump signs all of it. The names of base roles are bound to roles, by their oids, only where the writer
- * is not a superuser.
+ * It runs as that role. A superuser can give another signature, because restoring a dump writes what others have
+ * recorded. Any other role that restores a dump signs all of it. The names of base roles are bound to roles, by their
+ * oids, only where the writer is not a superuser.
  */
 export function sign_record(): Trigger {
   return sql`
@@ -28,7 +28,8 @@ export function sign_record(): Trigger {
         RETURN NEW;
       END IF;
       IF NEW.recorded_at > clock_timestamp() THEN
-        -- Later than all others of its key it may be; but every later row must be later than it.
+        -- A time in the future is reduced to the first one after the others of its key, so that a later row can
+        -- follow.
         NEW.recorded_at := greatest(clock_timestamp(), (
           SELECT max(r.recorded_at) + interval '1 microsecond' FROM rolecall_internal.resource AS r
           WHERE r.section = NEW.section AND r.key = NEW.key
@@ -64,9 +65,9 @@ export function sign_record(): Trigger {
 }
 
 /**
- * Why a definition of a reporting role, a setting, or the end of a role's password would be refused as an argument; null where it would not
+ * Why a definition of a reporting role, a setting, or VALID UNTIL would be refused as an argument; null if it would not
  *
- * The server knows what a setting can be: a call records what it has set, so the role has it.
+ * The server checks settings. A call records a setting only after the role has it.
  */
 export function misdefinition(section: Text, resource: Jsonb): Returns<Text | null> {
   return sql`

@@ -1,5 +1,5 @@
 /**
- * What a provisioning run says without being able to change it.
+ * WARNINGs and NOTICEs of a provisioning run about what it cannot change.
  */
 import type { Bool, Jsonb, Nothing, Places, Returns } from '../../model/types.ts';
 import { counted } from '../../sql/raise.ts';
@@ -12,7 +12,8 @@ import { isWatching } from '../reading/watch.ts';
 import { isOfSchema, meanings, tableOf, withholdAny } from '../reading/withheld.ts';
 
 /**
- * Says where PUBLIC may create objects, and so may a role that is to write nothing: that is the owner's to change
+ * Warns of schemas in which PUBLIC, and so a role that is to write nothing, may create objects; only their owners can
+ * change that
  */
 export function warn_about_public(): Nothing {
   return sql`
@@ -33,10 +34,12 @@ export function warn_about_public(): Nothing {
 }
 
 /**
- * Says who could read what a role is to read, where the role is there already and did not become a reporting role here
+ * Warns of roles that could read what a role is to read, if the role existed before and was not a reporting role of
+ * this database
  *
- * Those are left alone, as somebody may have wanted them. But whoever may create roles can make one of a name that
- * is to be expected, before it is provisioned, and keep ADMIN OPTION on it or let others into it.
+ * These memberships are left alone, because somebody may have wanted them. But whoever may create roles can create
+ * one with a name that is likely to be used before it is provisioned, and keep ADMIN OPTION on it, or grant it to
+ * others.
  * @volatility stable
  */
 export function warn_about_members(definitions: Jsonb): Nothing {
@@ -75,7 +78,7 @@ export function warn_about_members(definitions: Jsonb): Nothing {
 }
 
 /**
- * Whether all that is withheld is there, as it is written: found without a look at all tables
+ * Whether everything in the list of withheld tables exists as written, without reading all tables
  * @volatility stable
  * @probes
  */
@@ -111,9 +114,9 @@ export function are_there(definitions: Jsonb): Returns<Bool> {
 }
 
 /**
- * Warns of what definitions of reporting roles would not do, or would let others do
+ * Warns of definitions of reporting roles that would not have their effect, or would let others act
  *
- * Mostly there is nothing to say, which one look shows before anything else is compiled.
+ * Usually there is nothing to say, which one look shows before anything else is compiled.
  */
 export function warn_about_readers(definitions: Jsonb): Nothing {
   return sql`
@@ -166,13 +169,13 @@ export function warn_about_readers(definitions: Jsonb): Nothing {
   `;
 }
 
-/** Whether who may create objects is somebody to warn of: neither the caller nor a superuser, who can do anything. */
+/** Whether to warn of a role that may create objects: neither the caller nor a superuser, which can do anything. */
 const mayInterfere = (role: Sql) => sql`
   ${role} <> to_regrole(quote_ident(current_user)) AND ${isSuperuser(role)} IS NOT TRUE
 `;
 
 /**
- * Says which withheld names match nothing now, and where one would in another case
+ * Raises a NOTICE about withheld names that match nothing now, and about those that would match in another case
  * @volatility stable
  */
 export function note_unmatched(definitions: Jsonb): Nothing {
@@ -208,7 +211,7 @@ export function note_unmatched(definitions: Jsonb): Nothing {
           AND ${isOfSchema(sql`l.path`, sql`n.nspname`)}
           AND (l.column_name IS NULL OR a.attname IS NOT NULL)
       ),
-      -- Of several roles that have it withheld one may have no schema where it could be.
+      -- Of several roles from which it is withheld, one may read no schema in which the table could be.
       absent AS (
         SELECT l.name, string_agg(DISTINCT f.meant, ' or ') AS meant, string_agg(DISTINCT f.present, ', ') AS others
         FROM (SELECT DISTINCT name FROM listed) AS l
@@ -240,9 +243,10 @@ export function note_unmatched(definitions: Jsonb): Nothing {
 }
 
 /**
- * Says who can put objects where a reporting role looks for functions and tables: they can have it call theirs
+ * Warns of roles that can create objects where a reporting role looks for functions and tables, and so can make it
+ * call theirs
  *
- * The caller is not among them, nor who is to become a reporting role. Each definition comes with its path.
+ * The caller is not among them, nor roles that are to become reporting roles. Each definition comes with its path.
  * @volatility stable
  */
 export function warn_about_path(definitions: Jsonb): Nothing {
@@ -277,8 +281,9 @@ export function warn_about_path(definitions: Jsonb): Nothing {
 }
 
 /**
- * Says which schemas a reporting role searches without USAGE on them, such as those of extensions: what is in them is not
- * found. USAGE on a schema that is closed to PUBLIC is for its owner to give: everybody may call the functions in it.
+ * Warns of schemas that a reporting role searches without USAGE, such as those of extensions, so that it finds
+ * nothing in them. Only the owner decides about USAGE on a schema that is closed to PUBLIC, because everybody may
+ * execute the functions in it.
  */
 export function note_closed_schemas(definitions: Jsonb): Nothing {
   return sql`
@@ -310,7 +315,7 @@ export function note_closed_schemas(definitions: Jsonb): Nothing {
 }
 
 /**
- * Says what reporting roles are to read from now on although a call withheld it
+ * Warns of what reporting roles are to read from now on although an earlier call withheld it
  * @volatility stable
  */
 export function warn_of_opened(definitions: Jsonb): Nothing {
@@ -320,7 +325,7 @@ export function warn_of_opened(definitions: Jsonb): Nothing {
       v_earlier jsonb;
       v_entries text;
     BEGIN
-      -- Mostly nothing has ever been withheld.
+      -- Usually nothing has ever been withheld.
       IF NOT EXISTS (
         SELECT FROM rolecall_internal.resource AS r
         WHERE r.section = 'read_access' AND ${withholdAny(sql`jsonb_build_array(r.resource)`)}
@@ -356,8 +361,8 @@ const readsSome = (place: Sql) =>
   sql`(NOT ${withholds(sql`v_places`, place, sql`c.oid`)} OR ${place}.partial ? c.oid::text)`;
 
 /**
- * Says what the privileges do not show: withheld tables that are read through their parent, and tables of which
- * row-level security leaves nothing
+ * Says what the privileges do not show: withheld tables that are readable through their parent, and tables of which
+ * row-level security hides every row
  * @volatility stable
  */
 export function warn_about_rows(definitions: Jsonb): Nothing {
@@ -425,7 +430,7 @@ export function warn_about_rows(definitions: Jsonb): Nothing {
 }
 
 /**
- * Says which withheld tables and columns everybody reads, and so the role too: that is their owner's to change
+ * Warns of withheld tables and columns that PUBLIC, and so the role, can read; only their owners can change that
  */
 export function warn_about_public_reading(places: Places): Nothing {
   return sql`
@@ -443,7 +448,7 @@ export function warn_about_public_reading(places: Places): Nothing {
         ) AS k(column_name)
         CROSS JOIN LATERAL (
           SELECT c.oid, c.relacl FROM pg_class AS c WHERE c.oid = t.oid
-          OFFSET 0 -- Table by table: all of them are many more.
+          OFFSET 0 -- Table by table, because there are many more tables than withheld ones.
         ) AS c
         WHERE EXISTS (
           SELECT FROM aclexplode(c.relacl) AS x WHERE x.grantee = 0 AND x.privilege_type = 'SELECT'

@@ -1,15 +1,15 @@
 /**
- * Roles that a call adopts: they are there, and no call of this database has asked for them before.
+ * Roles that a call adopts: they exist, and no call of this database has asked for them before.
  */
 import type { Jsonb, Nothing, Returns, Steps, Texts } from '../../model/types.ts';
 import { recordedMark } from '../../model/sections.ts';
 import { type Sql, sql, text } from '../../sql/template.ts';
 import { takers } from '../catalogs/edges.ts';
 
-/** The sections by which a role gains something. */
+/** The sections whose resources give a role something. */
 export const gaining = text('{roles,memberships,schemas,privileges}');
 
-/** Whether a call may adopt a role: not where all that it asks for is about the one role that it has created. */
+/** Whether a call may adopt a role; it does not if all that it asks for is about the one role that it has created. */
 export const mayAdopt = (document: Jsonb, steps: Sql) => sql`(
   ${steps}[1].operation = 'create_role' AND ${steps}[1].status = 'applied'
   AND NOT ${document} @? '$ ? (exists(@.roles[1]) || exists(@.schemas) || exists(@.privileges)
@@ -19,7 +19,7 @@ export const mayAdopt = (document: Jsonb, steps: Sql) => sql`(
 /**
  * The roles that a call adopts
  *
- * Most calls adopt none, and that is found without a query.
+ * Most calls adopt none, and finding that out takes no query.
  * @volatility stable
  */
 export function adopted_roles(document: Jsonb, steps: Steps): Returns<Texts> {
@@ -53,7 +53,7 @@ export function adopted_roles(document: Jsonb, steps: Steps): Returns<Texts> {
             ) IS NOT NULL;
             v_adopted := v_adopted || v_name;
           END IF;
-          -- A role is asked for once, not with each of its privileges.
+          -- Each role once, not with each of its privileges.
           v_known := v_known || jsonb_build_object(v_name, true);
         END LOOP;
       END LOOP;
@@ -64,10 +64,11 @@ export function adopted_roles(document: Jsonb, steps: Steps): Returns<Texts> {
 }
 
 /**
- * Says who administers a role that the call adopts, or could become a user that it adopts: whoever may create roles can take
- * a name that is to be expected
+ * Warns of roles that have ADMIN OPTION on a role that the call adopts, or could become a user that it adopts:
+ * whoever may create roles can create one with a name that is likely to be used
  *
- * To be a member of a group is what groups are for. Provisioning names the members of reporting roles.
+ * Members of a group are not listed, because groups are for members. Provisioning warns of the members of reporting
+ * roles.
  * @volatility stable
  * @probes
  */
@@ -77,7 +78,7 @@ export function warn_about_adopted(document: Jsonb, steps: Steps): Nothing {
       v_adopted text[] := rolecall_internal.adopted_roles(${document}, ${steps});
       v_found record;
     BEGIN
-      -- Most have no members, which is told without the query below: that would have to be planned.
+      -- Most have no members, which this finds out without the query below, which would have to be planned.
       IF cardinality(v_adopted) = 0 OR NOT EXISTS (
         SELECT FROM pg_auth_members AS m
         WHERE m.roleid IN (SELECT to_regrole(quote_ident(a))::oid FROM unnest(v_adopted) AS a)

@@ -7,11 +7,11 @@ import { raiseAgain, warnOfSkipped } from '../../sql/raise.ts';
 import { sql } from '../../sql/template.ts';
 
 /**
- * Establishes desired states in the order that they have, each about one role, and returns the steps
+ * Establishes desired states in the given order, each about one role, and returns the steps
  *
- * A role that cannot be changed, such as one that its own session has locked, keeps nobody from the others: it is a step that
- * is skipped, with the operation and the statement given. Where that goes for every role it is the error of the last one, unless
- * lenient.
+ * A role that cannot be changed, such as one that its own session has locked, does not keep the call from changing
+ * the others: it becomes a skipped step with the given operation and statement. If no role can be changed, the call
+ * fails with the error of the last one, unless lenient.
  */
 export function run_apart(states: Jsonb, lenient: Bool, dry_run: Bool): Returns<Steps> {
   return sql`

@@ -1,5 +1,5 @@
 /**
- * The changes of one round: which are left, which roles they create, which they lock; and making them.
+ * The changes of one round: which are left, which roles they create and lock, and how they are made.
  */
 import { madeByAnother, privileges } from '../../model/operations.ts';
 import { mask } from '../../model/resources.ts';
@@ -11,10 +11,10 @@ import { acting } from '../plan/handover.ts';
 import { afterRevokes, isWaiting } from '../plan/powers.ts';
 
 /**
- * The changes of a later plan that are not behind this call already
+ * The changes of a later plan that this call has not dealt with already
  *
- * What was skipped is still missing; an older snapshot does not show what was done; and who may not see passwords does
- * not see that the roles created here have theirs.
+ * A plan lists again what was skipped, under an older snapshot also what was done, and for a caller that may not see
+ * passwords those of the roles created here.
  * @volatility stable
  */
 export function left_to_do(changes: Changes, done: Texts, steps: Steps): Returns<Changes> {
@@ -27,7 +27,7 @@ export function left_to_do(changes: Changes, done: Texts, steps: Steps): Returns
         FROM unnest(${changes}) WITH ORDINALITY
           AS c(operation, target, statement, password, locks, sqlstate, note, position)
         WHERE (c.statement <> ALL (${done})
-               -- What the role was given since.
+               -- What the role was given since then.
                OR c.operation IN ('reassign_owned', 'drop_owned')
                   AND current_setting('transaction_isolation') = 'read committed')
           AND NOT (c.operation = 'set_password' AND c.target IN (${created(steps)}))
@@ -45,7 +45,7 @@ const created = (steps: Steps) =>
   `;
 
 /**
- * The changes that make a role, in name order
+ * The changes that create a role, in name order
  * @volatility immutable
  */
 export function missing_roles(changes: Changes): Returns<Changes> {
@@ -60,7 +60,7 @@ export function missing_roles(changes: Changes): Returns<Changes> {
         END IF;
       END LOOP;
       IF cardinality(v_missing) > 1 THEN
-        -- Databases differ in their default collation.
+        -- Not by the default collation, in which databases differ.
         v_missing := ARRAY(SELECT c FROM unnest(v_missing) AS c ORDER BY c.target COLLATE "C");
       END IF;
       RETURN v_missing;
@@ -97,9 +97,9 @@ export function planned_steps(changes: Changes): Returns<Steps> {
 /**
  * Creates the roles that are missing, in name order, each with its password; the steps are in the order of the plan
  *
- * The calls of one database queue for the name, so that those who find the role there hash nothing, and the server, which
- * hashes with each verifier too, does not either. A statement that can wait contains no verifier: the log shows a statement
- * that is cancelled or waits for long.
+ * The calls of one database queue for the name, so that a call that finds the role then does not hash the password,
+ * nor does the server, which also hashes for each verifier. A statement that can wait contains no verifier, because
+ * the log shows a statement that is cancelled or waits for long.
  */
 export function create_missing(missing: Changes, changes: Changes, passwords: Jsonb, strict: Bool): Returns<Steps> {
   return sql`
@@ -125,7 +125,7 @@ export function create_missing(missing: Changes, changes: Changes, passwords: Js
           )::rolecall_internal.change, false, ${strict});
           IF v_change.password IS NOT NULL THEN
             IF v_step.status = 'applied' THEN
-              -- An assignment: auto_explain would show the verifier in a query. The note is the same.
+              -- An assignment, because auto_explain would show the verifier in a query. The note is the same.
               v_step.note := (rolecall_internal.execute_change(ROW(
                 'set_password', v_change.target, format('ALTER ROLE %I PASSWORD %L', v_change.target, ${mask}),
                 rolecall_internal.verifier(${passwords} ->> v_change.target),
@@ -143,19 +143,19 @@ export function create_missing(missing: Changes, changes: Changes, passwords: Js
   `;
 }
 
-/** Whether a change is one of privileges, which can be made together with others. */
+/** Whether a change is one of privileges, so that it can be made together with others. */
 const isTogether = (change: Sql) => sql`(
   ${change}.sqlstate IS NULL AND ${change}.operation IN (${join(privileges.map(text))})
   AND ${change}.note IS DISTINCT FROM ${afterRevokes}
 )`;
 
 /**
- * Makes the changes of roles that are there, up to the first that has to be planned again
+ * Makes the changes of existing roles, up to the first that has to be planned again
  *
- * What waits for memberships to end is to be planned again. Privileges that follow each other are tried together first: each
- * subtransaction makes what comes after it in the transaction slower, for everybody. One object of several may be to blame where
- * one for a reporting role cannot be given or taken: the step has failed, and is to be planned for each object alone. Then the one
- * that fails is skipped.
+ * A change that waits for memberships to end has to be planned again. Consecutive changes of privileges are tried
+ * together first, because each subtransaction slows down the rest of the transaction, and the queries of others. If a
+ * statement about several objects fails for a reporting role, one of the objects may be the cause: then it is planned
+ * again for each object alone, and the one that fails is skipped.
  */
 export function change_present(changes: Changes, passwords: Jsonb, document: Jsonb, strict: Bool): Returns<Steps> {
   return sql`
@@ -180,7 +180,7 @@ export function change_present(changes: Changes, passwords: Jsonb, document: Jso
         v_position := v_position + 1;
         v_change := ${changes}[v_position];
         CONTINUE WHEN v_change.operation = 'create_role';
-        -- New members wait with what waits: nobody has recorded yet that they are asked for.
+        -- New members wait too, because it is not recorded yet that they are asked for.
         IF ${isWaiting(sql`v_change`)}
           OR v_is_waiting AND v_change.operation = 'grant_role' AND v_change.sqlstate IS NULL
         THEN
@@ -202,7 +202,8 @@ export function change_present(changes: Changes, passwords: Jsonb, document: Jso
           END IF;
         END IF;
         IF v_change.password IS NOT NULL THEN
-          -- Hashed here and nowhere earlier, and once: the statement may have to be tried again.
+          -- The password is hashed here and not earlier, and only once, because the statement may have to be tried
+          -- again.
           v_change.password := rolecall_internal.verifier(${passwords} ->> v_change.target);
         ELSIF v_change.operation = 'reassign_owned' THEN
           v_acting := rolecall_internal.acting_as_heir(v_change.locks);
@@ -211,7 +212,7 @@ export function change_present(changes: Changes, passwords: Jsonb, document: Jso
           v_change, ${document} ? 'read_access', ${strict}
         );
         IF v_acting IS NOT NULL THEN
-          -- A session of the role may have made something since the plan, and it would act as the new owner.
+          -- A session of the role may have created something since the plan that would act as the new owner.
           PERFORM rolecall_internal.refuse_handover(v_change.locks[1], v_change.locks[2], ARRAY(
             SELECT unnest(rolecall_internal.acting_as_heir(v_change.locks)) EXCEPT SELECT unnest(v_acting)
           ));
@@ -230,8 +231,8 @@ export function change_present(changes: Changes, passwords: Jsonb, document: Jso
 }
 
 /**
- * What acts as its owner and belongs to the second of two roles, where that one has rights that the first does not have;
- * null where it has none, as before it is given what the first owns
+ * The objects of the second of two roles that act as their owner, if that role has rights that the first one does not
+ * have; null if it has none
  */
 export function acting_as_heir(roles: Texts): Returns<Texts> {
   return sql`
@@ -249,7 +250,7 @@ export function acting_as_heir(roles: Texts): Returns<Texts> {
 }
 
 /**
- * The roles to lock before changes are made, in name order; those that are known to be needed too
+ * The roles to lock before changes are made, in name order, together with those that are already known
  * @volatility stable
  */
 export function locks_of(changes: Changes, known: Texts, held: Texts, steps: Steps): Returns<Texts> {
@@ -260,7 +261,7 @@ export function locks_of(changes: Changes, known: Texts, held: Texts, steps: Ste
       RETURN ARRAY(
         SELECT l.role_name COLLATE "C"
         FROM (
-          -- Before 16 GRANT and REVOKE do not lock the granted role, nor need they.
+          -- Before 16 GRANT and REVOKE do not lock the granted role, and do not have to.
           (SELECT unnest(CASE WHEN v_of_both OR c.operation NOT IN ('grant_role', 'revoke_role')
                               THEN c.locks ELSE c.locks[1:1] END)
            FROM unnest(${changes}) AS c WHERE c.sqlstate IS NULL
@@ -279,7 +280,7 @@ export function locks_of(changes: Changes, known: Texts, held: Texts, steps: Ste
 }
 
 /**
- * Steps in the order of the changes that they are about
+ * The steps in the order of their changes
  * @volatility immutable
  */
 export function in_plan_order(steps: Steps, changes: Changes): Returns<Steps> {
@@ -299,18 +300,21 @@ export function in_plan_order(steps: Steps, changes: Changes): Returns<Steps> {
   `;
 }
 
-/** Each round makes progress or waits for a transaction that did; a bound turns a mistake into an error. */
+/**
+ * The most rounds of a call. Each round makes progress, or waits for a transaction that did; the bound turns a
+ * mistake into an error.
+ */
 export const rounds = 1000;
 
-/** Whether check_changes() has anything to do: mostly it has not, and a look takes less than the call. */
+/** Whether check_changes() has anything to do. Usually it has not, and this condition costs less than the call. */
 export const isToCheck = (changes: Sql, repeated: Sql, round: Sql) => sql`
   current_setting('transaction_read_only')::boolean OR ${repeated} > 1 OR ${round} = ${rounds}
     OR ${changes}[1].operation = 'terminate_sessions'
 `;
 
 /**
- * Refuses to make changes in a transaction that cannot, in the last round, or where sessions would end in vain; and waits a moment before one that repeats
- * another
+ * Refuses to make changes in a read-only transaction, in the last round, or if sessions would end in vain; and waits
+ * a moment before a round that repeats another
  */
 export function check_changes(changes: Changes, repeated: Integer, round: Integer): Nothing {
   return sql`
@@ -330,7 +334,7 @@ export function check_changes(changes: Changes, repeated: Integer, round: Intege
         END IF;
       END LOOP;
       IF ${changes}[1].operation = 'terminate_sessions' THEN
-        -- Nothing brings a session back, so it is not ended for a call that then fails.
+        -- Nothing brings a session back, so no session is ended by a call that then fails.
         FOREACH v_change IN ARRAY ${changes} LOOP
           IF v_change.operation = 'alter_role' AND rolecall_internal.lacking(v_change) IS NOT NULL THEN
             PERFORM rolecall_internal.surface(v_change, '42501', 'permission denied to alter role', NULL, NULL);
@@ -338,18 +342,18 @@ export function check_changes(changes: Changes, repeated: Integer, round: Intege
         END LOOP;
       END IF;
       IF ${repeated} > 1 THEN
-        PERFORM pg_sleep(0.01); -- What others have committed can be a moment ahead of what the caches know.
+        PERFORM pg_sleep(0.01); -- The caches may need a moment to learn what others have committed.
       END IF;
     END
   `;
 }
 
 /**
- * The statements of the steps of a round, but those that ended with an error which says that they were not needed: the
- * next plan will confirm that or not
+ * The statements of the steps of a round, except those that ended with an error which says that they were not
+ * necessary; the next plan confirms that or not
  *
- * Under an older snapshot a plan shows neither what another transaction has granted nor what it has made, and an event
- * trigger that another one has dropped; of roles it shows what is there now.
+ * Under an older snapshot a plan shows neither what another transaction has granted nor what it has created, and
+ * still shows an event trigger that another one has dropped; for roles it shows the present state.
  * @volatility stable
  */
 export function done_by(steps: Steps): Returns<Texts> {
@@ -372,11 +376,11 @@ export function done_by(steps: Steps): Returns<Texts> {
   `;
 }
 
-/** The steps among those of a round that are not reported as they are, or that may be doubtful; a jsonpath. */
+/** A jsonpath for the steps of a round that are not reported as they are, or may be doubtful. */
 export const remarkable = '$[*] ? (@.status != "applied" || @.operation == "leave_mark")';
 
 /**
- * The steps of a round as the caller gets them; without those that have to be planned again, or were reported before
+ * The steps of a round as the caller gets them, without those that have to be planned again or were reported before
  * @volatility immutable
  */
 export function reported(round: Steps, steps: Steps): Returns<Steps> {

@@ -1,5 +1,5 @@
 /**
- * What a call has changed about users that cannot connect to this database.
+ * The check that users whom a call has changed can connect to this database.
  */
 import type { Nothing, Steps } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
@@ -8,10 +8,10 @@ import { sql } from '../../sql/template.ts';
 export const mayConnect = sql`has_database_privilege('public', current_database(), 'CONNECT')`;
 
 /**
- * Says which of the users that a call has created, changed or put into roles have no CONNECT on this database, neither
- * their own nor by membership nor through PUBLIC
+ * Warns of users that a call has created, changed or made members of roles, and that have no CONNECT on this
+ * database, neither their own nor by membership nor through PUBLIC
  *
- * Whose CONNECT the call itself has skipped, a WARNING has named.
+ * A user whose CONNECT the call itself has skipped is left out, because a WARNING has named it.
  * @probes
  */
 export function note_no_connect(steps: Steps): Nothing {

@@ -1,5 +1,6 @@
 /**
- * A short way for calls that have nothing to do: most of those that users and base roles get, when an application starts.
+ * A short way for calls that have nothing to do, such as most calls for users and base roles when an application
+ * starts.
  */
 import { keyOf, recordedMark } from '../../model/sections.ts';
 import type { Bool, Jsonb, Returns } from '../../model/types.ts';
@@ -10,17 +11,18 @@ import { isClientRole } from '../plan/settings.ts';
 import { isUndisputed } from '../record/refused.ts';
 
 /**
- * Whether all that a call asks for is there and recorded, found out by one query and without a plan; false tells nothing
+ * Whether everything that a call asks for exists and is recorded, by one query and without a plan; false says nothing
  *
- * It knows roles, base roles, and memberships without options, and only what is simple about them: a record that is not
- * acted on, or a reporting role, say, is for what comes after it. Which functions begin with it, `established()` says.
+ * It knows roles, base roles, and memberships without options, and only what is simple about them. Anything else,
+ * such as a record that is not acted on, or a reporting role, is left to the plan. `established()` says which
+ * functions begin with it.
  * @volatility stable
  * @probes
  */
 export function is_established(document: Jsonb): Returns<Bool> {
   return sql`
     BEGIN
-      -- A new user is told without the query, which would have to be planned.
+      -- A new user is found without the query, which would have to be planned.
       IF to_regrole(quote_ident(${document} #>> '{roles,0,name}')) IS NULL
         OR ${document} - ${text(`{${simple.join(',')}}`)}::text[] <> '{}'
       THEN
@@ -34,7 +36,7 @@ export function is_established(document: Jsonb): Returns<Bool> {
           SELECT jsonb_strip_nulls(e.given) - ${text(`{password,note,says,${recordedMark}}`)}::text[],
                  to_regrole(quote_ident(coalesce(e.given ->> 'role', e.given ->> 'name')))::oid,
                  to_regrole(quote_ident(e.given ->> 'member'))::oid
-          OFFSET 0 -- Each is worked out once, not wherever it is used.
+          OFFSET 0 -- Each is computed once, not at each use.
         ) AS r(resource, role, member)
         WHERE NOT coalesce(
           r.role IS NOT NULL AND r.resource - ${text(`{${known.join(',')}}`)}::text[] = '{}' AND CASE
@@ -72,7 +74,7 @@ export const simple = ['roles', 'memberships', 'base_roles'] as const;
 /** What it knows of each. */
 export const known = ['name', 'initial', 'attributes', 'protected', 'role', 'member', 'key'];
 
-/** Whether a membership, m, gives something: from 16 on it can have ADMIN alone. */
+/** Whether a membership, m, gives the member anything: from 16 on it can have only ADMIN. */
 const givesSomething = sql`(
   NOT to_jsonb(m) ? 'set_option'
   OR to_jsonb(m) @> '{"inherit_option": true}' OR to_jsonb(m) @> '{"set_option": true}'

@@ -2,26 +2,26 @@
  * The guard: a lock on the role itself, seen from every database of the cluster.
  *
  * COMMENT ON ROLE takes a ShareUpdateExclusiveLock on the role, which conflicts with itself and lasts to the end of
- * the transaction, but it also writes the comment. The comment written has to be the present one, which can change
- * while the statement waits for the lock. So afterwards the version that was read is looked at again, through a
- * cursor whose snapshot is from before: if another transaction has replaced it, the statement is rolled back, and the
- * lock with it, and the comment is read anew.
+ * the transaction, but it also writes the comment. It has to write the present comment, which can change while the
+ * statement waits for the lock. So the version of the row that was read is checked again afterwards, through a cursor
+ * with the earlier snapshot. If another transaction has replaced it, the statement is rolled back, together with the
+ * lock, and the comment is read again.
  *
- * Under REPEATABLE READ and above the new comment cannot be read. Then the lock has been waited for and is given up,
- * and the retries carry the rest.
+ * Under REPEATABLE READ and above the new comment cannot be read. Then the call has waited for the lock and gives it
+ * up, and the retries of changes do the rest.
  */
 import type { Bool, Oid, Returns, Text, Texts } from '../../model/types.ts';
 import { conditions } from '../../sql/conditions.ts';
 import { sql, text } from '../../sql/template.ts';
 import { marker } from '../catalogs/advisory.ts';
 
-/** How long a call waits in a queue: anybody can compute its key, and hold it. */
+/** How long a call waits in a queue. It is short because anybody can compute the key, and hold the lock. */
 const patience = '1s';
 
 /**
- * Waits for the calls of this database that are about the same role; whether there were any
+ * Waits for other calls of this database about the same role; returns whether there were any
  *
- * That is a courtesy, which keeps many from meeting at the role itself. What is safe is so without it.
+ * This only saves work, because fewer calls then collide at the role itself. Safety does not depend on it.
  */
 export function wait_in_queue(what: Text): Returns<Bool> {
   return sql`
@@ -48,7 +48,7 @@ export function wait_in_queue(what: Text): Returns<Bool> {
 }
 
 /**
- * Locks one role for the rest of the transaction; true where it is gone, or another one has its name
+ * Locks one role for the rest of the transaction; true if it no longer exists, or another role has its name
  */
 export function lock_role(role_name: Text): Returns<Bool> {
   return sql`
@@ -71,9 +71,9 @@ export function lock_role(role_name: Text): Returns<Bool> {
 }
 
 /**
- * Locks a role by commenting on it with its present comment; false where that had changed, and nothing is locked
+ * Locks a role by commenting on it with its present comment; false if that had changed, and then nothing is locked
  *
- * Who may change the role, or grant it, can hold the same lock for as long as they like.
+ * A role that may change the role, or grant it, can hold the same lock for as long as it likes.
  * @probes
  */
 export function comment_lock(role_name: Text, role_oid: Oid): Returns<Bool> {
@@ -91,7 +91,7 @@ export function comment_lock(role_name: Text, role_oid: Oid): Returns<Bool> {
         WHERE d.objoid = ${role_oid} AND d.classoid = 'pg_catalog.pg_authid'::regclass;
       FETCH FIRST FROM v_present INTO v_comment, v_replaced_by;
       IF v_propagates IS NOT NULL THEN
-        -- Citus would send the comment to every node, and keep all others from the role.
+        -- Otherwise Citus would send the comment to every node, and keep all others from the role.
         PERFORM set_config(${citus}, 'off', true);
       END IF;
       PERFORM set_config('lock_timeout', rolecall_internal.patience('set_comment'), true);
@@ -102,7 +102,7 @@ export function comment_lock(role_name: Text, role_oid: Oid): Returns<Bool> {
       END IF;
       FETCH FIRST FROM v_present INTO v_comment, v_replaced_by;
       CLOSE v_present;
-      -- A comment that was new has no version that the snapshot shows: it has been deleted.
+      -- If the snapshot shows no version of the comment, it was new then, and has been deleted.
       IF v_comment IS NULL THEN
         IF pg_stat_get_xact_tuples_deleted('pg_catalog.pg_shdescription'::regclass) = v_deleted THEN
           RETURN true;
@@ -117,27 +117,27 @@ export function comment_lock(role_name: Text, role_oid: Oid): Returns<Bool> {
       RAISE EXCEPTION USING ERRCODE = 'RC001', MESSAGE = 'the comment has changed';
     EXCEPTION
       WHEN SQLSTATE 'RC001' THEN
-        RETURN false; -- rolled back to the start of this block, and the lock with it
+        RETURN false; -- the block is rolled back, and the lock is released with it
       WHEN ${conditions('lock_not_available')} THEN
         PERFORM rolecall_internal.surface(ROW(
           'set_comment', ${role_name}, format('COMMENT ON ROLE %I IS %L', ${role_name}, v_comment),
           NULL, ARRAY[${role_name}], NULL, NULL
         )::rolecall_internal.change, SQLSTATE, SQLERRM, NULL, NULL);
       WHEN ${conditions('insufficient_privilege')} THEN
-        RETURN true; -- who may change a membership but not the member goes without, and relies on the retries
+        RETURN true; -- a caller that may change a membership but not the member gets no lock, and relies on the retries
       WHEN ${conditions('undefined_object', 'internal_error')} THEN
         PERFORM rolecall_internal.refresh_caches();
-        RETURN true; -- dropped meanwhile: planning again will tell
+        RETURN true; -- dropped meanwhile: the next plan will show it
     END
   `;
 }
 
-/** The setting of Citus for whether a statement goes to the other nodes; where it is not installed there is none. */
+/** The setting by which Citus sends a statement to the other nodes; it does not exist where Citus is not installed. */
 const citus = text('citus.enable_ddl_propagation');
 
 /**
- * Locks roles in name order for the rest of the transaction; true where other transactions have ended meanwhile, or a role
- * is gone
+ * Locks roles in name order for the rest of the transaction; true if other transactions have ended meanwhile, or a
+ * role no longer exists
  */
 export function lock_roles(role_names: Texts, held: Texts): Returns<Bool> {
   return sql`

@@ -1,7 +1,7 @@
 /**
- * The passwords of a desired state, apart from the rest of it.
+ * Separates the passwords of a desired state from the rest of it.
  *
- * They are only ever part of simple expressions: as a parameter of a query they would be shown by auto_explain.
+ * Passwords occur only in simple expressions, because auto_explain would show the parameters of a query.
  */
 import { mask } from '../../model/resources.ts';
 import type { Jsonb, Returns, Text } from '../../model/types.ts';
@@ -9,7 +9,7 @@ import { type Sql, sql } from '../../sql/template.ts';
 import { isHash } from '../passwords/verifiers.ts';
 import { noPassword, raiseEmpty } from '../../sql/raise.ts';
 
-/** Whether a password cannot be stored, and the statements that say so. */
+/** Whether a password cannot be stored, and the statements that refuse it. */
 const isRefused = (password: Text) => sql`${password} = '' OR ${isHash(password)}`;
 const refused = (isEmpty: Sql) => sql`
   IF ${isEmpty} THEN
@@ -31,7 +31,7 @@ export function passwords_of(document: Jsonb): Returns<Jsonb> {
       v_resource jsonb;
       v_section text;
     BEGIN
-      -- Backwards, as of two values of a key an object keeps the last.
+      -- Backwards, because of two values of a key an object keeps the last one.
       FOREACH v_section IN ARRAY ARRAY['passwords', 'roles'] LOOP
         v_list := coalesce(${document} -> v_section, '[]');
         FOR v_position IN REVERSE jsonb_array_length(v_list) - 1 .. 0 LOOP
@@ -50,14 +50,14 @@ export function passwords_of(document: Jsonb): Returns<Jsonb> {
 }
 
 /**
- * One password, by the name of the role, to stand beside a document; where it is null, nothing
+ * One password in an object by the name of the role, as it stands beside a document; null for null
  * @volatility stable
  */
 export function password_of(role_name: Text, password: Text): Returns<Jsonb> {
   return sql`
     BEGIN
       IF ${isRefused(password)} THEN
-        PERFORM rolecall_internal.check_role_name(${role_name}); -- It comes first where both are wrong.
+        PERFORM rolecall_internal.check_role_name(${role_name}); -- An error about the name comes first.
         ${refused(sql`${password} = ''`)}
       END IF;
       RETURN CASE WHEN ${password} IS NULL THEN '{}'
@@ -82,7 +82,7 @@ export function masked(document: Jsonb): Returns<Jsonb> {
       FOREACH v_section IN ARRAY ARRAY['passwords', 'roles'] LOOP
         v_list := ${document} -> v_section;
         CONTINUE WHEN v_list IS NULL;
-        -- In an array, as jsonb would be copied each time.
+        -- In an array, because appending to jsonb copies it each time.
         v_masked := '{}'::jsonb[];
         FOR v_position IN 0 .. jsonb_array_length(v_list) - 1 LOOP
           v_resource := v_list -> v_position;

@@ -11,18 +11,18 @@ import { gaining, mayAdopt } from './adopting.ts';
 import { isToCheck, remarkable, rounds } from './changes.ts';
 import { mayConnect } from './connecting.ts';
 
-/** A call that another transaction makes fail is started over this often; mostly once is enough. */
+/** How often a call starts over because of another transaction. Usually once is enough. */
 const starts = 10;
 
-/** An error that seems to say that a change is not needed is met this often, and is raised then. */
+/** How often an error that seems to say that a change is not necessary is ignored before it is raised. */
 const repeats = 20;
 
 /**
- * Establishes the desired state and returns the steps, as an array: it is called without a query
+ * Establishes the desired state and returns the steps, as an array so that it is called without a query
  *
- * Where passwords are given, by the names of the roles, the document has the mask in their place; else they can be anywhere in
- * the document. What cannot be done because of another transaction is undone, with all locks, and started over. A role that others
- * keep locked is left out where the document is what earlier calls have asked for, and ends the call where it is not.
+ * If passwords are given, by the names of the roles, the document has the mask in their place; otherwise the document
+ * can contain them. If another transaction prevents something, everything is undone, with all locks, and starts over.
+ * A role that others keep locked is left out if the document comes from the record; otherwise the call fails.
  */
 export function run(document: Jsonb, dry_run: Bool, passwords: Jsonb | null = null): Returns<Steps> {
   return sql`
@@ -81,11 +81,12 @@ export function run(document: Jsonb, dry_run: Bool, passwords: Jsonb | null = nu
 }
 
 /**
- * Makes the desired state hold: plans, creates the roles that are missing, locks the others, changes them, plans again
+ * Establishes the desired state in rounds: plans, creates missing roles, locks the others, changes them, and plans
+ * again
  *
- * No two calls wait for each other. Roles are created in name order, and while no role is locked; roles are locked in name
- * order. Where that cannot be kept, because other transactions have changed what is needed, the call is started over with
- * what is known by then.
+ * No two calls wait for each other: roles are created in name order, before any role is locked, and are locked in
+ * name order. If that order cannot be kept, because other transactions have changed what has to be done, the call
+ * starts over with the roles that are known by then.
  */
 export function attempt(document: Jsonb, passwords: Jsonb, known: Texts): Returns<Steps> {
   return sql`
@@ -95,7 +96,7 @@ export function attempt(document: Jsonb, passwords: Jsonb, known: Texts): Return
       v_missing rolecall_internal.change[];
       v_steps rolecall.step[] := '{}'::rolecall.step[];
       v_new rolecall.step[];
-      v_done text[]; -- Null, as the next three, in the first round.
+      v_done text[]; -- This and the next three are null in the first round.
       v_last text;
       v_locked text[];
       v_is_whole boolean;
@@ -115,15 +116,15 @@ export function attempt(document: Jsonb, passwords: Jsonb, known: Texts): Return
           PERFORM rolecall_internal.check_changes(v_changes, v_repeated, v_round);
         END IF;
         v_missing := rolecall_internal.missing_roles(v_changes);
-        -- In a later round a role can be missing that was there before.
+        -- A role that existed before can be missing in a later round.
         IF v_missing[1].target COLLATE "C" < v_last OR cardinality(v_locked) > 0 AND cardinality(v_missing) > 0 THEN
-          -- All was done, and then another transaction has dropped a role, as it could after the call. Who waits for what
-          -- would be undone keeps it from being done again.
+          -- Everything was done, and another transaction has dropped a role since, as it could after the call.
+          -- Whoever waits for what starting over would undo would keep it from being done again.
           EXIT WHEN v_is_whole;
           PERFORM rolecall_internal.start_over(${known} || v_locked);
         END IF;
         v_new := rolecall_internal.create_missing(v_missing, v_changes, ${passwords}, v_repeated > ${repeats});
-        -- A role that is somebody else's work has to be locked, and compared, before anything is done to it.
+        -- A role that another call has created has to be locked and compared before anything is done to it.
         v_again := to_jsonb(v_new) @? '$[*] ? (@.status == "ignored")';
         IF v_again AND rolecall_internal.is_established(${document}) THEN
           RETURN v_steps || rolecall_internal.reported(v_new, v_steps); -- Another call for the same came first.
@@ -145,7 +146,7 @@ export function attempt(document: Jsonb, passwords: Jsonb, known: Texts): Return
         END IF;
         v_is_whole := (v_again OR v_is_ignored) IS NOT TRUE;
         v_left := pg_current_snapshot()::text;
-        -- Nothing can be left where nobody else has committed anything since the plan. The rest is for the next round.
+        -- Nothing is left if nobody else has committed anything since the plan; else the next round finds it.
         EXIT WHEN v_is_whole AND v_left = v_seen AND current_setting('transaction_isolation') = 'read committed';
         v_last := coalesce(v_missing[cardinality(v_missing)].target, v_last);
         v_locked := v_locked || v_locks;

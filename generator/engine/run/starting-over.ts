@@ -1,5 +1,5 @@
 /**
- * Errors that a call is started over for: those that another transaction has brought about, and that pass with it.
+ * Errors for which a call starts over: another transaction has caused them, and they end with it.
  */
 import { schemas } from '../../model/objects.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
@@ -8,7 +8,8 @@ import { sql, text } from '../../sql/template.ts';
 import { marker } from '../catalogs/advisory.ts';
 
 /**
- * Has the call started over, with the roles that are known to be locked then; what the variables of an attempt hold is lost
+ * Makes the call start over, and hands over the roles that are known to be locked, because the variables of the
+ * attempt are lost
  * @volatility immutable
  */
 export function start_over(known: Texts): Nothing {
@@ -20,11 +21,11 @@ export function start_over(known: Texts): Nothing {
 }
 
 /**
- * Whether it may help to start over after an error; called when all that was done is undone
+ * Whether it may help to start over after an error; it is called when everything is undone
  *
- * A role that is missing, or seems to be another database's, may have been dropped while it was looked at; under an older
- * snapshot nothing tells whether others have committed anything. After a deadlock it helps where the other one waits
- * for nothing that is held from before the call.
+ * A role that is missing, or seems to belong to another database, may have been dropped during the call; under an
+ * older snapshot this cannot be seen. After a deadlock it helps if the other transaction waits for nothing that was
+ * locked before the call.
  */
 export function is_passing(code: Text, seen: Text): Returns<Bool> {
   return sql`
@@ -46,12 +47,12 @@ export function holds_locks(): Returns<Bool> {
     BEGIN
       RETURN EXISTS (
         SELECT FROM pg_locks AS l
-        -- Nobody waits for a lock of the last kind, which a serializable transaction takes on what it reads.
+        -- Nobody waits for a predicate lock, which a serializable transaction takes on what it reads.
         WHERE l.pid = pg_backend_pid() AND l.granted AND l.mode <> 'SIReadLock'
           AND CASE l.locktype
                 WHEN 'relation' THEN
                   l.mode NOT IN ('AccessShareLock', 'RowShareLock') AND NOT EXISTS (
-                    -- What the call itself has written by then.
+                    -- Locks on what the call itself has written by then.
                     SELECT FROM pg_class AS c
                     WHERE c.oid = l.relation
                       AND c.relnamespace IN (${text(schemas.internal)}::regnamespace, 'pg_toast'::regnamespace)

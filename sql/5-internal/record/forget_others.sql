@@ -17,8 +17,8 @@ DECLARE
     FROM (
       SELECT DISTINCT ON (p.section, p.key) p.*
       FROM (
-        -- The role comes first in a key. Of the values in jsonb null is less than every string, and true is greater;
-        -- of arrays a longer one is greater than a shorter one.
+        -- The role comes first in a key. In the order of jsonb, null is less than every string, true is greater, and
+        -- a longer array is greater than a shorter one.
         SELECT p.*
         FROM (
           VALUES (jsonb_build_array(forget_others.name), jsonb_build_array(forget_others.name)),
@@ -32,7 +32,7 @@ DECLARE
             AND p.section IN (
               'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
             )AND p.section <> 'roles'
-          OFFSET 0 -- By the index, which would else be read as a whole.
+          OFFSET 0 -- By the index, which would otherwise be read as a whole.
         ) AS p
         WHERE jsonb_typeof(p.resource) = 'object'
         UNION ALL
@@ -47,7 +47,7 @@ DECLARE
   v_renamed text;
 BEGIN
   FOR v_renamed IN
-    -- By its name of today, which an older snapshot does not show: the HINT removes that role.
+    -- By its present name, which an older snapshot does not show, because the HINT removes that role.
     SELECT r.name FROM rolecall_internal.resource AS p
     CROSS JOIN LATERAL (SELECT pg_get_userbyid(p.roles[1])::text OFFSET 0) AS r(name)
     WHERE p.section = 'roles' AND p.key = jsonb_build_array(forget_others.name) AND p.made_in = v_here
@@ -67,5 +67,5 @@ END
 $forget_others$;
 
 COMMENT ON FUNCTION rolecall_internal.forget_others(jsonb, oid)
-  IS 'Forgets what was asked for about other roles of a name than the one that has it now';
+  IS 'Forgets what was asked for about roles that had a name before the present one';
 REVOKE ALL ON FUNCTION rolecall_internal.forget_others(jsonb, oid) FROM PUBLIC;

@@ -26,7 +26,7 @@ DECLARE
   );
 BEGIN
   IF forget_role.dry_run IS NOT TRUE AND cardinality(v_steps) > 0 THEN
-    -- What is recorded of a role that is absent is what there is to forget.
+    -- The records about an absent role are those to forget.
     PERFORM rolecall_internal.remember(
       CASE forget_role.role_name WHEN 'public' THEN (
         SELECT jsonb_build_object('privileges', jsonb_agg(p.resource || '{"state": "absent"}'))

@@ -20,6 +20,6 @@ END
 $is_administrator$;
 
 COMMENT ON FUNCTION rolecall_internal.is_administrator(rolecall_internal.resource)
-  IS 'Whether a record is about the administrator of this database and its BYPASSRLS, which another caller can ask for '
+  IS 'Whether a record is about the administrator of this database and its BYPASSRLS, for which another caller can ask '
      'again';
 REVOKE ALL ON FUNCTION rolecall_internal.is_administrator(rolecall_internal.resource) FROM PUBLIC;

@@ -42,5 +42,5 @@ END
 $misshape$;
 
 COMMENT ON FUNCTION rolecall_internal.misshape(text, jsonb, jsonb)
-  IS 'Why no call can have written a row; null where one can';
+  IS 'Why no call can have written a row; null if one can';
 REVOKE ALL ON FUNCTION rolecall_internal.misshape(text, jsonb, jsonb) FROM PUBLIC;

@@ -40,13 +40,14 @@ BEGIN
       SELECT n.key ->> 0 AS role FROM newest AS n
       WHERE n.section = 'read_access' AND n.resource IS NOT NULL AND (n.sqlstate IS NULL OR n.recorder = current_user)
     ),
-    -- Who removed a role under an older snapshot did not see all that was recorded about it by then.
+    -- A call that removed a role under an older snapshot did not see all that was recorded about it by then.
     removed AS (
       SELECT n.key ->> 0 AS role, n.recorded_at FROM newest AS n WHERE n.section = 'roles' AND n.resource IS NULL
     ),
     section AS (
       SELECT n.section,
-             -- In the order of the calls; who may grant a role on, the caller before others, first becomes that.
+             -- In the order of the calls; members that may grant a role to others come first, and the caller
+             -- before them.
              jsonb_agg(n.resource || w.warning || jsonb_build_object('recorded', n.recorder)
                                            ORDER BY n.resource @> jsonb_build_object('member', current_user) DESC,
                                            n.resource @> '{"admin": true}' DESC, n.recorded_at, n.key) AS resources
@@ -79,6 +80,6 @@ END
 $recorded_document$;
 
 COMMENT ON FUNCTION rolecall_internal.recorded_document()
-  IS 'The recorded resources as a document. What follows from a definition of read-only access is not in it: the '
-     'caller adds that afresh';
+  IS 'The recorded resources as a document, without what follows from a definition of read-only access, which the '
+     'caller adds';
 REVOKE ALL ON FUNCTION rolecall_internal.recorded_document() FROM PUBLIC;

@@ -33,7 +33,8 @@ BEGIN
             THEN pg_get_userbyid(o.recorder_oid)::text
           ELSE o.recorder END) = current_user)
       ))
-      -- Who recorded the present role under an older snapshot could not have what is about the earlier one forgotten.
+      -- A call that recorded the present role under an older snapshot could not forget what is recorded about the
+      -- earlier one.
       AND (s.sqlstate <> '42710' OR NOT EXISTS (
         SELECT FROM rolecall_internal.resource AS o
         WHERE o.section = 'roles' AND o.key = jsonb_build_array(s.target) AND o.recorded_at > p.recorded_at
@@ -57,6 +58,6 @@ END
 $refused_steps$;
 
 COMMENT ON FUNCTION rolecall_internal.refused_steps(text, rolecall.step[], boolean)
-  IS 'Skipped steps for what is recorded and not acted on, in one section or, where that is null, in all of them; but '
-     'not for roles that other steps are about, nor what follows from the definition of a reporting role';
+  IS 'Skipped steps for records that are not acted on, in one section or, if that is null, in all of them; without '
+     'roles that other steps are about, and what follows from the definition of a reporting role';
 REVOKE ALL ON FUNCTION rolecall_internal.refused_steps(text, rolecall.step[], boolean) FROM PUBLIC;

@@ -8,7 +8,8 @@ DECLARE
   v_document jsonb := CASE WHEN remember.document ? 'declared'
     THEN rolecall_internal.with_made(remember.document, remember.steps) ELSE remember.document END;
   v_new record;
-  -- What an older snapshot shows as recorded may not be the newest any more: who has changed something records it anew.
+  -- Under an older snapshot the record may no longer be the newest, so a call that has changed something records
+  -- it again.
   v_always boolean := current_setting('transaction_isolation') <> 'read committed'
                         AND to_jsonb(remember.steps) @? '$[*] ? (@.status == "applied")';
 BEGIN
@@ -29,7 +30,7 @@ BEGIN
       SELECT rolecall_internal.record_key(s.section, r.resource),
              jsonb_strip_nulls(r.resource - CASE s.section WHEN 'roles' THEN '{password,note,state,says}'
              WHEN 'read_access' THEN '{watched}' ELSE '{}' END::text[])
-      OFFSET 0 -- Each is worked out once, not wherever it is used.
+      OFFSET 0 -- Each is computed once, not at each use.
     ) AS a(key, resource)
     LEFT JOIN LATERAL (
       SELECT DISTINCT ON (r.section, r.key) r.*
@@ -38,7 +39,7 @@ BEGIN
       ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
     ) AS p ON true
     CROSS JOIN LATERAL (
-      -- What is not acted on is not added to.
+      -- A record that is not acted on is not merged with.
       SELECT (f.step).sqlstate, CASE WHEN (f.step).note IS NULL THEN p.resource END
       FROM (
         SELECT CASE WHEN p.resource IS NOT NULL THEN rolecall_internal.refusal(p::rolecall_internal.resource) END
@@ -84,7 +85,7 @@ BEGIN
         (q.refused IN ('42501', '42710', '42704')
          OR q.refused IS NULL AND p.sqlstate IS NOT NULL
             AND rolecall_internal.lacking_right(s.section, v.resource) IS NULL
-         -- What a superuser asks for gives a power too.
+         -- A membership that a superuser asks for gives powers too.
          OR s.section = 'memberships' AND NOT EXISTS (
            SELECT FROM pg_roles AS s WHERE s.rolname = (CASE
              WHEN p.recorder_oid IS NOT NULL AND p.made_in = (

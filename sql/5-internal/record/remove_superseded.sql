@@ -5,7 +5,8 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $remove_superseded$
 BEGIN
-  -- Under a snapshot a row that another transaction has deleted meanwhile would be 40001; the next call cleans up.
+  -- Under an older snapshot, deleting a row that another transaction has deleted fails with 40001; the next call
+  -- cleans up.
   IF current_setting('transaction_isolation') = 'read committed' THEN
     DELETE FROM rolecall_internal.resource AS p
     WHERE p.ctid = ANY (ARRAY(
@@ -36,6 +37,6 @@ END
 $remove_superseded$;
 
 COMMENT ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resource[])
-  IS 'Removes what records supersede: older ones of the same key, and of reporting roles that are gone the verifiers '
-     'and the tables that were withheld from them';
+  IS 'Removes what records supersede: older records of the same key, and for reporting roles that no longer exist the '
+     'verifiers and the tables that were withheld from them';
 REVOKE ALL ON FUNCTION rolecall_internal.remove_superseded(rolecall_internal.resource[]) FROM PUBLIC;

@@ -17,5 +17,5 @@ END
 $with_made$;
 
 COMMENT ON FUNCTION rolecall_internal.with_made(jsonb, rolecall.step[])
-  IS 'A document that says of the roles of a policy which of them this call has created: of those alone that is known';
+  IS 'The document with a mark on those roles of a policy that this call has created; only for those this is known';
 REVOKE ALL ON FUNCTION rolecall_internal.with_made(jsonb, rolecall.step[]) FROM PUBLIC;

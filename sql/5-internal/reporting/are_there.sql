@@ -37,5 +37,5 @@ END
 $are_there$;
 
 COMMENT ON FUNCTION rolecall_internal.are_there(jsonb)
-  IS 'Whether all that is withheld is there, as it is written: found without a look at all tables';
+  IS 'Whether everything in the list of withheld tables exists as written, without reading all tables';
 REVOKE ALL ON FUNCTION rolecall_internal.are_there(jsonb) FROM PUBLIC;

@@ -12,5 +12,5 @@ END
 $check_definitions$;
 
 COMMENT ON FUNCTION rolecall_internal.check_definitions(jsonb)
-  IS 'Refuses definitions of reporting roles that a user has given, or warns of them';
+  IS 'Refuses definitions of reporting roles from a user, or warns about them';
 REVOKE ALL ON FUNCTION rolecall_internal.check_definitions(jsonb) FROM PUBLIC;

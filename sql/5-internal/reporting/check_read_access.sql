@@ -35,7 +35,7 @@ BEGIN
           ),
           DETAIL = format('The name is %L.', v_schema);
       ELSIF NOT v_definition.schemas ? v_schema THEN
-        CONTINUE; -- of the search_path: any, as in SET
+        CONTINUE; -- in the search_path any name is allowed, as in SET
       ELSIF starts_with(v_schema, 'pg_')
         OR v_schema IN ('information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch')
       THEN
@@ -54,7 +54,7 @@ BEGIN
           HINT = 'Quote a name that has dots in it, as in SQL: "a.b".';
       END IF;
       FOREACH v_part IN ARRAY parse_ident(v_table) LOOP
-        -- No table has such a name, so that the one that is meant would be readable.
+        -- No table can have such a name, so the table that is meant would be readable.
         IF octet_length(v_part) NOT BETWEEN 1 AND 63 THEN
           RAISE EXCEPTION USING
             ERRCODE = 'invalid_name',

@@ -40,6 +40,5 @@ END
 $left_out$;
 
 COMMENT ON FUNCTION rolecall_internal.left_out(boolean)
-  IS 'Skipped steps for the reporting roles that are recorded here and belong to other databases: nothing is done to '
-     'them';
+  IS 'Skipped steps for the reporting roles that are recorded here but belong to other databases';
 REVOKE ALL ON FUNCTION rolecall_internal.left_out(boolean) FROM PUBLIC;

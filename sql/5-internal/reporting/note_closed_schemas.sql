@@ -31,7 +31,7 @@ END
 $note_closed_schemas$;
 
 COMMENT ON FUNCTION rolecall_internal.note_closed_schemas(jsonb)
-  IS 'Says which schemas a reporting role searches without USAGE on them, such as those of extensions: what is in them '
-     'is not found. USAGE on a schema that is closed to PUBLIC is for its owner to give: everybody may call the '
-     'functions in it.';
+  IS 'Warns of schemas that a reporting role searches without USAGE, such as those of extensions, so that it finds '
+     'nothing in them. Only the owner decides about USAGE on a schema that is closed to PUBLIC, because everybody may '
+     'execute the functions in it.';
 REVOKE ALL ON FUNCTION rolecall_internal.note_closed_schemas(jsonb) FROM PUBLIC;

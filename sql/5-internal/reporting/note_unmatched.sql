@@ -42,7 +42,7 @@ BEGIN
       AND (cardinality(l.path) = 1 OR l.path[cardinality(l.path) - 1] = n.nspname)
       AND (l.column_name IS NULL OR a.attname IS NOT NULL)
   ),
-  -- Of several roles that have it withheld one may have no schema where it could be.
+  -- Of several roles from which it is withheld, one may read no schema in which the table could be.
   absent AS (
     SELECT l.name, string_agg(DISTINCT f.meant, ' or ') AS meant, string_agg(DISTINCT f.present, ', ') AS others
     FROM (SELECT DISTINCT name FROM listed) AS l
@@ -73,5 +73,5 @@ END
 $note_unmatched$;
 
 COMMENT ON FUNCTION rolecall_internal.note_unmatched(jsonb)
-  IS 'Says which withheld names match nothing now, and where one would in another case';
+  IS 'Raises a NOTICE about withheld names that match nothing now, and about those that would match in another case';
 REVOKE ALL ON FUNCTION rolecall_internal.note_unmatched(jsonb) FROM PUBLIC;

@@ -6,7 +6,7 @@ SET search_path = pg_catalog, pg_temp
 AS $reader_path$
 BEGIN
   IF reader_path.definition ->> 'search_path' IS NOT NULL THEN
-    -- A path of no schema is written as one that has no name.
+    -- An empty path is written as one empty name.
     RETURN coalesce(nullif(reader_path.definition -> 'search_path', '[]'), '[""]');
   END IF;
   IF NOT EXISTS (SELECT FROM pg_extension AS e WHERE e.extnamespace <> 'pg_catalog'::regnamespace) THEN
@@ -23,6 +23,6 @@ END
 $reader_path$;
 
 COMMENT ON FUNCTION rolecall_internal.reader_path(jsonb)
-  IS 'The search_path of a reporting role, as a list of names: what its definition says, or its schemas and then those '
-     'of the installed extensions, whose operators and functions are found as everybody else finds them';
+  IS 'The search_path of a reporting role, as a list of names: that of its definition, or its schemas and after them '
+     'those of the installed extensions, so that their operators and functions are found as by everybody else';
 REVOKE ALL ON FUNCTION rolecall_internal.reader_path(jsonb) FROM PUBLIC;

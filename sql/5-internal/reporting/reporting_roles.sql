@@ -16,7 +16,7 @@ BEGIN
     ) AS p
     CROSS JOIN LATERAL rolecall_internal.refusal(p::rolecall_internal.resource) AS s
     WHERE p.resource IS NOT NULL
-      -- One that another database has created since has another oid.
+      -- A role that another database has created since then has another oid.
       AND (s.note IS NULL OR s.sqlstate = '42710' AND NOT reporting_roles.ours)
       AND to_regrole(quote_ident(p.key ->> 0)) IS NOT NULL
       AND (rolecall_internal.other_database(p.key ->> 0) IS NULL) = reporting_roles.ours
@@ -26,5 +26,5 @@ END
 $reporting_roles$;
 
 COMMENT ON FUNCTION rolecall_internal.reporting_roles(boolean)
-  IS 'The reporting roles that are recorded here and exist: those of this database, or those of others';
+  IS 'The reporting roles that are recorded here and exist, either those of this database or those of others';
 REVOKE ALL ON FUNCTION rolecall_internal.reporting_roles(boolean) FROM PUBLIC;

@@ -26,7 +26,7 @@ BEGIN
   END IF;
   v_state := v_state || '{"recorded": []}';
   IF v_state ? 'read_access' THEN
-    -- The default privileges of owners that came new meanwhile are a matter of provisioning.
+    -- The default privileges of owners that are new since then are left to provisioning.
     v_watched := jsonb_build_object('watched', EXISTS (
       SELECT FROM pg_event_trigger AS t
       WHERE t.evtfoid = 'rolecall_internal.apply_to_new_tables()'::regprocedure AND t.evtenabled IN ('O', 'A')
@@ -37,7 +37,7 @@ BEGIN
         CONTINUE WHEN EXISTS (SELECT FROM unnest(v_left) AS l WHERE l.target = v_definition ->> 'role');
       END IF;
       IF v_definition ? 'owners' THEN
-        -- An owner that does not exist, nor is to be created, creates no table.
+        -- An owner that neither exists nor is to be created does not create tables.
         v_definition := v_definition || jsonb_build_object('owners', (
           SELECT coalesce(jsonb_agg(o.name), '[]')
           FROM jsonb_array_elements_text(v_definition -> 'owners') AS o(name)
@@ -50,7 +50,7 @@ BEGIN
     v_state := v_state - 'read_access';
   END IF;
   IF v_definitions IS NOT NULL THEN
-    -- A password that nobody but a superuser could compare counts as right.
+    -- A password that the caller cannot compare counts as right.
     v_steps := rolecall_internal.run_reporting(v_definitions, v_state, NULL, false, restore.dry_run);
   ELSIF v_state <> '{"recorded": []}' THEN
     v_steps := rolecall_internal.run(v_state, restore.dry_run);

@@ -14,7 +14,7 @@ AS $run_reporting$
 DECLARE
   v_rotate boolean;
   v_roles text[] := ARRAY(SELECT d ->> 'role' FROM jsonb_array_elements(run_reporting.definitions) AS d);
-  -- Before the check: a role that is created later has not been looked at.
+  -- Before the check, because a role that is created later has not been checked.
   v_oids jsonb := rolecall_internal.role_oids(v_roles);
   v_others text[] := '{}'::text[];
   v_secret bytea;
@@ -32,13 +32,13 @@ BEGIN
   v_rotate := rolecall_internal.is_rotation_due(run_reporting.rotate_after);
   IF run_reporting.dry_run IS NOT TRUE THEN
     PERFORM rolecall_internal.lock_reporting_secret(v_rotate);
-    -- Another caller may have made it while this one waited.
+    -- Another caller may have replaced it while this one waited.
     v_rotate := v_rotate AND rolecall_internal.is_rotation_due(run_reporting.rotate_after);
     PERFORM rolecall_internal.encrypt_older('rolecall.reporting');
   END IF;
   IF v_rotate THEN
-    -- Every reporting role of this database has its password from that secret. Asked for before it is replaced: the
-    -- verifiers that tell which they are go with it.
+    -- Every reporting role of this database has its password from that secret. They are listed before it is
+    -- replaced, because the verifiers that identify them are removed with it.
     v_others := ARRAY(
       SELECT o.name FROM unnest(rolecall_internal.reporting_roles(true)) AS o(name) WHERE o.name <> ALL (v_roles)
     );
@@ -94,6 +94,6 @@ END
 $run_reporting$;
 
 COMMENT ON FUNCTION rolecall_internal.run_reporting(jsonb, jsonb, interval, boolean, boolean)
-  IS 'Makes reporting roles as defined, with a new secret where there is none or it is too old, and what else is asked '
-     'for';
+  IS 'Establishes reporting roles as defined, with a new secret if there is none or it is too old, and the rest of a '
+     'state';
 REVOKE ALL ON FUNCTION rolecall_internal.run_reporting(jsonb, jsonb, interval, boolean, boolean) FROM PUBLIC;

@@ -20,5 +20,6 @@ END
 $warn_about_public$;
 
 COMMENT ON FUNCTION rolecall_internal.warn_about_public()
-  IS 'Says where PUBLIC may create objects, and so may a role that is to write nothing: that is the owner''s to change';
+  IS 'Warns of schemas in which PUBLIC, and so a role that is to write nothing, may create objects; only their owners '
+     'can change that';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_public() FROM PUBLIC;

@@ -18,7 +18,7 @@ BEGIN
     ) AS k(column_name)
     CROSS JOIN LATERAL (
       SELECT c.oid, c.relacl FROM pg_class AS c WHERE c.oid = t.oid
-      OFFSET 0 -- Table by table: all of them are many more.
+      OFFSET 0 -- Table by table, because there are many more tables than withheld ones.
     ) AS c
     WHERE EXISTS (
       SELECT FROM aclexplode(c.relacl) AS x WHERE x.grantee = 0 AND x.privilege_type = 'SELECT'
@@ -40,5 +40,5 @@ END
 $warn_about_public_reading$;
 
 COMMENT ON FUNCTION rolecall_internal.warn_about_public_reading(rolecall_internal.place[])
-  IS 'Says which withheld tables and columns everybody reads, and so the role too: that is their owner''s to change';
+  IS 'Warns of withheld tables and columns that PUBLIC, and so the role, can read; only their owners can change that';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_public_reading(rolecall_internal.place[]) FROM PUBLIC;

@@ -72,6 +72,6 @@ END
 $warn_about_rows$;
 
 COMMENT ON FUNCTION rolecall_internal.warn_about_rows(jsonb)
-  IS 'Says what the privileges do not show: withheld tables that are read through their parent, and tables of which '
-     'row-level security leaves nothing';
+  IS 'Says what the privileges do not show: withheld tables that are readable through their parent, and tables of '
+     'which row-level security hides every row';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_about_rows(jsonb) FROM PUBLIC;

@@ -9,7 +9,7 @@ DECLARE
   v_earlier jsonb;
   v_entries text;
 BEGIN
-  -- Mostly nothing has ever been withheld.
+  -- Usually nothing has ever been withheld.
   IF NOT EXISTS (
     SELECT FROM rolecall_internal.resource AS r
     WHERE r.section = 'read_access' AND jsonb_path_exists(jsonb_build_array(r.resource), '$[*].withheld[*]')
@@ -40,5 +40,5 @@ END
 $warn_of_opened$;
 
 COMMENT ON FUNCTION rolecall_internal.warn_of_opened(jsonb)
-  IS 'Says what reporting roles are to read from now on although a call withheld it';
+  IS 'Warns of what reporting roles are to read from now on although an earlier call withheld it';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_of_opened(jsonb) FROM PUBLIC;

@@ -14,5 +14,5 @@ END
 $withheld_so_far$;
 
 COMMENT ON FUNCTION rolecall_internal.withheld_so_far(text)
-  IS 'What calls have withheld from a reporting role so far, as the entries of their list';
+  IS 'The entries of the list that calls have withheld from a reporting role so far';
 REVOKE ALL ON FUNCTION rolecall_internal.withheld_so_far(text) FROM PUBLIC;

@@ -18,6 +18,6 @@ END
 $acting_as_heir$;
 
 COMMENT ON FUNCTION rolecall_internal.acting_as_heir(text[])
-  IS 'What acts as its owner and belongs to the second of two roles, where that one has rights that the first does not '
-     'have; null where it has none, as before it is given what the first owns';
+  IS 'The objects of the second of two roles that act as their owner, if that role has rights that the first one does '
+     'not have; null if it has none';
 REVOKE ALL ON FUNCTION rolecall_internal.acting_as_heir(text[]) FROM PUBLIC;

@@ -21,7 +21,7 @@ BEGIN
     END IF;
   END LOOP;
   IF check_changes.changes[1].operation = 'terminate_sessions' THEN
-    -- Nothing brings a session back, so it is not ended for a call that then fails.
+    -- Nothing brings a session back, so no session is ended by a call that then fails.
     FOREACH v_change IN ARRAY check_changes.changes LOOP
       IF v_change.operation = 'alter_role' AND rolecall_internal.lacking(v_change) IS NOT NULL THEN
         PERFORM rolecall_internal.surface(v_change, '42501', 'permission denied to alter role', NULL, NULL);
@@ -29,12 +29,12 @@ BEGIN
     END LOOP;
   END IF;
   IF check_changes.repeated > 1 THEN
-    PERFORM pg_sleep(0.01); -- What others have committed can be a moment ahead of what the caches know.
+    PERFORM pg_sleep(0.01); -- The caches may need a moment to learn what others have committed.
   END IF;
 END
 $check_changes$;
 
 COMMENT ON FUNCTION rolecall_internal.check_changes(rolecall_internal.change[], integer, integer)
-  IS 'Refuses to make changes in a transaction that cannot, in the last round, or where sessions would end in vain; '
-     'and waits a moment before one that repeats another';
+  IS 'Refuses to make changes in a read-only transaction, in the last round, or if sessions would end in vain; and '
+     'waits a moment before a round that repeats another';
 REVOKE ALL ON FUNCTION rolecall_internal.check_changes(rolecall_internal.change[], integer, integer) FROM PUBLIC;

@@ -7,12 +7,12 @@ AS $holds_locks$
 BEGIN
   RETURN EXISTS (
     SELECT FROM pg_locks AS l
-    -- Nobody waits for a lock of the last kind, which a serializable transaction takes on what it reads.
+    -- Nobody waits for a predicate lock, which a serializable transaction takes on what it reads.
     WHERE l.pid = pg_backend_pid() AND l.granted AND l.mode <> 'SIReadLock'
       AND CASE l.locktype
             WHEN 'relation' THEN
               l.mode NOT IN ('AccessShareLock', 'RowShareLock') AND NOT EXISTS (
-                -- What the call itself has written by then.
+                -- Locks on what the call itself has written by then.
                 SELECT FROM pg_class AS c
                 WHERE c.oid = l.relation
                   AND c.relnamespace IN ('rolecall_internal'::regnamespace, 'pg_toast'::regnamespace)

@@ -20,5 +20,5 @@ END
 $in_plan_order$;
 
 COMMENT ON FUNCTION rolecall_internal.in_plan_order(rolecall.step[], rolecall_internal.change[])
-  IS 'Steps in the order of the changes that they are about';
+  IS 'The steps in the order of their changes';
 REVOKE ALL ON FUNCTION rolecall_internal.in_plan_order(rolecall.step[], rolecall_internal.change[]) FROM PUBLIC;

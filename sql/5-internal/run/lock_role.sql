@@ -22,5 +22,5 @@ END
 $lock_role$;
 
 COMMENT ON FUNCTION rolecall_internal.lock_role(text)
-  IS 'Locks one role for the rest of the transaction; true where it is gone, or another one has its name';
+  IS 'Locks one role for the rest of the transaction; true if it no longer exists, or another role has its name';
 REVOKE ALL ON FUNCTION rolecall_internal.lock_role(text) FROM PUBLIC;

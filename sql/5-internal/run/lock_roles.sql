@@ -21,6 +21,6 @@ END
 $lock_roles$;
 
 COMMENT ON FUNCTION rolecall_internal.lock_roles(text[], text[])
-  IS 'Locks roles in name order for the rest of the transaction; true where other transactions have ended meanwhile, '
-     'or a role is gone';
+  IS 'Locks roles in name order for the rest of the transaction; true if other transactions have ended meanwhile, or a '
+     'role no longer exists';
 REVOKE ALL ON FUNCTION rolecall_internal.lock_roles(text[], text[]) FROM PUBLIC;

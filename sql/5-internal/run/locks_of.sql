@@ -16,7 +16,7 @@ BEGIN
   RETURN ARRAY(
     SELECT l.role_name COLLATE "C"
     FROM (
-      -- Before 16 GRANT and REVOKE do not lock the granted role, nor need they.
+      -- Before 16 GRANT and REVOKE do not lock the granted role, and do not have to.
       (SELECT unnest(CASE WHEN v_of_both OR c.operation NOT IN ('grant_role', 'revoke_role')
                           THEN c.locks ELSE c.locks[1:1] END)
        FROM unnest(locks_of.changes) AS c WHERE c.sqlstate IS NULL
@@ -35,6 +35,6 @@ END
 $locks_of$;
 
 COMMENT ON FUNCTION rolecall_internal.locks_of(rolecall_internal.change[], text[], text[], rolecall.step[])
-  IS 'The roles to lock before changes are made, in name order; those that are known to be needed too';
+  IS 'The roles to lock before changes are made, in name order, together with those that are already known';
 REVOKE ALL ON FUNCTION rolecall_internal.locks_of(rolecall_internal.change[], text[], text[], rolecall.step[])
   FROM PUBLIC;

@@ -14,7 +14,7 @@ BEGIN
   FOREACH v_section IN ARRAY ARRAY['passwords', 'roles'] LOOP
     v_list := masked.document -> v_section;
     CONTINUE WHEN v_list IS NULL;
-    -- In an array, as jsonb would be copied each time.
+    -- In an array, because appending to jsonb copies it each time.
     v_masked := '{}'::jsonb[];
     FOR v_position IN 0 .. jsonb_array_length(v_list) - 1 LOOP
       v_resource := v_list -> v_position;

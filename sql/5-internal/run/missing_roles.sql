@@ -14,7 +14,7 @@ BEGIN
     END IF;
   END LOOP;
   IF cardinality(v_missing) > 1 THEN
-    -- Databases differ in their default collation.
+    -- Not by the default collation, in which databases differ.
     v_missing := ARRAY(SELECT c FROM unnest(v_missing) AS c ORDER BY c.target COLLATE "C");
   END IF;
   RETURN v_missing;
@@ -22,5 +22,5 @@ END
 $missing_roles$;
 
 COMMENT ON FUNCTION rolecall_internal.missing_roles(rolecall_internal.change[])
-  IS 'The changes that make a role, in name order';
+  IS 'The changes that create a role, in name order';
 REVOKE ALL ON FUNCTION rolecall_internal.missing_roles(rolecall_internal.change[]) FROM PUBLIC;

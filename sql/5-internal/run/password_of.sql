@@ -10,7 +10,7 @@ BEGIN
     OR starts_with(password_of.password COLLATE "C", 'SCRAM-SHA-256$')
       AND NOT rolecall_internal.is_scram_verifier(password_of.password)
   ) THEN
-    PERFORM rolecall_internal.check_role_name(password_of.role_name); -- It comes first where both are wrong.
+    PERFORM rolecall_internal.check_role_name(password_of.role_name); -- An error about the name comes first.
     IF password_of.password = '' THEN
       RAISE EXCEPTION USING
         ERRCODE = 'invalid_parameter_value',
@@ -25,5 +25,5 @@ END
 $password_of$;
 
 COMMENT ON FUNCTION rolecall_internal.password_of(text, text)
-  IS 'One password, by the name of the role, to stand beside a document; where it is null, nothing';
+  IS 'One password in an object by the name of the role, as it stands beside a document; null for null';
 REVOKE ALL ON FUNCTION rolecall_internal.password_of(text, text) FROM PUBLIC;

@@ -11,7 +11,7 @@ DECLARE
   v_resource jsonb;
   v_section text;
 BEGIN
-  -- Backwards, as of two values of a key an object keeps the last.
+  -- Backwards, because of two values of a key an object keeps the last one.
   FOREACH v_section IN ARRAY ARRAY['passwords', 'roles'] LOOP
     v_list := coalesce(passwords_of.document -> v_section, '[]');
     FOR v_position IN REVERSE jsonb_array_length(v_list) - 1 .. 0 LOOP

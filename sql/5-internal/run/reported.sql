@@ -24,6 +24,6 @@ END
 $reported$;
 
 COMMENT ON FUNCTION rolecall_internal.reported(rolecall.step[], rolecall.step[])
-  IS 'The steps of a round as the caller gets them; without those that have to be planned again, or were reported '
+  IS 'The steps of a round as the caller gets them, without those that have to be planned again or were reported '
      'before';
 REVOKE ALL ON FUNCTION rolecall_internal.reported(rolecall.step[], rolecall.step[]) FROM PUBLIC;

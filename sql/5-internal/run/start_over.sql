@@ -10,6 +10,6 @@ END
 $start_over$;
 
 COMMENT ON FUNCTION rolecall_internal.start_over(text[])
-  IS 'Has the call started over, with the roles that are known to be locked then; what the variables of an attempt '
-     'hold is lost';
+  IS 'Makes the call start over, and hands over the roles that are known to be locked, because the variables of the '
+     'attempt are lost';
 REVOKE ALL ON FUNCTION rolecall_internal.start_over(text[]) FROM PUBLIC;
