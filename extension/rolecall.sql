@@ -68,8 +68,8 @@ BEGIN
   END IF;
 
   -- The same script ran here before, and all of its objects are still there.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script e5a9804d3c6fe730d9e3407f518c96b4e44d09d075479fbdace8a52335fa2388'
-    AND 420 <= (
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script da98d3360402306cc059b1fb075aceddaa231027e4794977cb484937e6e09d38'
+    AND 418 <= (
       SELECT count(*)
       FROM (
         SELECT p.pronamespace FROM pg_proc AS p
@@ -159,8 +159,6 @@ BEGIN
        'definitions jsonb', 'boolean', 0),
       ('rolecall_internal', 'attempt', 
        'document jsonb, passwords jsonb, known text[]', 'rolecall.step[]', 0),
-      ('rolecall_internal', 'attribute_clauses', 
-       'present jsonb, wanted jsonb, resource jsonb', 'text', 0),
       ('rolecall_internal', 'audit_catalogs', 
        'principals rolecall_internal.principal[]', 'SETOF rolecall_internal.finding', 0),
       ('rolecall_internal', 'audit_columns', 
@@ -325,8 +323,6 @@ BEGIN
        'role_oid oid, operation text, target text, statement text, granted text, may boolean', 'SETOF record', 0),
       ('rolecall_internal', 'given_privileges', 
        'roles oid[], ended jsonb, target text, statement text, may boolean, is_direct boolean, cause text', 'SETOF record', 0),
-      ('rolecall_internal', 'grant_statement', 
-       'role_name text, member text, options jsonb', 'text', 0),
       ('rolecall_internal', 'graph', 
        'roles text[]', 'jsonb', 0),
       ('rolecall_internal', 'graph_dot', 
@@ -1516,7 +1512,7 @@ BEGIN
       CROSS JOIN LATERAL (VALUES (0), (d.objsubid)) AS s(objsubid)
       WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = acl_entries.role_oid AND d.deptype = 'a'
         AND d.dbid IN (0, (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+          SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
         ))
     ),
     object AS (
@@ -2629,44 +2625,6 @@ COMMENT ON FUNCTION rolecall_internal.attempt(jsonb, jsonb, text[])
      'again';
 REVOKE ALL ON FUNCTION rolecall_internal.attempt(jsonb, jsonb, text[]) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.attribute_clauses(present jsonb, wanted jsonb, resource jsonb) RETURNS text
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $attribute_clauses$
-DECLARE
-  v_wanted jsonb := CASE WHEN attribute_clauses.present = '{}' THEN jsonb_strip_nulls(jsonb_build_object(
-      'connection_limit', attribute_clauses.resource -> 'connection_limit',
-      'valid_until', attribute_clauses.resource -> 'valid_until'
-    )) ELSE '{}' END || attribute_clauses.wanted;
-  v_clauses text := '';
-  v_word text;
-BEGIN
-  FOREACH v_word IN ARRAY '{superuser,createdb,createrole,inherit,login,replication,bypassrls}'::text[] LOOP
-    CONTINUE WHEN NOT attribute_clauses.wanted ? v_word
-      OR attribute_clauses.wanted -> v_word = attribute_clauses.present -> v_word;
-    v_clauses := v_clauses || CASE WHEN (attribute_clauses.wanted -> v_word)::boolean THEN ' ' ELSE ' NO' END
-      || upper(v_word COLLATE "C");
-  END LOOP;
-  IF NOT v_wanted ?| '{connection_limit,valid_until}' THEN
-    RETURN v_clauses;
-  END IF;
-  IF v_wanted -> 'connection_limit'
-    <> coalesce(attribute_clauses.present -> 'connection_limit', '-1')
-  THEN
-    v_clauses := v_clauses || format(' CONNECTION LIMIT %s', (v_wanted -> 'connection_limit')::integer);
-  END IF;
-  IF v_wanted ->> 'valid_until' <> coalesce(attribute_clauses.present ->> 'valid_until', 'infinity') THEN
-    v_clauses := v_clauses || format(' VALID UNTIL %L', v_wanted ->> 'valid_until');
-  END IF;
-  RETURN v_clauses;
-END
-$attribute_clauses$;
-
-COMMENT ON FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb, jsonb)
-  IS 'The attributes of a role that differ, as words of CREATE ROLE and ALTER ROLE, each after a blank; for a role '
-     'that is created, also the limits that it had when it was recorded';
-REVOKE ALL ON FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb, jsonb) FROM PUBLIC;
-
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_catalogs(principals rolecall_internal.principal[])
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -3012,7 +2970,7 @@ BEGIN
     WHERE x.grantee <> g.owner AND CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END IS NOT NULL
       -- What PUBLIC may do in other databases is said there.
       AND (g.kind <> 'DATABASE' OR p.role_oid <> 0 OR g.oid = (
-        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
       ));
   RETURN QUERY
     SELECT 'warning', p.path || ' -> default privileges', g.object,
@@ -3071,7 +3029,7 @@ BEGIN
         AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
     CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) AS i
     WHERE d.dbid IN (0, (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+      SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
     ))
       AND coalesce(i.schema, '') !~ '^pg_(toast_)?temp'
       -- The sequence of a column goes with its table.
@@ -3097,7 +3055,7 @@ DECLARE
   v_elsewhere boolean;
 BEGIN
   SELECT bool_or(d.deptype = 'o'), bool_or(d.dbid NOT IN (0, (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+    SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
   ))) INTO v_here, v_elsewhere
   FROM pg_shdepend AS d
   WHERE d.refclassid = 'pg_authid'::regclass AND d.deptype IN ('o', 'a')
@@ -4980,7 +4938,7 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $depending$
 DECLARE
   v_here oid := (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+    SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
   );
 BEGIN
   RETURN QUERY
@@ -5104,7 +5062,7 @@ DECLARE
 BEGIN
   IF NOT EXISTS (SELECT FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
   WHERE k.setdatabase NOT IN (0, (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+    SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
   )) AND starts_with(e.setting, 'rolecall.policy=')) THEN
     RETURN divided.document;
   END IF;
@@ -5769,7 +5727,7 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $forget_others$
 DECLARE
   v_here oid := (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+    SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
   );
   v_gone rolecall_internal.resource[] := ARRAY(
     SELECT ROW(
@@ -6295,27 +6253,6 @@ COMMENT ON FUNCTION rolecall_internal.given_privileges(oid[], jsonb)
      'and whether the caller may run these; cause: one of the roles';
 REVOKE ALL ON FUNCTION rolecall_internal.given_privileges(oid[], jsonb) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.grant_statement(role_name text, member text, options jsonb) RETURNS text
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $grant_statement$
-BEGIN
-  RETURN format(
-    'GRANT %I TO %I%s%s', grant_statement.role_name, grant_statement.member,
-    ' WITH ' || nullif(concat_ws(', ',
-      CASE WHEN (grant_statement.options ->> 'admin')::boolean THEN 'ADMIN OPTION' END,
-      'INHERIT ' || upper(grant_statement.options ->> 'inherit' COLLATE "C"),
-      'SET ' || upper(grant_statement.options ->> 'set' COLLATE "C")
-    ), ''),
-    ' GRANTED BY ' || quote_ident(grant_statement.options ->> 'grantor')
-  );
-END
-$grant_statement$;
-
-COMMENT ON FUNCTION rolecall_internal.grant_statement(text, text, jsonb)
-  IS 'The statement that grants a membership, with its options';
-REVOKE ALL ON FUNCTION rolecall_internal.grant_statement(text, text, jsonb) FROM PUBLIC;
-
 -- Of these roles, or all that are not predefined; and of those that they are members of.
 CREATE OR REPLACE FUNCTION rolecall_internal.graph(roles text[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -6612,118 +6549,129 @@ CREATE OR REPLACE FUNCTION rolecall_internal.has_recorded_shape(section text, re
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $has_recorded_shape$
-DECLARE
-  r jsonb := has_recorded_shape.resource;
 BEGIN
-  IF has_recorded_shape.section = 'roles' THEN
-    RETURN jsonb_typeof(r) = 'object'
-      AND r - '{name,attributes,initial,connection_limit,valid_until,protected}'::text[] = '{}'
-      AND r @? '$ ? ((@."name".type() == "string") && (!exists(@."attributes") || '
-      '@."attributes".type() == "object" && '
-      '!(@."attributes"."connection_limit".type() != "number")
-            && '
-      '!exists(@."attributes"."connection_limit" ? (!(@.type() == "number" && @ >= -1 '
-      '&& @ < 2147483648 && @.floor() == @)))
-            && '
-      '!(@."attributes"."valid_until".type() != "string")
-            && '
-      '!exists(@."attributes".keyvalue() ? (@."value".type() != "boolean"
+  IF has_recorded_shape.section IN ('roles', 'memberships') THEN
+    RETURN CASE has_recorded_shape.section
+      WHEN 'roles' THEN
+        jsonb_typeof(has_recorded_shape.resource) = 'object'
+        AND has_recorded_shape.resource
+          - '{name,attributes,initial,connection_limit,valid_until,protected}'::text[] = '{}'
+        AND has_recorded_shape.resource @? '$ ? ((@."name".type() == "string") && (!exists(@."attributes") || '
+        '@."attributes".type() == "object" && '
+        '!(@."attributes"."connection_limit".type() != "number")
               && '
-      '@.key != "connection_limit" && @.key != "valid_until"))) && '
-      '(!exists(@."initial") || @."initial".type() == "object" && '
-      '!(@."initial"."connection_limit".type() != "number")
-            && '
-      '!exists(@."initial"."connection_limit" ? (!(@.type() == "number" && @ >= -1 && '
-      '@ < 2147483648 && @.floor() == @)))
-            && '
-      '!(@."initial"."valid_until".type() != "string")
-            && '
-      '!exists(@."initial".keyvalue() ? (@."value".type() != "boolean"
+        '!exists(@."attributes"."connection_limit" ? (!(@.type() == "number" && @ >= -1 '
+        '&& @ < 2147483648 && @.floor() == @)))
               && '
-      '@.key != "connection_limit" && @.key != "valid_until"))) && '
-      '(!exists(@."connection_limit") || @."connection_limit".type() == "number" && '
-      '@."connection_limit" >= -1 && @."connection_limit" < 2147483648 && '
-      '@."connection_limit".floor() == @."connection_limit") && '
-      '(!exists(@."valid_until") || @."valid_until".type() == "string") && '
-      '(!exists(@."protected") || @."protected".type() == "boolean"))';
-  END IF;
-  IF has_recorded_shape.section = 'memberships' THEN
-    RETURN jsonb_typeof(r) = 'object'
-      AND r - '{member,role,admin,inherit,set}'::text[] = '{}'
-      AND r @? '$ ? ((@."member".type() == "string") && (@."role".type() == "string") && '
-      '(!exists(@."admin") || @."admin".type() == "boolean") && (!exists(@."inherit") '
-      '|| @."inherit".type() == "boolean") && (!exists(@."set") || @."set".type() == '
-      '"boolean"))';
+        '!(@."attributes"."valid_until".type() != "string")
+              && '
+        '!exists(@."attributes".keyvalue() ? (@."value".type() != "boolean"
+                && '
+        '@.key != "connection_limit" && @.key != "valid_until"))) && '
+        '(!exists(@."initial") || @."initial".type() == "object" && '
+        '!(@."initial"."connection_limit".type() != "number")
+              && '
+        '!exists(@."initial"."connection_limit" ? (!(@.type() == "number" && @ >= -1 && '
+        '@ < 2147483648 && @.floor() == @)))
+              && '
+        '!(@."initial"."valid_until".type() != "string")
+              && '
+        '!exists(@."initial".keyvalue() ? (@."value".type() != "boolean"
+                && '
+        '@.key != "connection_limit" && @.key != "valid_until"))) && '
+        '(!exists(@."connection_limit") || @."connection_limit".type() == "number" && '
+        '@."connection_limit" >= -1 && @."connection_limit" < 2147483648 && '
+        '@."connection_limit".floor() == @."connection_limit") && '
+        '(!exists(@."valid_until") || @."valid_until".type() == "string") && '
+        '(!exists(@."protected") || @."protected".type() == "boolean"))'
+      WHEN 'memberships' THEN
+        jsonb_typeof(has_recorded_shape.resource) = 'object'
+        AND has_recorded_shape.resource
+          - '{member,role,admin,inherit,set}'::text[] = '{}'
+        AND has_recorded_shape.resource @? '$ ? ((@."member".type() == "string") && (@."role".type() == "string") && '
+        '(!exists(@."admin") || @."admin".type() == "boolean") && (!exists(@."inherit") '
+        '|| @."inherit".type() == "boolean") && (!exists(@."set") || @."set".type() == '
+        '"boolean"))'
+    END;
   END IF;
   IF has_recorded_shape.section = 'base_roles' THEN
-    RETURN jsonb_typeof(r) = 'object'
-      AND r - '{key,name}'::text[] = '{}'
-      AND r @? '$ ? ((@."key".type() == "string") && (!exists(@."name") || @."name".type() == '
-      '"string"))';
+    RETURN jsonb_typeof(has_recorded_shape.resource) = 'object'
+    AND has_recorded_shape.resource
+      - '{key,name}'::text[] = '{}'
+    AND has_recorded_shape.resource @? '$ ? ((@."key".type() == "string") && (!exists(@."name") || @."name".type() == '
+    '"string"))';
   END IF;
   IF has_recorded_shape.section = 'comments' THEN
-    RETURN jsonb_typeof(r) = 'object'
-      AND r - '{role,comment}'::text[] = '{}'
-      AND r @? '$ ? ((@."role".type() == "string") && (@."comment".type() == "string"))';
+    RETURN jsonb_typeof(has_recorded_shape.resource) = 'object'
+    AND has_recorded_shape.resource
+      - '{role,comment}'::text[] = '{}'
+    AND has_recorded_shape.resource @? '$ ? ((@."role".type() == "string") && (@."comment".type() == "string"))';
   END IF;
   IF has_recorded_shape.section = 'settings' THEN
-    RETURN jsonb_typeof(r) = 'object'
-      AND r - '{role,name,value,here,alone}'::text[] = '{}'
-      AND r @? '$ ? ((@."role".type() == "string") && (@."name".type() == "string") && '
-      '(@."value".type() == "string" || @."value".type() == "array" && '
-      '!(@."value"[*].type() != "string")) && (!exists(@."here") || @."here".type() '
-      '== "boolean") && (!exists(@."alone") || @."alone".type() == "boolean"))';
+    RETURN jsonb_typeof(has_recorded_shape.resource) = 'object'
+    AND has_recorded_shape.resource
+      - '{role,name,value,here,alone}'::text[] = '{}'
+    AND has_recorded_shape.resource @? '$ ? ((@."role".type() == "string") && (@."name".type() == "string") && '
+    '(@."value".type() == "string" || @."value".type() == "array" && '
+    '!(@."value"[*].type() != "string")) && (!exists(@."here") || @."here".type() '
+    '== "boolean") && (!exists(@."alone") || @."alone".type() == "boolean"))';
   END IF;
   IF has_recorded_shape.section = 'declared' THEN
-    RETURN jsonb_typeof(r) = 'object'
-      AND r - '{role,exact,made}'::text[] = '{}'
-      AND r @? '$ ? ((@."role".type() == "string") && (!exists(@."exact") || @."exact".type() '
-      '== "boolean") && (!exists(@."made") || @."made".type() == "boolean"))';
+    RETURN jsonb_typeof(has_recorded_shape.resource) = 'object'
+    AND has_recorded_shape.resource
+      - '{role,exact,made}'::text[] = '{}'
+    AND has_recorded_shape.resource @? '$ ? ((@."role".type() == "string") && (!exists(@."exact") || @."exact".type() '
+    '== "boolean") && (!exists(@."made") || @."made".type() == "boolean"))';
   END IF;
   IF has_recorded_shape.section = 'schemas' THEN
-    RETURN jsonb_typeof(r) = 'object'
-      AND r - '{name,owner}'::text[] = '{}'
-      AND r @? '$ ? ((@."name".type() == "string") && (!exists(@."owner") || @."owner".type() '
-      '== "string"))';
+    RETURN jsonb_typeof(has_recorded_shape.resource) = 'object'
+    AND has_recorded_shape.resource
+      - '{name,owner}'::text[] = '{}'
+    AND has_recorded_shape.resource @? '$ ? ((@."name".type() == "string") && (!exists(@."owner") || @."owner".type() '
+    '== "string"))';
   END IF;
   IF has_recorded_shape.section = 'privileges' THEN
-    RETURN jsonb_typeof(r) = 'object'
-      AND r - '{role,privilege,target,grantable,revoked,caller}'::text[] = '{}'
-      AND r @? '$ ? ((!exists(@."role") || @."role".type() == "string") && '
-      '(@."privilege".type() == "string") && (@."target".type() == "object" && '
-      '@."target"."kind".type() == "string" && @."target"."means".type() == "string"
-       '
-      '     && !exists(@."target".keyvalue() ? (@.key != "scope" && @."value".type() '
-      '!= "string"))
-            && !(@."target"."scope".type() != "object") && '
-      '!(@."target"."scope".*.type() != "array")
-            && '
-      '!(@."target"."scope".*[*].type() != "string")) && (!exists(@."grantable") || '
-      '@."grantable".type() == "boolean") && (!exists(@."revoked") || '
-      '@."revoked".type() == "boolean") && (!exists(@."caller") || @."caller".type() '
-      '== "string"))';
+    RETURN jsonb_typeof(has_recorded_shape.resource) = 'object'
+    AND has_recorded_shape.resource
+      - '{role,privilege,target,grantable,revoked,caller}'::text[] = '{}'
+    AND has_recorded_shape.resource @? '$ ? ((!exists(@."role") || @."role".type() == "string") && '
+    '(@."privilege".type() == "string") && (@."target".type() == "object" && '
+    '@."target"."kind".type() == "string" && @."target"."means".type() == "string"
+     '
+    '     && !exists(@."target".keyvalue() ? (@.key != "scope" && @."value".type() '
+    '!= "string"))
+          && !(@."target"."scope".type() != "object") && '
+    '!(@."target"."scope".*.type() != "array")
+          && '
+    '!(@."target"."scope".*[*].type() != "string")) && (!exists(@."grantable") || '
+    '@."grantable".type() == "boolean") && (!exists(@."revoked") || '
+    '@."revoked".type() == "boolean") && (!exists(@."caller") || @."caller".type() '
+    '== "string"))';
   END IF;
   IF has_recorded_shape.section = 'read_access' THEN
-    RETURN jsonb_typeof(r) = 'object'
-      AND r - '{role,schemas,withheld,owners,caller,search_path}'::text[] = '{}'
-      AND r @? '$ ? ((@."role".type() == "string") && (@."schemas".type() == "array" && '
-      '!(@."schemas"[*].type() != "string")) && (@."withheld".type() == "array" && '
-      '!(@."withheld"[*].type() != "string")) && (!exists(@."owners") || '
-      '@."owners".type() == "array" && !(@."owners"[*].type() != "string")) && '
-      '(!exists(@."caller") || @."caller".type() == "string") && '
-      '(!exists(@."search_path") || @."search_path".type() == "array" && '
-      '!(@."search_path"[*].type() != "string")))';
+    RETURN jsonb_typeof(has_recorded_shape.resource) = 'object'
+    AND has_recorded_shape.resource
+      - '{role,schemas,withheld,owners,caller,search_path}'::text[] = '{}'
+    AND has_recorded_shape.resource @? '$ ? ((@."role".type() == "string") && (@."schemas".type() == "array" && '
+    '!(@."schemas"[*].type() != "string")) && (@."withheld".type() == "array" && '
+    '!(@."withheld"[*].type() != "string")) && (!exists(@."owners") || '
+    '@."owners".type() == "array" && !(@."owners"[*].type() != "string")) && '
+    '(!exists(@."caller") || @."caller".type() == "string") && '
+    '(!exists(@."search_path") || @."search_path".type() == "array" && '
+    '!(@."search_path"[*].type() != "string")))';
   END IF;
   IF has_recorded_shape.section = 'watch' THEN
-    RETURN jsonb_typeof(r) = 'object'
-      AND r - '{key,state}'::text[] = '{}'
-      AND r @? '$ ? ((@."key".type() == "string") && (!exists(@."state") || @."state".type() '
-      '== "string"))';
+    RETURN jsonb_typeof(has_recorded_shape.resource) = 'object'
+    AND has_recorded_shape.resource
+      - '{key,state}'::text[] = '{}'
+    AND has_recorded_shape.resource @? '$ ? ((@."key".type() == "string") && (!exists(@."state") || @."state".type() '
+    '== "string"))';
   END IF;
   IF has_recorded_shape.section = 'operators' THEN
-    RETURN jsonb_typeof(r) = 'object'
-      AND r - '{role}'::text[] = '{}'
-      AND r @? '$ ? ((@."role".type() == "string"))';
+    RETURN jsonb_typeof(has_recorded_shape.resource) = 'object'
+    AND has_recorded_shape.resource
+      - '{role}'::text[] = '{}'
+    AND has_recorded_shape.resource @? '$ ? ((@."role".type() == "string"))';
   END IF;
   RETURN false;
 END
@@ -6866,7 +6814,7 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $held_otherwise$
 DECLARE
   v_here oid := (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+    SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
   );
 BEGIN
   RETURN QUERY
@@ -7205,7 +7153,7 @@ DECLARE
         OR n.nspname IN ('information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch')
     )),
     ARRAY['database'], ARRAY[(
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+      SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
     )]
   );
 BEGIN
@@ -7324,7 +7272,7 @@ AS $inspected_state$
 DECLARE
   v_roles oid[] := rolecall_internal.inspected_roles(inspected_state.roles);
   v_here oid := (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+    SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
   );
 BEGIN
   RETURN jsonb_strip_nulls(jsonb_build_object(
@@ -7435,13 +7383,20 @@ BEGIN
       ) AS p
       WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
     ) AS w
-    WHERE EXISTS (
-      SELECT FROM pg_roles AS s WHERE s.rolname = (CASE
-        WHEN w.recorder_oid IS NOT NULL AND w.made_in = (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-        )
-          THEN pg_get_userbyid(w.recorder_oid)::text
-        ELSE w.recorder END) AND (s.rolsuper OR s.rolname = current_user)
+    WHERE coalesce(
+      has_table_privilege(
+        CASE WHEN w.recorder_oid IS NOT NULL AND w.made_in = split_part(
+          pg_relation_filepath('pg_catalog.pg_class'), '/', -2
+        )::oid
+          THEN w.recorder_oid
+          ELSE to_regrole(quote_ident(w.recorder))::oid END, 'pg_catalog.pg_authid', 'TRUNCATE'
+      )
+      OR to_regrole(quote_ident(current_user))::oid =
+        CASE WHEN w.recorder_oid IS NOT NULL AND w.made_in = split_part(
+          pg_relation_filepath('pg_catalog.pg_class'), '/', -2
+        )::oid
+          THEN w.recorder_oid
+          ELSE to_regrole(quote_ident(w.recorder))::oid END, false
     )
   );
 END
@@ -7753,7 +7708,7 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $is_provisioned$
 DECLARE
   v_here oid := (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+    SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
   );
 BEGIN
   -- A new role is found without the query, which would have to be planned.
@@ -7885,7 +7840,7 @@ BEGIN
   RETURN NOT EXISTS (
     SELECT FROM rolecall_internal.secret AS s
     WHERE s.key = 'rolecall.reporting' AND s.made_in = (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+      SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
     )
       AND (is_rotation_due.rotate_after IS NULL OR s.made_at + is_rotation_due.rotate_after > clock_timestamp())
   );
@@ -8050,7 +8005,7 @@ DECLARE
   v_password jsonb;
   v_position integer;
   v_here oid := (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+    SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
   );
   v_kept text;
   v_role oid;
@@ -8337,7 +8292,7 @@ BEGIN
       AND NOT EXISTS (
         SELECT FROM rolecall_internal.secret AS s
         WHERE s.key = 'rolecall.verifier.' || (r.key ->> 0) AND s.made_in = (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+          SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
         )
           AND s.role = to_regrole(quote_ident((r.key ->> 0)))::oid
       )
@@ -8792,7 +8747,7 @@ BEGIN
       CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
       WHERE s.setrole = to_regrole(quote_ident(misdefinition.resource ->> 'role'))::oid
         AND s.setdatabase = CASE WHEN misdefinition.resource ? 'here' THEN (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+          SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
         ) ELSE 0 END
         AND (
           starts_with(lower(e.entry), lower(v_name) || '=') AND CASE jsonb_typeof((misdefinition.resource -> 'value'))
@@ -8847,25 +8802,24 @@ DECLARE
     WHEN misshape.resource @? '$.*.superuser ? (@ == true)' THEN 'no record gives SUPERUSER'
   END;
 BEGIN
-  IF v_wrong IS NOT NULL OR misshape.resource IS NULL THEN
-    RETURN v_wrong;
+  IF v_wrong IS NULL THEN
+    FOREACH v_name IN ARRAY rolecall_internal.record_names(misshape.section, misshape.resource) LOOP
+      IF v_name IS NOT NULL AND (
+        v_name IS NULL
+        OR octet_length(v_name) NOT BETWEEN 1 AND 63
+        OR v_name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
+        OR starts_with(v_name, 'pg_')
+      ) AND NOT (
+        misshape.section = 'memberships' AND v_name = misshape.resource ->> 'role' AND (
+          starts_with(v_name, 'pg_') AND octet_length(v_name) <= 63
+          AND to_regrole(quote_ident(v_name)) IS NOT NULL
+        )
+      ) THEN
+        RETURN 'it has a role name that no call accepts';
+      END IF;
+    END LOOP;
   END IF;
-  FOREACH v_name IN ARRAY rolecall_internal.record_names(misshape.section, misshape.resource) LOOP
-    IF v_name IS NOT NULL AND (
-      v_name IS NULL
-      OR octet_length(v_name) NOT BETWEEN 1 AND 63
-      OR v_name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
-      OR starts_with(v_name, 'pg_')
-    ) AND NOT (
-      misshape.section = 'memberships' AND v_name = misshape.resource ->> 'role' AND (
-        starts_with(v_name, 'pg_') AND octet_length(v_name) <= 63
-        AND to_regrole(quote_ident(v_name)) IS NOT NULL
-      )
-    ) THEN
-      RETURN 'it has a role name that no call accepts';
-    END IF;
-  END LOOP;
-  RETURN NULL;
+  RETURN v_wrong;
 END
 $misshape$;
 
@@ -9157,13 +9111,12 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $named_roles$
 DECLARE
-  v_name text;
-  v_oids oid[] := '{}'::oid[];
+  v_names text[] := rolecall_internal.record_names(named_roles.section, named_roles.resource);
 BEGIN
-  FOREACH v_name IN ARRAY rolecall_internal.record_names(named_roles.section, named_roles.resource) LOOP
-    v_oids := v_oids || to_regrole(quote_ident(v_name))::oid;
-  END LOOP;
-  RETURN v_oids;
+  -- Two at most, for which a loop takes longer.
+  RETURN (ARRAY[
+    to_regrole(quote_ident(v_names[1]))::oid, to_regrole(quote_ident(v_names[2]))::oid
+  ])[:cardinality(v_names)];
 END
 $named_roles$;
 
@@ -9231,7 +9184,7 @@ DECLARE
     WHERE p.resource @> '{"made": true}'
       -- In a copy of the database, or a cluster that a dump was restored into, nothing is of our making.
       AND p.made_in = (
-        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
       ) AND p.roles[1] = to_regrole(quote_ident(p.key ->> 0))::oid
       AND NOT EXISTS (
         SELECT FROM rolecall_internal.policy_roles(no_longer_named.policy) AS r WHERE r.name = p.key ->> 0
@@ -10168,7 +10121,13 @@ DECLARE
   v_document jsonb;
   v_changes rolecall_internal.change[];
 BEGIN
-  IF NOT (plan.document ? 'recorded' OR (plan.document ?| '{declared,privileges}'
+  -- Most calls have roles and memberships alone. One condition tells, and whether there are client roles.
+  IF plan.document - '{roles,memberships,base_roles}'::text[] = '{}'
+    AND NOT plan.document @? '$.*[*] ? (@.state == "absent")'
+    AND NOT EXISTS (SELECT FROM rolecall_internal.resource AS r WHERE r.section = 'settings')
+  THEN
+    RETURN rolecall_internal.plan_roles(plan.document) || rolecall_internal.plan_memberships(plan.document);
+  ELSIF NOT (plan.document ? 'recorded' OR (plan.document ?| '{declared,privileges}'
     OR plan.document @? '$.roles[*] ? (@.state == "absent" && @.protected == true)')) THEN
     RETURN rolecall_internal.plan_own(plan.document, plan.passwords);
   END IF;
@@ -10333,13 +10292,13 @@ BEGIN
         SELECT min(substr(e.entry, strpos(e.entry, '=') + 1))
         FROM pg_db_role_setting AS p CROSS JOIN unnest(p.setconfig) AS e(entry)
         WHERE p.setrole = o.member_oid AND p.setdatabase IN (0, (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+          SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
         )) AND starts_with(e.entry, 'statement_timeout=')
       ) AS own, (
         SELECT min(substr(e.entry, strpos(e.entry, '=') + 1))
         FROM pg_db_role_setting AS p CROSS JOIN unnest(p.setconfig) AS e(entry)
         WHERE p.setrole = o.role_oid AND p.setdatabase IN (0, (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+          SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
         )) AND starts_with(e.entry, 'statement_timeout=')
       ) AS former
     ) AS t
@@ -11181,16 +11140,26 @@ BEGIN
       SELECT pg_get_userbyid(l.roleid)::text, pg_get_userbyid(l.member)::text, pg_get_userbyid(l.grantor)::text
     ) AS n(role, member, grantor)
     CROSS JOIN LATERAL (
-      SELECT 1 AS phase, 'grant_role' AS operation, rolecall_internal.grant_statement(n.role, n.member, (
-               SELECT jsonb_build_object(
-                        'admin', bool_or(e.admin_option) AND NOT plan_lost_grants.memberships @> jsonb_build_array(
-                          jsonb_build_object('member', n.member, 'role', n.role, 'admin', false)
-                        ),
-                        'inherit', bool_or((to_jsonb(e) -> 'inherit_option')::boolean),
-                        'set', bool_or((to_jsonb(e) -> 'set_option')::boolean)
-                      )
-               FROM pg_auth_members AS e WHERE e.roleid = l.roleid AND e.member = l.member
-             )) AS statement
+      SELECT 1 AS phase, 'grant_role' AS operation, format(
+        'GRANT %I TO %I%s%s', n.role, n.member,
+        ' WITH ' || nullif(concat_ws(', ',
+          CASE WHEN (o.options ->> 'admin')::boolean THEN 'ADMIN OPTION' END,
+          'INHERIT ' || upper(o.options ->> 'inherit' COLLATE "C"),
+          'SET ' || upper(o.options ->> 'set' COLLATE "C")
+        ), ''),
+        ' GRANTED BY ' || quote_ident(o.options ->> 'grantor')
+      )
+               AS statement
+      FROM (
+        SELECT jsonb_build_object(
+                 'admin', bool_or(e.admin_option) AND NOT plan_lost_grants.memberships @> jsonb_build_array(
+                   jsonb_build_object('member', n.member, 'role', n.role, 'admin', false)
+                 ),
+                 'inherit', bool_or((to_jsonb(e) -> 'inherit_option')::boolean),
+                 'set', bool_or((to_jsonb(e) -> 'set_option')::boolean)
+               ) AS options
+        FROM pg_auth_members AS e WHERE e.roleid = l.roleid AND e.member = l.member
+      ) AS o
       WHERE l.declared AND l.number = 1 AND l.all_allowed
       UNION ALL
       SELECT 2, 'revoke_role', format('REVOKE %I FROM %I GRANTED BY %I', n.role, n.member, n.grantor)
@@ -11225,7 +11194,7 @@ BEGIN
              ARRAY[r.role] WHERE r.role IS NOT NULL
     ) AS m(oid, whose, locks)
     JOIN pg_db_role_setting AS k ON k.setrole = m.oid AND k.setdatabase = (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+      SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
     )
     WHERE EXISTS (SELECT FROM unnest(k.setconfig) AS e(setting) WHERE starts_with(e.setting, 'rolecall.policy='))
       AND has_table_privilege(
@@ -11260,7 +11229,7 @@ BEGIN
            )
     FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
     WHERE k.setdatabase = (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+      SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
     ) AND starts_with(e.setting, 'rolecall.policy=')
   ), '{}');
   RETURN QUERY
@@ -11304,20 +11273,22 @@ DECLARE
   v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
   v_list jsonb := CASE WHEN plan_memberships.document ? 'declared'
     THEN rolecall_internal.with_excess(plan_memberships.document) ELSE plan_memberships.document -> 'memberships' END;
+  v_asked jsonb;
   v_wanted jsonb;
   v_role text;
   v_member text;
   v_role_oid oid;
   v_member_oid oid;
-  v_edges jsonb[];
   v_first text := plan_memberships.document #>> '{roles,0,name}'; -- usually the role that is created
-  v_made jsonb;
   v_absent text;
-  v_granted jsonb := '{}';
+  v_edges jsonb[]; -- null where no present member is granted anything
+  v_made jsonb;
+  v_granted jsonb; -- null where a call asks for the memberships
   v_is_circular boolean;
 BEGIN
   -- Most calls revoke nothing and ask for no options, so other memberships of the role are not read for them.
-  IF v_list @? '$[*] ? (@.state == "absent" || @.admin == false || @.inherit != null || @.set != null)' THEN
+  IF v_list @? '$[*] ? (@.state == "absent" || @.admin == false || @.inherit != null || @.set != null
+          || exists(@.recorded))' THEN
     IF current_setting('server_version_num')::integer / 10000 < 16
       AND v_list @? '$[*] ? (@.inherit != null || @.set != null)' THEN
       RAISE EXCEPTION USING
@@ -11326,33 +11297,33 @@ BEGIN
     END IF;
     v_changes := rolecall_internal.plan_revokes(jsonb_path_query_array(
       v_list, '$[*] ? (@.state == "absent" || @.admin == false || @.inherit == false || @.set == false)'));
+    v_edges := '{}';
+    v_granted := CASE WHEN v_list @? '$[*].recorded' THEN '{}' END;
   END IF;
-  FOR v_position IN 0 .. jsonb_array_length(v_list) - 1 LOOP
-    v_wanted := v_list -> v_position;
-    CONTINUE WHEN v_wanted ->> 'state' = 'absent';
-    v_role := v_wanted ->> 'role';
-    v_member := v_wanted ->> 'member';
-    IF v_role = v_member AND NOT v_wanted ? 'recorded' THEN
+  FOR v_position IN 0 .. coalesce(jsonb_array_length(v_list), 0) - 1 LOOP
+    v_asked := v_list -> v_position;
+    CONTINUE WHEN v_asked ->> 'state' = 'absent';
+    v_role := v_asked ->> 'role';
+    v_member := v_asked ->> 'member';
+    IF v_role = v_member AND NOT v_asked ? 'recorded' THEN
       RAISE EXCEPTION USING
         ERRCODE = 'invalid_grant_operation',
         MESSAGE = format('role "%s" is a member of role "%s"', v_role, v_member),
         HINT = 'A role cannot be a member of itself, directly or through others.';
     END IF;
+    v_wanted := v_asked;
     v_role_oid := to_regrole(quote_ident(v_role))::oid;
     v_member_oid := to_regrole(quote_ident(v_member))::oid;
-    IF v_role_oid IS NULL OR v_member_oid IS NULL THEN
-      v_absent := CASE WHEN v_role_oid IS NULL AND v_role IS DISTINCT FROM v_first THEN v_role
-                       WHEN v_member_oid IS NULL AND v_member IS DISTINCT FROM v_first THEN v_member END;
-      IF v_absent IS NOT NULL THEN
-        v_made := coalesce(v_made, (
-          SELECT jsonb_object_agg(n.name, true)
-          FROM jsonb_to_recordset(plan_memberships.document -> 'roles') AS n(name text)
-        ), '{}');
-        v_absent := CASE WHEN v_role_oid IS NULL AND NOT v_made ? v_role THEN v_role
-                         WHEN v_member_oid IS NULL AND NOT v_made ? v_member THEN v_member END;
-      END IF;
-    ELSE
-      v_absent := NULL;
+    v_absent := CASE WHEN v_role_oid IS NULL AND v_role IS DISTINCT FROM v_first THEN v_role
+                     WHEN v_member_oid IS NULL AND v_member IS DISTINCT FROM v_first THEN v_member END;
+    IF v_absent IS NOT NULL THEN
+      v_made := coalesce(v_made, (
+        SELECT jsonb_object_agg(n.name, true)
+        FROM jsonb_to_recordset(plan_memberships.document -> 'roles') AS n(name text)
+      ), '{}');
+      v_absent := CASE WHEN v_role_oid IS NULL AND NOT v_made ? v_role THEN v_role
+                       WHEN v_member_oid IS NULL AND NOT v_made ? v_member THEN v_member END;
+    ELSIF v_role_oid IS NOT NULL AND v_member_oid IS NOT NULL THEN
       v_edges := ARRAY(
         SELECT to_jsonb(e) FROM pg_auth_members AS e WHERE e.member = v_member_oid AND e.roleid = v_role_oid
       );
@@ -11364,20 +11335,31 @@ BEGIN
         CONTINUE WHEN v_wanted IS NULL;
       END IF;
     END IF;
-    v_is_circular := false;
-    IF v_list -> v_position ? 'recorded' THEN -- where a call asks for it, the server raises the error
-      v_is_circular := (v_granted ? v_member OR EXISTS (SELECT FROM pg_auth_members AS e WHERE e.roleid = v_member_oid))
+    IF v_granted IS NOT NULL THEN -- where a call asks for it, the server raises the error
+      v_is_circular := v_asked ? 'recorded'
+        AND (v_granted ? v_member OR EXISTS (SELECT FROM pg_auth_members AS e WHERE e.roleid = v_member_oid))
         AND rolecall_internal.would_be_circular(v_role, v_member, v_changes);
+      v_granted := CASE WHEN v_granted ? v_role THEN v_granted ELSE v_granted || jsonb_build_object(v_role, true) END;
     END IF;
-    v_granted := CASE WHEN v_granted ? v_role THEN v_granted ELSE v_granted || jsonb_build_object(v_role, true) END;
     v_changes := v_changes || ROW(
-      'grant_role', v_member, rolecall_internal.grant_statement(v_role, v_member, v_wanted),
+      'grant_role', v_member, format(
+        'GRANT %I TO %I%s%s', v_role, v_member,
+        ' WITH ' || nullif(concat_ws(', ',
+          CASE WHEN (v_wanted ->> 'admin')::boolean THEN 'ADMIN OPTION' END,
+          'INHERIT ' || upper(v_wanted ->> 'inherit' COLLATE "C"),
+          'SET ' || upper(v_wanted ->> 'set' COLLATE "C")
+        ), ''),
+        ' GRANTED BY ' || quote_ident(v_wanted ->> 'grantor')
+      ),
       NULL, ARRAY[v_member, v_role],
       CASE WHEN v_absent IS NOT NULL THEN '42704' WHEN v_is_circular THEN '0LP01' END,
       CASE WHEN v_absent IS NOT NULL THEN format('role "%s" does not exist', v_absent)
            WHEN v_is_circular THEN 'the role would be a member of itself' END
     )::rolecall_internal.change;
   END LOOP;
+  IF v_edges IS NOT NULL THEN
+    RETURN rolecall_internal.withhold_powers(v_changes, plan_memberships.document -> 'memberships');
+  END IF;
   RETURN v_changes;
 END
 $plan_memberships$;
@@ -11721,7 +11703,7 @@ BEGIN
       SELECT pg_get_userbyid(k.setrole)::text, k.setrole, k.setdatabase <> 0, e.entry, split_part(e.entry, '=', 1)
       FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(entry)
       WHERE k.setrole <> 0 AND k.setdatabase IN (0, (
-        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
       )) AND NOT starts_with(e.entry, 'rolecall.policy=')
       OFFSET 0
     ) AS s(role, oid, here, entry, name)
@@ -11773,9 +11755,8 @@ BEGIN
     END IF;
   END IF;
   IF plan_own.document ? 'memberships' THEN
-    v_changes := v_changes || rolecall_internal.withhold_powers(
-              rolecall_internal.plan_memberships(plan_own.document), plan_own.document -> 'memberships'
-            ) || ARRAY(SELECT p FROM rolecall_internal.plan_client_timeouts(plan_own.document) AS p);
+    v_changes := v_changes || rolecall_internal.plan_memberships(plan_own.document)
+              || ARRAY(SELECT p FROM rolecall_internal.plan_client_timeouts(plan_own.document) AS p);
   END IF;
   IF plan_own.document ?| '{settings,declared,marks,schemas,privileges,read_access,watch,operators}' THEN
     IF plan_own.document ? 'settings' THEN
@@ -12085,7 +12066,7 @@ BEGIN
     v_differences := ARRAY(
       SELECT d FROM unnest(v_differences) AS d
       WHERE ((v_groups)[d.number].kind = 'database' AND (v_groups)[d.number].special = (
-        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
       )
       AND plan_privileges.document -> 'theirs' -> d.role -> 'privileges' ->> concat_ws(
         ' ', d.privilege, 'database',
@@ -12530,20 +12511,22 @@ DECLARE
   v_wanted jsonb;
   v_present jsonb;
   v_statement text;
+  v_word text;
   v_note text;
   v_power text;
   v_refused rolecall_internal.change;
   v_refusals rolecall_internal.change[];
 BEGIN
-  FOR v_position IN 0 .. jsonb_array_length(v_resources) - 1 LOOP
+  FOR v_position IN 0 .. coalesce(jsonb_array_length(v_resources), 0) - 1 LOOP
     v_resource := v_resources -> v_position;
     v_name := v_resource ->> 'name';
     v_role := to_regrole(quote_ident(v_name))::oid;
     v_note := CASE WHEN (v_resource -> 'protected')::boolean
                 THEN rolecall_internal.protection_note(v_resource, plan_roles.document -> 'declared') END;
-    CONTINUE WHEN v_resource ->> 'state' = 'absent';
     v_wanted := coalesce(v_resource -> 'attributes', '{}');
-    IF v_role IS NOT NULL AND v_wanted <> '{}' THEN
+    CONTINUE WHEN v_resource ->> 'state' = 'absent' OR v_role IS NOT NULL AND v_wanted = '{}';
+    v_present := '{}'::jsonb;
+    IF v_role IS NOT NULL OR v_resource ? 'state' THEN
       v_present := (
         SELECT jsonb_build_object(
           'superuser', a.rolsuper, 'createdb', a.rolcreatedb, 'createrole', a.rolcreaterole, 'inherit', a.rolinherit,
@@ -12553,25 +12536,28 @@ BEGIN
         )
         FROM pg_roles AS a WHERE a.oid = v_role LIMIT 1
       );
-      IF v_present IS NULL THEN
+      IF v_present IS NULL AND v_role IS NOT NULL THEN
         -- The role was just dropped, which this backend has not noticed, or it is newer than the snapshot; then
         -- it counts as created.
         PERFORM rolecall_internal.refresh_caches();
         v_role := to_regrole(quote_ident(v_name))::oid;
       END IF;
+      IF v_role IS NULL AND v_resource ->> 'state' = 'existing' THEN
+        RAISE EXCEPTION USING
+          ERRCODE = 'undefined_object',
+          MESSAGE = format('role "%s" does not exist', v_name);
+      END IF;
+      CONTINUE WHEN v_role IS NOT NULL AND (v_present IS NULL OR v_present @> v_wanted);
+      v_present := coalesce(v_present, '{}');
     END IF;
-    IF v_role IS NULL AND v_resource ->> 'state' = 'existing' THEN
-      RAISE EXCEPTION USING
-        ERRCODE = 'undefined_object',
-        MESSAGE = format('role "%s" does not exist', v_name);
-    ELSIF v_role IS NULL THEN
-      v_wanted := coalesce(v_resource -> 'initial', '{}') || CASE
+    IF v_role IS NULL THEN
+      v_wanted := jsonb_strip_nulls(jsonb_build_object(
+        -- The limits that it had when it was recorded.
+        'connection_limit', v_resource -> 'connection_limit', 'valid_until', v_resource -> 'valid_until'
+      )) || coalesce(v_resource -> 'initial', '{}') || CASE
         -- A locked user that somebody else dropped is not created again with more than it had.
         WHEN rolecall_internal.newest_record('roles', jsonb_build_array(v_name)) @> '{"attributes": {"login": false}}'
           THEN '{"login": false}' ELSE '{}' END::jsonb || v_wanted;
-      v_present := '{}'::jsonb;
-    ELSE
-      CONTINUE WHEN v_wanted = '{}' OR v_present IS NULL OR v_present @> v_wanted;
     END IF;
     IF v_note IS NULL AND v_wanted ?| '{bypassrls,createdb,createrole,replication}' THEN
       v_refusals := '{}'::rolecall_internal.change[];
@@ -12583,8 +12569,19 @@ BEGIN
         v_refusals := v_refusals || v_refused;
       END LOOP;
     END IF;
-    v_statement := format('%s ROLE %I', CASE WHEN v_role IS NULL THEN 'CREATE' ELSE 'ALTER' END, v_name)
-      || rolecall_internal.attribute_clauses(v_present, v_wanted, v_resource);
+    v_statement := format('%s ROLE %I', CASE WHEN v_role IS NULL THEN 'CREATE' ELSE 'ALTER' END, v_name);
+    FOREACH v_word IN ARRAY
+      '{superuser,createdb,createrole,inherit,login,replication,bypassrls,connection_limit,valid_until}'::text[]
+    LOOP
+      CONTINUE WHEN v_wanted ->> v_word IS NULL OR v_wanted -> v_word = coalesce(
+        v_present -> v_word,
+        CASE v_word WHEN 'connection_limit' THEN '-1' WHEN 'valid_until' THEN '"infinity"' END::jsonb
+      );
+      v_statement := v_statement || CASE v_word
+        WHEN 'connection_limit' THEN format(' CONNECTION LIMIT %s', (v_wanted -> v_word)::integer)
+        WHEN 'valid_until' THEN format(' VALID UNTIL %L', v_wanted ->> v_word)
+        ELSE CASE WHEN (v_wanted -> v_word)::boolean THEN ' ' ELSE ' NO' END || upper(v_word COLLATE "C") END;
+    END LOOP;
     IF v_role IS NULL THEN
       v_changes := v_changes || ROW(
         'create_role', v_name,
@@ -12698,7 +12695,7 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_settings$
 DECLARE
   v_here oid := (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+    SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
   );
 BEGIN
   RETURN QUERY
@@ -13785,7 +13782,7 @@ SET search_path = pg_catalog, pg_temp
 AS $privilege_differences$
 DECLARE
   v_here oid := (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+    SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
   );
   v_own oid[] := ARRAY(
     SELECT n.oid FROM pg_namespace AS n
@@ -14308,7 +14305,7 @@ BEGIN
   SELECT s.value, s.encrypted INTO v_value, v_encrypted
   FROM rolecall_internal.secret AS s
   WHERE s.key = read_secret.secret_key AND (s.made_in IS NULL OR s.made_in = (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+    SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
   ));
   IF v_encrypted IS NOT TRUE THEN
     RETURN v_value;
@@ -14462,7 +14459,7 @@ BEGIN
     WITH newest AS MATERIALIZED (
       SELECT p.section, p.key, p.resource, p.recorded_at, p.sqlstate, (CASE
         WHEN p.recorder_oid IS NOT NULL AND p.made_in = (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+          SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
         )
           THEN pg_get_userbyid(p.recorder_oid)::text
         ELSE p.recorder END) AS recorder,
@@ -14716,7 +14713,7 @@ BEGIN
   IF v_code IS NULL AND refusal.entry.sqlstate IS NOT NULL THEN
     IF refusal.entry.sqlstate <> '42501' OR (CASE
       WHEN refusal.entry.recorder_oid IS NOT NULL AND refusal.entry.made_in = (
-        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
       )
         THEN pg_get_userbyid(refusal.entry.recorder_oid)::text
       ELSE refusal.entry.recorder END) <> current_user THEN
@@ -14734,13 +14731,13 @@ BEGIN
     v_now := to_regrole(quote_ident(v_names[v_position]))::oid;
     CONTINUE WHEN v_now = v_was;
     EXIT WHEN refusal.entry.made_in <> (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+      SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
     );
     v_target := v_names[v_position];
     IF v_now <> v_was AND NOT (
       refusal.entry.section = 'base_roles' AND (CASE
         WHEN refusal.entry.recorder_oid IS NOT NULL AND refusal.entry.made_in = (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+          SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
         )
           THEN pg_get_userbyid(refusal.entry.recorder_oid)::text
         ELSE refusal.entry.recorder END) = current_user
@@ -14900,7 +14897,7 @@ BEGIN
         ) AS o
         WHERE o.resource IS NOT NULL AND (o.sqlstate IS NULL OR (CASE
           WHEN o.recorder_oid IS NOT NULL AND o.made_in = (
-            SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+            SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
           )
             THEN pg_get_userbyid(o.recorder_oid)::text
           ELSE o.recorder END) = current_user)
@@ -14934,114 +14931,136 @@ COMMENT ON FUNCTION rolecall_internal.refused_steps(text, rolecall.step[], boole
      'roles that other steps are about, and what follows from the definition of a reporting role';
 REVOKE ALL ON FUNCTION rolecall_internal.refused_steps(text, rolecall.step[], boolean) FROM PUBLIC;
 
+-- It is a loop: one query would be planned with what only a resource needs that is recorded already.
 CREATE OR REPLACE FUNCTION rolecall_internal.remember(document jsonb, steps rolecall.step[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $remember$
 DECLARE
-  v_document jsonb := CASE WHEN remember.document ? 'declared'
-    THEN rolecall_internal.with_made(remember.document, remember.steps) ELSE remember.document END;
-  v_new record;
+  v_section text;
+  v_list jsonb;
+  v_given jsonb;
+  v_key jsonb;
+  v_last rolecall_internal.resource;
+  v_rows rolecall_internal.resource[];
+  v_supersede boolean;
   -- Under an older snapshot the record may no longer be the newest, so a call that has changed something records
   -- it again.
   v_always boolean := current_setting('transaction_isolation') <> 'read committed'
                         AND to_jsonb(remember.steps) @? '$[*] ? (@.status == "applied")';
 BEGIN
-  IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
-    v_document := rolecall_internal.joined(v_document, rolecall_internal.records_of_removed(v_document -> 'roles'));
+  IF remember.document ? 'declared' THEN
+    remember.document := rolecall_internal.with_made(remember.document, remember.steps);
   END IF;
-  SELECT array_agg(ROW(
-    s.section, v.key, CASE WHEN s.section = 'declared' AND p.made_in <> (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-    ) AND NOT n.resource ? 'made'
-      THEN v.resource - 'made' ELSE v.resource END,
-    greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid(),
-    NULL, NULL, NULL, NULL, NULL, NULL
-  )::rolecall_internal.resource) AS rows,
-         bool_or(p.recorded_at IS NOT NULL) AS supersede INTO v_new
-    FROM jsonb_each(v_document) AS s(section, resources), jsonb_array_elements(s.resources) AS r(resource)
-    CROSS JOIN LATERAL (
-      SELECT rolecall_internal.record_key(s.section, r.resource),
-             jsonb_strip_nulls(r.resource - CASE s.section WHEN 'roles' THEN '{password,note,state,says}'
-             WHEN 'read_access' THEN '{watched}' ELSE '{}' END::text[])
-      OFFSET 0 -- Each is computed once, not at each use.
-    ) AS a(key, resource)
-    LEFT JOIN LATERAL (
-      SELECT DISTINCT ON (r.section, r.key) r.*
-      FROM rolecall_internal.resource AS r
-      WHERE r.section = s.section AND r.key = a.key
-      ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
-    ) AS p ON true
-    CROSS JOIN LATERAL (
-      -- A record that is not acted on is not merged with.
-      SELECT (f.step).sqlstate, CASE WHEN (f.step).note IS NULL THEN p.resource END
-      FROM (
-        SELECT CASE WHEN p.resource IS NOT NULL THEN rolecall_internal.refusal(p::rolecall_internal.resource) END
-        OFFSET 0
-      ) AS f(step)
-      OFFSET 0
-    ) AS q(refused, resource)
-    CROSS JOIN LATERAL (
-      SELECT CASE WHEN s.section = 'roles' AND q.resource IS NULL AND NOT (
-        a.resource @? '$.*.login' AND NOT a.resource ?| '{connection_limit,valid_until}'
-        AND NOT v_document ? 'passwords'
-        AND a.resource ->> 'name' IN (
-          SELECT c.target FROM unnest(remember.steps) AS c
-          WHERE c.operation = 'create_role' AND c.status = 'applied'
-        )
-      )
-                    THEN rolecall_internal.restricted(a.resource)
-                  ELSE a.resource END
-      OFFSET 0
-    ) AS n(resource)
-    CROSS JOIN LATERAL (
-      SELECT a.key, CASE WHEN r.resource ->> 'state' IS DISTINCT FROM 'absent'
-        THEN CASE WHEN s.section IN ('roles', 'memberships', 'declared', 'schemas') AND q.resource IS NOT NULL
-          THEN q.resource || n.resource || jsonb_strip_nulls(jsonb_build_object(
-            'attributes', (q.resource -> 'attributes') || (n.resource -> 'attributes'),
-            'initial', (n.resource -> 'initial') || (q.resource -> 'initial')))
-          ELSE n.resource END
-        -- A policy says what every attribute is.
-        #- CASE WHEN n.resource -> 'attributes' = '{"login": true}'
-                  AND coalesce(q.resource -> 'attributes', '{}') - 'login' = '{}'
-                THEN '{attributes,login}' ELSE '{}' END::text[] END
-      OFFSET 0
-    ) AS v(key, resource)
-    WHERE v.key IS NOT NULL AND NOT r.resource ? 'recorded'
-      AND NOT (
-        s.section = 'memberships' AND NOT r.resource ? 'state' AND 2 > num_nonnulls(
-          to_regrole(quote_ident(r.resource ->> 'role')), to_regrole(quote_ident(r.resource ->> 'member')))
-      )
-      AND NOT (
-        r.resource @> '{"state": "existing"}'
-        AND (NOT r.resource ? 'attributes' OR q.resource IS NULL AND r.resource -> 'attributes' = '{"login": true}')
-      ) AND (v_always OR v.resource IS DISTINCT FROM p.resource OR v.resource IS NOT NULL AND (
-        (q.refused IN ('42501', '42710', '42704')
-         OR q.refused IS NULL AND p.sqlstate IS NOT NULL
-            AND rolecall_internal.lacking_right(s.section, v.resource) IS NULL
-         -- A membership that a superuser asks for gives powers too.
-         OR s.section = 'memberships' AND NOT EXISTS (
-           SELECT FROM pg_roles AS s WHERE s.rolname = (CASE
-             WHEN p.recorder_oid IS NOT NULL AND p.made_in = (
-               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-             )
-               THEN pg_get_userbyid(p.recorder_oid)::text
-             ELSE p.recorder END) AND (s.rolsuper OR s.rolname = current_user)
-         )
-            AND EXISTS (SELECT FROM pg_roles AS c WHERE c.rolname = current_user AND c.rolsuper))
-        AND NOT current_setting('transaction_read_only')::boolean
-      ));
-  IF v_new.rows IS NULL THEN
+  IF remember.document @? '$.roles[*] ? (@.state == "absent")' THEN
+    remember.document := rolecall_internal.joined(
+      remember.document, rolecall_internal.records_of_removed(remember.document -> 'roles')
+    );
+  END IF;
+  FOREACH v_section IN ARRAY
+    '{base_roles,roles,comments,memberships,settings,declared,schemas,privileges,read_access,watch,operators}'::text[]
+  LOOP
+    v_list := remember.document -> v_section;
+    FOR v_position IN 0 .. coalesce(jsonb_array_length(v_list), 0) - 1 LOOP
+      v_given := v_list -> v_position;
+      CONTINUE WHEN v_given ? 'recorded'
+        OR (
+          v_section = 'memberships' AND NOT v_given ? 'state' AND 2 > num_nonnulls(
+            to_regrole(quote_ident(v_given ->> 'role')), to_regrole(quote_ident(v_given ->> 'member')))
+        );
+      v_key := rolecall_internal.record_key(v_section, v_given);
+      SELECT r.* INTO v_last FROM rolecall_internal.resource AS r
+      WHERE r.section = v_section AND r.key = v_key ORDER BY r.recorded_at DESC LIMIT 1;
+      DECLARE
+        v_resource jsonb := jsonb_strip_nulls(v_given - CASE v_section WHEN 'roles' THEN '{password,note,state,says}'
+        WHEN 'read_access' THEN '{watched}' ELSE '{}' END::text[]);
+        v_new jsonb;
+        v_refused text;
+        v_earlier jsonb; -- A record that is not acted on is not merged with.
+      BEGIN
+        IF v_last.resource IS NOT NULL THEN
+          SELECT s.sqlstate, CASE WHEN s.note IS NULL THEN v_last.resource END INTO v_refused, v_earlier
+          FROM rolecall_internal.refusal(v_last) AS s;
+        END IF;
+        IF v_section = 'roles' AND v_earlier IS NULL AND NOT (
+          v_resource @? '$.*.login' AND NOT v_resource ?| '{connection_limit,valid_until}'
+          AND NOT remember.document ? 'passwords' AND CASE
+            -- Mostly it is the first step, and no query is needed.
+            WHEN remember.steps[1].operation = 'create_role' AND remember.steps[1].status = 'applied'
+              AND remember.steps[1].target = v_resource ->> 'name' THEN true
+            ELSE v_resource ->> 'name' IN (
+              SELECT c.target FROM unnest(remember.steps) AS c
+              WHERE c.operation = 'create_role' AND c.status = 'applied'
+            ) END
+        ) THEN
+          v_resource := rolecall_internal.restricted(v_resource);
+        END IF;
+        IF v_last.id IS NOT NULL OR v_given ?| '{state,attributes}' THEN
+          CONTINUE WHEN (
+            v_given @> '{"state": "existing"}'
+            AND (NOT v_given ? 'attributes' OR v_earlier IS NULL AND v_given -> 'attributes' = '{"login": true}')
+          );
+          v_new := v_resource;
+          v_resource := CASE WHEN v_given ->> 'state' IS DISTINCT FROM 'absent'
+            THEN CASE WHEN v_section IN ('roles', 'memberships', 'declared', 'schemas') AND v_earlier IS NOT NULL
+              THEN v_earlier || v_new || jsonb_strip_nulls(jsonb_build_object(
+                'attributes', (v_earlier -> 'attributes') || (v_new -> 'attributes'),
+                'initial', (v_new -> 'initial') || (v_earlier -> 'initial')))
+              ELSE v_new END
+            -- A policy says what every attribute is.
+            #- CASE WHEN v_new -> 'attributes' = '{"login": true}'
+                      AND coalesce(v_earlier -> 'attributes', '{}') - 'login' = '{}'
+                    THEN '{attributes,login}' ELSE '{}' END::text[] END;
+          CONTINUE WHEN NOT v_always AND v_resource IS NOT DISTINCT FROM v_last.resource
+            AND (v_resource IS NULL OR (
+              (v_refused IN ('42501', '42710', '42704')
+               OR v_refused IS NULL AND v_last.sqlstate IS NOT NULL
+                  AND rolecall_internal.lacking_right(v_section, v_resource) IS NULL
+               -- What a superuser asks for gives a power too.
+               OR v_section = 'memberships' AND has_table_privilege(
+                 to_regrole(quote_ident(current_user))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+               )
+                  AND NOT coalesce(
+                    has_table_privilege(
+                      CASE WHEN v_last.recorder_oid IS NOT NULL AND v_last.made_in = split_part(
+                        pg_relation_filepath('pg_catalog.pg_class'), '/', -2
+                      )::oid
+                        THEN v_last.recorder_oid
+                        ELSE to_regrole(quote_ident(v_last.recorder))::oid END, 'pg_catalog.pg_authid', 'TRUNCATE'
+                    )
+                    OR to_regrole(quote_ident(current_user))::oid =
+                      CASE WHEN v_last.recorder_oid IS NOT NULL AND v_last.made_in = split_part(
+                        pg_relation_filepath('pg_catalog.pg_class'), '/', -2
+                      )::oid
+                        THEN v_last.recorder_oid
+                        ELSE to_regrole(quote_ident(v_last.recorder))::oid END, false
+                  ))
+              AND NOT current_setting('transaction_read_only')::boolean
+            ) IS NOT TRUE);
+          v_resource := CASE WHEN v_section = 'declared' AND NOT v_new ? 'made' AND v_last.made_in <> split_part(
+            pg_relation_filepath('pg_catalog.pg_class'), '/', -2
+          )::oid
+            THEN v_resource - 'made' ELSE v_resource END;
+          v_supersede := v_supersede OR v_last.id IS NOT NULL;
+        END IF;
+        v_rows := v_rows || ROW(
+          v_section, v_key, v_resource,
+          greatest(clock_timestamp(), v_last.recorded_at + interval '1 microsecond'), gen_random_uuid(),
+          NULL, NULL, NULL, NULL, NULL, NULL
+        )::rolecall_internal.resource;
+      END;
+    END LOOP;
+  END LOOP;
+  IF v_rows IS NULL THEN
     RETURN;
-  END IF;
-  IF current_setting('transaction_read_only')::boolean THEN
+  ELSIF current_setting('transaction_read_only')::boolean THEN
     PERFORM rolecall_internal.check_writable('What the call asks for would be recorded.');
   END IF;
-  INSERT INTO rolecall_internal.resource SELECT n.* FROM unnest(v_new.rows) AS n;
+  INSERT INTO rolecall_internal.resource SELECT n.* FROM unnest(v_rows) AS n;
   PERFORM rolecall_internal.forget_earlier(n.key -> 0)
-  FROM unnest(v_new.rows) AS n WHERE n.section = 'roles' AND n.resource IS NOT NULL;
-  IF v_new.supersede THEN
-    PERFORM rolecall_internal.remove_superseded(v_new.rows);
+  FROM unnest(v_rows) AS n WHERE n.section = 'roles' AND n.resource IS NOT NULL;
+  IF v_supersede THEN
+    PERFORM rolecall_internal.remove_superseded(v_rows);
   END IF;
 END
 $remember$;
@@ -15184,7 +15203,7 @@ DECLARE
       -- In a copy of the database no role counts as created by a policy.
       SELECT rolecall_internal.renamed(p.section, p.resource, rename_records.old_name, rename_records.new_name)
              - CASE WHEN p.section = 'declared' AND p.made_in <> (
-               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+               SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
              ) THEN 'made' ELSE '' END
     ) AS r(resource)
     CROSS JOIN LATERAL (SELECT rolecall_internal.named_roles(p.section, r.resource) OFFSET 0) AS n(roles)
@@ -15193,12 +15212,12 @@ DECLARE
         p.section, rolecall_internal.record_key(p.section, r.resource), r.resource,
         greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid(),
         p.recorder, p.sqlstate, p.note, CASE p.made_in WHEN (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+          SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
         ) THEN p.roles ELSE n.roles END, (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+          SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
         ),
         CASE p.made_in WHEN (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+          SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
         ) THEN p.recorder_oid
           ELSE to_regrole(quote_ident(p.recorder))::oid END
       )::rolecall_internal.resource
@@ -15214,7 +15233,7 @@ DECLARE
     WHERE p.resource IS NOT NULL AND p.sqlstate IS DISTINCT FROM '22023'
       AND r.resource <> p.resource
       AND NOT (p.made_in = (
-        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
       ) AND EXISTS (
         SELECT FROM unnest(p.roles, n.roles) AS o(was, is_now) WHERE o.was <> o.is_now
       ))
@@ -15331,10 +15350,10 @@ DECLARE
         THEN p.resource ELSE p.resource - 'made' END,
       greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid(),
       p.recorder, p.sqlstate, p.note, o.roles, (
-        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
       ),
       CASE p.made_in WHEN (
-        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
       ) THEN p.recorder_oid
         ELSE to_regrole(quote_ident(p.recorder))::oid END
     )::rolecall_internal.resource
@@ -15442,7 +15461,7 @@ BEGIN
     SELECT convert_from(s.value, 'UTF8') INTO v_verifier
     FROM rolecall_internal.secret AS s
     WHERE s.key = 'rolecall.verifier.' || v_name AND s.made_in = (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+      SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
     );
     v_salt := rolecall_internal.derived_salt(reporting_passwords.secret, v_name);
     v_kept := coalesce(split_part(split_part(v_verifier, '$', 2), ':', 2) = encode(v_salt, 'base64'), false);
@@ -15833,7 +15852,7 @@ BEGIN
     -- Verifiers from the original of a copied database stay, because they say whose the roles are.
     DELETE FROM rolecall_internal.secret AS s
     WHERE starts_with(s.key, 'rolecall.verifier.') AND s.made_in = (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+      SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
     );
   END IF;
   RETURN ROW('rotate_secret', current_database(), 'SELECT * FROM rolecall.rotate_reporting_secret()',
@@ -16084,7 +16103,7 @@ BEGIN
         SELECT CASE k.setrole WHEN 0 THEN '' ELSE pg_get_userbyid(k.setrole) END, k.setdatabase, e.setting
         FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
         WHERE k.setdatabase NOT IN (0, (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+          SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
         )) AND starts_with(e.setting, 'rolecall.policy=')
         OFFSET 0
       ) AS k(role, database, setting)
@@ -16558,12 +16577,11 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $sign_record$
 DECLARE
-  v_super boolean;
-  v_here oid;
-  v_caller oid;
+  v_caller oid := to_regrole(quote_ident(current_user))::oid;
+  v_super boolean := has_table_privilege(
+    v_caller, 'pg_catalog.pg_authid', 'TRUNCATE'
+  );
 BEGIN
-  SELECT r.rolsuper, d.oid, r.oid INTO v_super, v_here, v_caller
-  FROM pg_roles AS r, pg_database AS d WHERE r.rolname = current_user AND d.datname = current_database();
   IF v_super AND NEW.recorder IS NOT NULL THEN
     RETURN NEW;
   END IF;
@@ -16575,29 +16593,32 @@ BEGIN
       WHERE r.section = NEW.section AND r.key = NEW.key
     ));
   END IF;
-  NEW.recorder := current_user;
-  NEW.recorder_oid := v_caller;
-  NEW.sqlstate := NULL;
-  NEW.roles := NULL;
-  NEW.made_in := v_here;
-  NEW.note := rolecall_internal.misshape(NEW.section, NEW.key, NEW.resource);
-  IF NEW.note IS NULL AND NEW.resource IS NOT NULL
-    AND (NEW.section IN ('read_access', 'settings') OR NEW.resource @? '$.**.valid_until')
+  NEW := ROW(
+    NEW.section, NEW.key, NEW.resource, NEW.recorded_at, NEW.id, current_user, NULL,
+    rolecall_internal.misshape(NEW.section, NEW.key, NEW.resource),
+    rolecall_internal.named_roles(NEW.section, NEW.resource),
+    split_part(
+      pg_relation_filepath('pg_catalog.pg_class'), '/', -2
+    )::oid, v_caller
+  )::rolecall_internal.resource;
+  -- Mostly that is all.
+  IF NEW.note IS NOT NULL OR NOT v_super OR NEW.section IN ('base_roles', 'read_access', 'settings')
+    OR NEW.resource @? '$.**.valid_until'
   THEN
-    NEW.note := rolecall_internal.misdefinition(NEW.section, NEW.resource);
-  END IF;
-  IF NEW.note IS NOT NULL THEN
-    NEW.sqlstate := '22023';
-    RETURN NEW;
-  END IF;
-  IF NOT v_super OR NEW.section <> 'base_roles' THEN
-    NEW.roles := rolecall_internal.named_roles(NEW.section, NEW.resource);
-  END IF;
-  IF NOT v_super THEN
-    NEW.note := rolecall_internal.lacking_right(NEW.section, NEW.resource);
-  END IF;
-  IF NEW.note IS NOT NULL THEN
-    NEW.sqlstate := '42501';
+    IF NEW.note IS NULL AND NEW.resource IS NOT NULL
+      AND (NEW.section IN ('read_access', 'settings') OR NEW.resource @? '$.**.valid_until')
+    THEN
+      NEW.note := rolecall_internal.misdefinition(NEW.section, NEW.resource);
+    END IF;
+    IF NEW.note IS NOT NULL THEN
+      NEW.sqlstate := '22023';
+      NEW.roles := NULL;
+    ELSIF NOT v_super THEN
+      NEW.note := rolecall_internal.lacking_right(NEW.section, NEW.resource);
+      NEW.sqlstate := CASE WHEN NEW.note IS NOT NULL THEN '42501' END;
+    ELSIF NEW.section = 'base_roles' THEN
+      NEW.roles := NULL;
+    END IF;
   END IF;
   RETURN NEW;
 END
@@ -18307,7 +18328,7 @@ BEGIN
   INSERT INTO rolecall_internal.secret AS s (key, value, encrypted, made_in)
   VALUES (write_secret.secret_key, rolecall_internal.sealed(), rolecall_internal.is_encrypting(),
           CASE WHEN starts_with(write_secret.secret_key, 'rolecall.') THEN (
-            SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+            SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
           ) END)
   ON CONFLICT (key) DO UPDATE
     SET value = excluded.value, encrypted = excluded.encrypted, made_at = excluded.made_at, made_in = excluded.made_in
@@ -20528,7 +20549,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script e5a9804d3c6fe730d9e3407f518c96b4e44d09d075479fbdace8a52335fa2388';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script da98d3360402306cc059b1fb075aceddaa231027e4794977cb484937e6e09d38';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

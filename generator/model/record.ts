@@ -2,7 +2,7 @@
  * Fragments for queries on the record, to which rows are only added, and where the newest row of a key counts.
  */
 import { type Sql, sql } from '../sql/template.ts';
-import { thisDatabase } from '../engine/catalogs/server.ts';
+import { here, thisDatabase } from '../engine/catalogs/server.ts';
 
 /** The newest record of each resource among the rows, r, that meet a condition. */
 export const newest = (condition: Sql, columns = sql`r.*`): Sql => sql`(
@@ -27,10 +27,11 @@ export const row = (
   key: Sql,
   resource: Sql,
   signature = sql`NULL, NULL, NULL, NULL, NULL, NULL`,
+  last = sql`p`,
 ): Sql => sql`
   ROW(
     ${section}, ${key}, ${resource},
-    greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid(),
+    greatest(clock_timestamp(), ${last}.recorded_at + interval '1 microsecond'), gen_random_uuid(),
     ${signature}
   )::rolecall_internal.resource
 `;
@@ -50,7 +51,14 @@ export const recorderOf = (row: Sql): Sql => sql`(CASE
     THEN pg_get_userbyid(${row}.recorder_oid)::text
   ELSE ${row}.recorder END)`;
 
-/** The signature of a row, p, that this database writes again about these roles. The recorder stays the same. */
+/** The oid of that role; null where no role has the name. */
+export const recorderOid = (row: Sql): Sql => sql`
+  CASE WHEN ${row}.recorder_oid IS NOT NULL AND ${row}.made_in = ${here}
+    THEN ${row}.recorder_oid
+    ELSE to_regrole(quote_ident(${row}.recorder))::oid END
+`;
+
+/** The signature of a row, p, that is written anew in this database, about these roles: who recorded it stays. */
 export const signature = (roles: Sql): Sql => sql`
   p.recorder, p.sqlstate, p.note, ${roles}, ${thisDatabase},
   CASE p.made_in WHEN ${thisDatabase} THEN p.recorder_oid

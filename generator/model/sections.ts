@@ -103,9 +103,8 @@ export const sections = {
     predefined: ['role'],
     merged: [],
     derived: true,
-    plan: ({ document }) => sql`rolecall_internal.withhold_powers(
-          rolecall_internal.plan_memberships(${document}), ${document} -> 'memberships'
-        ) || ARRAY(SELECT p FROM rolecall_internal.plan_client_timeouts(${document}) AS p)`,
+    plan: ({ document }) => sql`rolecall_internal.plan_memberships(${document})
+          || ARRAY(SELECT p FROM rolecall_internal.plan_client_timeouts(${document}) AS p)`,
     planAbsent: ({ document }) => rows(sql`rolecall_internal.plan_left_timeouts(${document} -> 'memberships')`),
   },
   settings: {
@@ -200,8 +199,10 @@ export const sectionsOfRole = (position: 0 | 1): Sql => named((section) => roles
 /** The names of the sections that are derived from the definition of a reporting role each time. */
 export const derivedSections: Sql = named(({ derived }) => derived === true);
 
-/** The names of sections that are remembered. */
-export const rememberedSections: Sql = named(({ key }) => key !== undefined);
+/** The names of sections that are remembered, as an array. */
+export const rememberedSections: Sql = sql`
+  ${text(`{${entries.flatMap(([name, { key }]) => (key === undefined ? [] : [name])).join()}}`)}::text[]
+`;
 
 /** The sections that most calls use. */
 const usual: readonly string[] = ['roles', 'memberships'];
@@ -325,27 +326,41 @@ const holds: Readonly<Record<FieldKind, (field: string) => string>> = {
  * There is one statement for each section, because a session analyses only the statements that it reaches.
  */
 export function returningShape(section: Sql, resource: Sql): Sql {
-  const first = (name: string) => (usual.includes(name) ? 0 : 1);
-  const cases = entries
-    .toSorted(([a], [b]) => first(a) - first(b))
-    .flatMap(([name, { key, fields = {} }]) => {
-      if (key === undefined) return [];
-      const conditions = Object.entries(fields).map(([field, kind]) => {
-        const path = `@."${bare(field)}"`;
-        return isOptional(field) ? `(!exists(${path}) || ${holds[kind](path)})` : `(${holds[kind](path)})`;
-      });
-      return [
-        sql`
-        IF ${section} = ${text(name)} THEN
-          RETURN jsonb_typeof(${resource}) = 'object'
-            AND ${resource} - ${text(`{${Object.keys(fields).map(bare).join()}}`)}::text[] = '{}'
-            AND ${resource} @? ${raw(wrapped(`$ ? (${conditions.join(' && ')})`, 80))};
-        END IF;
-      `,
-      ];
+  const shapes = entries.flatMap(([name, { key, fields = {} }]) => {
+    if (key === undefined) return [];
+    const conditions = Object.entries(fields).map(([field, kind]) => {
+      const path = `@."${bare(field)}"`;
+      return isOptional(field) ? `(!exists(${path}) || ${holds[kind](path)})` : `(${holds[kind](path)})`;
     });
+    const isSound = sql`
+      jsonb_typeof(${resource}) = 'object'
+      AND ${resource}
+        - ${text(`{${Object.keys(fields).map(bare).join()}}`)}::text[] = '{}'
+      AND ${resource} @? ${raw(wrapped(`$ ? (${conditions.join(' && ')})`, 80))}
+    `;
+    return [{ name, isSound }];
+  });
+  const isUsual = ({ name }: { name: string }) => usual.includes(name);
   return sql`
-    ${cases}
+    IF ${section} IN (${join(usual.map(text))}) THEN
+      RETURN CASE ${section}
+        ${shapes.filter(isUsual).map(
+          ({ name, isSound }) => sql`
+            WHEN ${text(name)} THEN
+              ${isSound}
+          `,
+        )}
+      END;
+    END IF;
+    ${shapes
+      .filter((one) => !isUsual(one))
+      .map(
+        ({ name, isSound }) => sql`
+          IF ${section} = ${text(name)} THEN
+            RETURN ${isSound};
+          END IF;
+        `,
+      )}
     RETURN false;
   `;
 }

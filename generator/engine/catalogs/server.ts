@@ -12,10 +12,17 @@ export const caller = sql`to_regrole(quote_ident(current_user))::oid`;
 
 /**
  * The oid of this database. ALTER DATABASE ... RENAME and pg_upgrade keep it, and a copy of the database has another
- * one. An older snapshot shows a row twice that this transaction and another one have changed.
+ * one. It takes no query: the path of a file ends with the directory of the database and the number of the file.
  */
+export const here = sql`
+  split_part(
+    pg_relation_filepath('pg_catalog.pg_class'), '/', -2
+  )::oid
+`;
+
+/** The same in a query, which computes it once. */
 export const thisDatabase = sql`(
-  SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+  SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
 )`;
 
 /** The setting in which the policy of a database leaves a mark on a role for other databases: see plan/elsewhere.ts. */

@@ -12,6 +12,7 @@ import { mayMake } from '../execute/rights.ts';
 
 /**
  * Memberships to revoke, then memberships to grant
+ * @long what each membership lacks, one after the other
  * @volatility stable
  * @probes
  */
@@ -21,20 +22,22 @@ export function plan_memberships(document: Jsonb): Returns<Changes> {
       v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
       v_list jsonb := CASE WHEN ${document} ? 'declared'
         THEN rolecall_internal.with_excess(${document}) ELSE ${document} -> 'memberships' END;
+      v_asked jsonb;
       v_wanted jsonb;
       v_role text;
       v_member text;
       v_role_oid oid;
       v_member_oid oid;
-      v_edges jsonb[];
       v_first text := ${document} #>> '{roles,0,name}'; -- usually the role that is created
-      v_made jsonb;
       v_absent text;
-      v_granted jsonb := '{}';
+      v_edges jsonb[]; -- null where no present member is granted anything
+      v_made jsonb;
+      v_granted jsonb; -- null where a call asks for the memberships
       v_is_circular boolean;
     BEGIN
       -- Most calls revoke nothing and ask for no options, so other memberships of the role are not read for them.
-      IF v_list @? '$[*] ? (@.state == "absent" || @.admin == false || @.inherit != null || @.set != null)' THEN
+      IF v_list @? ${text(`$[*] ? (@.state == "absent" || @.admin == false || @.inherit != null || @.set != null
+        || exists(@.${recordedMark}))`)} THEN
         IF ${serverVersion} < 16
           AND v_list @? '$[*] ? (@.inherit != null || @.set != null)' THEN
           RAISE EXCEPTION USING
@@ -43,33 +46,33 @@ export function plan_memberships(document: Jsonb): Returns<Changes> {
         END IF;
         v_changes := rolecall_internal.plan_revokes(jsonb_path_query_array(
           v_list, '$[*] ? (@.state == "absent" || @.admin == false || @.inherit == false || @.set == false)'));
+        v_edges := '{}';
+        v_granted := CASE WHEN v_list @? ${text(`$[*].${recordedMark}`)} THEN '{}' END;
       END IF;
-      FOR v_position IN 0 .. jsonb_array_length(v_list) - 1 LOOP
-        v_wanted := v_list -> v_position;
-        CONTINUE WHEN v_wanted ->> 'state' = 'absent';
-        v_role := v_wanted ->> 'role';
-        v_member := v_wanted ->> 'member';
-        IF v_role = v_member AND NOT v_wanted ? ${text(recordedMark)} THEN
+      FOR v_position IN 0 .. coalesce(jsonb_array_length(v_list), 0) - 1 LOOP
+        v_asked := v_list -> v_position;
+        CONTINUE WHEN v_asked ->> 'state' = 'absent';
+        v_role := v_asked ->> 'role';
+        v_member := v_asked ->> 'member';
+        IF v_role = v_member AND NOT v_asked ? ${text(recordedMark)} THEN
           RAISE EXCEPTION USING
             ERRCODE = 'invalid_grant_operation',
             MESSAGE = format('role "%s" is a member of role "%s"', v_role, v_member),
             HINT = ${text(circular)};
         END IF;
+        v_wanted := v_asked;
         v_role_oid := to_regrole(quote_ident(v_role))::oid;
         v_member_oid := to_regrole(quote_ident(v_member))::oid;
-        IF v_role_oid IS NULL OR v_member_oid IS NULL THEN
-          v_absent := CASE WHEN v_role_oid IS NULL AND v_role IS DISTINCT FROM v_first THEN v_role
-                           WHEN v_member_oid IS NULL AND v_member IS DISTINCT FROM v_first THEN v_member END;
-          IF v_absent IS NOT NULL THEN
-            v_made := coalesce(v_made, (
-              SELECT jsonb_object_agg(n.name, true)
-              FROM jsonb_to_recordset(${document} -> 'roles') AS n(name text)
-            ), '{}');
-            v_absent := CASE WHEN v_role_oid IS NULL AND NOT v_made ? v_role THEN v_role
-                             WHEN v_member_oid IS NULL AND NOT v_made ? v_member THEN v_member END;
-          END IF;
-        ELSE
-          v_absent := NULL;
+        v_absent := CASE WHEN v_role_oid IS NULL AND v_role IS DISTINCT FROM v_first THEN v_role
+                         WHEN v_member_oid IS NULL AND v_member IS DISTINCT FROM v_first THEN v_member END;
+        IF v_absent IS NOT NULL THEN
+          v_made := coalesce(v_made, (
+            SELECT jsonb_object_agg(n.name, true)
+            FROM jsonb_to_recordset(${document} -> 'roles') AS n(name text)
+          ), '{}');
+          v_absent := CASE WHEN v_role_oid IS NULL AND NOT v_made ? v_role THEN v_role
+                           WHEN v_member_oid IS NULL AND NOT v_made ? v_member THEN v_member END;
+        ELSIF v_role_oid IS NOT NULL AND v_member_oid IS NOT NULL THEN
           v_edges := ARRAY(
             SELECT to_jsonb(e) FROM pg_auth_members AS e WHERE e.member = v_member_oid AND e.roleid = v_role_oid
           );
@@ -81,44 +84,40 @@ export function plan_memberships(document: Jsonb): Returns<Changes> {
             CONTINUE WHEN v_wanted IS NULL;
           END IF;
         END IF;
-        v_is_circular := false;
-        IF v_list -> v_position ? ${text(recordedMark)} THEN -- where a call asks for it, the server raises the error
-          v_is_circular := (v_granted ? v_member OR EXISTS (SELECT FROM pg_auth_members AS e WHERE e.roleid = v_member_oid))
+        IF v_granted IS NOT NULL THEN -- where a call asks for it, the server raises the error
+          v_is_circular := v_asked ? ${text(recordedMark)}
+            AND (v_granted ? v_member OR EXISTS (SELECT FROM pg_auth_members AS e WHERE e.roleid = v_member_oid))
             AND rolecall_internal.would_be_circular(v_role, v_member, v_changes);
+          v_granted := CASE WHEN v_granted ? v_role THEN v_granted ELSE v_granted || jsonb_build_object(v_role, true) END;
         END IF;
-        v_granted := CASE WHEN v_granted ? v_role THEN v_granted ELSE v_granted || jsonb_build_object(v_role, true) END;
         v_changes := v_changes || ROW(
-          'grant_role', v_member, rolecall_internal.grant_statement(v_role, v_member, v_wanted),
+          'grant_role', v_member, ${grantStatement(sql`v_role`, sql`v_member`, sql`v_wanted`)},
           NULL, ${locks(sql`v_member`, sql`v_role`)},
           CASE WHEN v_absent IS NOT NULL THEN '42704' WHEN v_is_circular THEN '0LP01' END,
           CASE WHEN v_absent IS NOT NULL THEN format('role "%s" does not exist', v_absent)
                WHEN v_is_circular THEN 'the role would be a member of itself' END
         )::rolecall_internal.change;
       END LOOP;
+      IF v_edges IS NOT NULL THEN
+        RETURN rolecall_internal.withhold_powers(v_changes, ${document} -> 'memberships');
+      END IF;
       RETURN v_changes;
     END
   `;
 }
 
-/**
- * The statement that grants a membership, with its options
- * @volatility immutable
- */
-export function grant_statement(role_name: Text, member: Text, options: Jsonb): Returns<Text> {
-  return sql`
-    BEGIN
-      RETURN format(
-        'GRANT %I TO %I%s%s', ${role_name}, ${member},
-        ' WITH ' || nullif(concat_ws(', ',
-          CASE WHEN (${options} ->> 'admin')::boolean THEN 'ADMIN OPTION' END,
-          'INHERIT ' || upper(${options} ->> 'inherit' COLLATE "C"),
-          'SET ' || upper(${options} ->> 'set' COLLATE "C")
-        ), ''),
-        ' GRANTED BY ' || quote_ident(${options} ->> 'grantor')
-      );
-    END
-  `;
-}
+/** The statement that grants a membership, with its options. */
+const grantStatement = (role: Sql, member: Sql, options: Sql) => sql`
+  format(
+    'GRANT %I TO %I%s%s', ${role}, ${member},
+    ' WITH ' || nullif(concat_ws(', ',
+      CASE WHEN (${options} ->> 'admin')::boolean THEN 'ADMIN OPTION' END,
+      'INHERIT ' || upper(${options} ->> 'inherit' COLLATE "C"),
+      'SET ' || upper(${options} ->> 'set' COLLATE "C")
+    ), ''),
+    ' GRANTED BY ' || quote_ident(${options} ->> 'grantor')
+  )
+`;
 
 /**
  * Whether a membership would make a role a member of itself, together with the present and the planned ones
@@ -333,16 +332,18 @@ export function plan_lost_grants(memberships: Jsonb): Returns<Changes> {
           SELECT pg_get_userbyid(l.roleid)::text, pg_get_userbyid(l.member)::text, pg_get_userbyid(l.grantor)::text
         ) AS n(role, member, grantor)
         CROSS JOIN LATERAL (
-          SELECT 1 AS phase, 'grant_role' AS operation, rolecall_internal.grant_statement(n.role, n.member, (
-                   SELECT jsonb_build_object(
-                            'admin', bool_or(e.admin_option) AND NOT ${memberships} @> jsonb_build_array(
-                              jsonb_build_object('member', n.member, 'role', n.role, 'admin', false)
-                            ),
-                            'inherit', bool_or((to_jsonb(e) -> 'inherit_option')::boolean),
-                            'set', bool_or((to_jsonb(e) -> 'set_option')::boolean)
-                          )
-                   FROM pg_auth_members AS e WHERE e.roleid = l.roleid AND e.member = l.member
-                 )) AS statement
+          SELECT 1 AS phase, 'grant_role' AS operation, ${grantStatement(sql`n.role`, sql`n.member`, sql`o.options`)}
+                   AS statement
+          FROM (
+            SELECT jsonb_build_object(
+                     'admin', bool_or(e.admin_option) AND NOT ${memberships} @> jsonb_build_array(
+                       jsonb_build_object('member', n.member, 'role', n.role, 'admin', false)
+                     ),
+                     'inherit', bool_or((to_jsonb(e) -> 'inherit_option')::boolean),
+                     'set', bool_or((to_jsonb(e) -> 'set_option')::boolean)
+                   ) AS options
+            FROM pg_auth_members AS e WHERE e.roleid = l.roleid AND e.member = l.member
+          ) AS o
           WHERE l.declared AND l.number = 1 AND l.all_allowed
           UNION ALL
           SELECT 2, 'revoke_role', format('REVOKE %I FROM %I GRANTED BY %I', n.role, n.member, n.grantor)

@@ -24,7 +24,13 @@ export function plan(document: Jsonb, passwords: Jsonb): Returns<Changes> {
       v_document jsonb;
       v_changes rolecall_internal.change[];
     BEGIN
-      IF NOT (${document} ? ${text(recordedMark)} OR ${isShared(document)}) THEN
+      -- Most calls have roles and memberships alone. One condition tells, and whether there are client roles.
+      IF ${document} - '{roles,memberships,base_roles}'::text[] = '{}'
+        AND NOT ${document} @? '$.*[*] ? (@.state == "absent")'
+        AND NOT EXISTS (SELECT FROM rolecall_internal.resource AS r WHERE r.section = 'settings')
+      THEN
+        RETURN rolecall_internal.plan_roles(${document}) || rolecall_internal.plan_memberships(${document});
+      ELSIF NOT (${document} ? ${text(recordedMark)} OR ${isShared(document)}) THEN
         RETURN rolecall_internal.plan_own(${document}, ${passwords});
       END IF;
       v_document := CASE WHEN ${isShared(document)}

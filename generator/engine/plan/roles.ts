@@ -33,43 +33,48 @@ export function plan_roles(document: Jsonb): Returns<Changes> {
       v_wanted jsonb;
       v_present jsonb;
       v_statement text;
+      v_word text;
       v_note text;
       v_power text;
       v_refused rolecall_internal.change;
       v_refusals rolecall_internal.change[];
     BEGIN
-      FOR v_position IN 0 .. jsonb_array_length(v_resources) - 1 LOOP
+      FOR v_position IN 0 .. coalesce(jsonb_array_length(v_resources), 0) - 1 LOOP
         v_resource := v_resources -> v_position;
         v_name := v_resource ->> 'name';
         v_role := to_regrole(quote_ident(v_name))::oid;
         v_note := CASE WHEN (v_resource -> 'protected')::boolean
                     THEN rolecall_internal.protection_note(v_resource, ${document} -> 'declared') END;
-        CONTINUE WHEN v_resource ->> 'state' = 'absent';
         v_wanted := coalesce(v_resource -> 'attributes', '{}');
-        IF v_role IS NOT NULL AND v_wanted <> '{}' THEN
+        CONTINUE WHEN v_resource ->> 'state' = 'absent' OR v_role IS NOT NULL AND v_wanted = '{}';
+        v_present := '{}'::jsonb;
+        IF v_role IS NOT NULL OR v_resource ? 'state' THEN
           v_present := (
             SELECT jsonb_build_object(
               ${present}
             )
             FROM pg_roles AS a WHERE a.oid = v_role LIMIT 1
           );
-          IF v_present IS NULL THEN
+          IF v_present IS NULL AND v_role IS NOT NULL THEN
             -- The role was just dropped, which this backend has not noticed, or it is newer than the snapshot; then
             -- it counts as created.
             PERFORM rolecall_internal.refresh_caches();
             v_role := to_regrole(quote_ident(v_name))::oid;
           END IF;
+          IF v_role IS NULL AND v_resource ->> 'state' = 'existing' THEN
+            ${raiseNoRole(sql`v_name`)}
+          END IF;
+          CONTINUE WHEN v_role IS NOT NULL AND (v_present IS NULL OR v_present @> v_wanted);
+          v_present := coalesce(v_present, '{}');
         END IF;
-        IF v_role IS NULL AND v_resource ->> 'state' = 'existing' THEN
-          ${raiseNoRole(sql`v_name`)}
-        ELSIF v_role IS NULL THEN
-          v_wanted := coalesce(v_resource -> 'initial', '{}') || CASE
+        IF v_role IS NULL THEN
+          v_wanted := jsonb_strip_nulls(jsonb_build_object(
+            -- The limits that it had when it was recorded.
+            'connection_limit', v_resource -> 'connection_limit', 'valid_until', v_resource -> 'valid_until'
+          )) || coalesce(v_resource -> 'initial', '{}') || CASE
             -- A locked user that somebody else dropped is not created again with more than it had.
             WHEN rolecall_internal.newest_record('roles', jsonb_build_array(v_name)) @> '{"attributes": {"login": false}}'
               THEN '{"login": false}' ELSE '{}' END::jsonb || v_wanted;
-          v_present := '{}'::jsonb;
-        ELSE
-          CONTINUE WHEN v_wanted = '{}' OR v_present IS NULL OR v_present @> v_wanted;
         END IF;
         IF v_note IS NULL AND v_wanted ?| ${powers} THEN
           v_refusals := '{}'::rolecall_internal.change[];
@@ -81,8 +86,19 @@ export function plan_roles(document: Jsonb): Returns<Changes> {
             v_refusals := v_refusals || v_refused;
           END LOOP;
         END IF;
-        v_statement := format('%s ROLE %I', CASE WHEN v_role IS NULL THEN 'CREATE' ELSE 'ALTER' END, v_name)
-          || rolecall_internal.attribute_clauses(v_present, v_wanted, v_resource);
+        v_statement := format('%s ROLE %I', CASE WHEN v_role IS NULL THEN 'CREATE' ELSE 'ALTER' END, v_name);
+        FOREACH v_word IN ARRAY
+          ${words}
+        LOOP
+          CONTINUE WHEN v_wanted ->> v_word IS NULL OR v_wanted -> v_word = coalesce(
+            v_present -> v_word,
+            CASE v_word WHEN 'connection_limit' THEN '-1' WHEN 'valid_until' THEN '"infinity"' END::jsonb
+          );
+          v_statement := v_statement || CASE v_word
+            WHEN 'connection_limit' THEN format(' CONNECTION LIMIT %s', (v_wanted -> v_word)::integer)
+            WHEN 'valid_until' THEN format(' VALID UNTIL %L', v_wanted ->> v_word)
+            ELSE CASE WHEN (v_wanted -> v_word)::boolean THEN ' ' ELSE ' NO' END || upper(v_word COLLATE "C") END;
+        END LOOP;
         IF v_role IS NULL THEN
           v_changes := v_changes || ROW(
             'create_role', v_name,
@@ -127,43 +143,6 @@ export function protection_note(resource: Jsonb, declared: Jsonb): Returns<Text>
         PERFORM rolecall_internal.check_protected(${resource} ->> 'name');
       END IF;
       RETURN 'no call changes the role that makes it';
-    END
-  `;
-}
-
-/**
- * The attributes of a role that differ, as words of CREATE ROLE and ALTER ROLE, each after a blank; for a role that
- * is created, also the limits that it had when it was recorded
- * @volatility immutable
- */
-export function attribute_clauses(present: Jsonb, wanted: Jsonb, resource: Jsonb): Returns<Text> {
-  return sql`
-    DECLARE
-      v_wanted jsonb := CASE WHEN ${present} = '{}' THEN jsonb_strip_nulls(jsonb_build_object(
-          'connection_limit', ${resource} -> 'connection_limit',
-          'valid_until', ${resource} -> 'valid_until'
-        )) ELSE '{}' END || ${wanted};
-      v_clauses text := '';
-      v_word text;
-    BEGIN
-      FOREACH v_word IN ARRAY ${words}::text[] LOOP
-        CONTINUE WHEN NOT ${wanted} ? v_word
-          OR ${wanted} -> v_word = ${present} -> v_word;
-        v_clauses := v_clauses || CASE WHEN (${wanted} -> v_word)::boolean THEN ' ' ELSE ' NO' END
-          || upper(v_word COLLATE "C");
-      END LOOP;
-      IF NOT v_wanted ?| '{connection_limit,valid_until}' THEN
-        RETURN v_clauses;
-      END IF;
-      IF v_wanted -> 'connection_limit'
-        <> coalesce(${present} -> 'connection_limit', '-1')
-      THEN
-        v_clauses := v_clauses || format(' CONNECTION LIMIT %s', (v_wanted -> 'connection_limit')::integer);
-      END IF;
-      IF v_wanted ->> 'valid_until' <> coalesce(${present} ->> 'valid_until', 'infinity') THEN
-        v_clauses := v_clauses || format(' VALID UNTIL %L', v_wanted ->> 'valid_until');
-      END IF;
-      RETURN v_clauses;
     END
   `;
 }
@@ -241,4 +220,7 @@ export const present = join(
   ],
   ',\n',
 );
-const words = text(`{${Object.keys(attributes).join()}}`);
+/** The attributes in the order of a statement. */
+const words = sql`
+  ${text(`{${Object.keys(attributes).join()},connection_limit,valid_until}`)}::text[]
+`;

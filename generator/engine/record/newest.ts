@@ -1,9 +1,11 @@
 /**
  * The newest record of a resource, which is the one that counts.
  */
-import { accepted, recorderOf } from '../../model/record.ts';
+import { accepted, recorderOid } from '../../model/record.ts';
 import type { Bool, Jsonb, Oid, Returns, Text } from '../../model/types.ts';
 import { type Sql, sql } from '../../sql/template.ts';
+import { caller } from '../catalogs/server.ts';
+import { isSuperuser } from '../document/names.ts';
 import { isUndisputed } from './refused.ts';
 
 /**
@@ -97,8 +99,10 @@ export function is_asked_for(member: Oid, role_oid: Oid): Returns<Bool> {
  * Whether the recorder of a row is the caller or a superuser; not if it no longer exists, or is no longer a
  * superuser.
  */
-export const isTrusted = (row: Sql) => sql`EXISTS (
-  SELECT FROM pg_roles AS s WHERE s.rolname = ${recorderOf(row)} AND (s.rolsuper OR s.rolname = current_user)
+export const isTrusted = (row: Sql) => sql`coalesce(
+  ${isSuperuser(recorderOid(row))}
+  OR ${caller} =
+    ${recorderOid(row)}, false
 )`;
 
 /**

@@ -10,7 +10,7 @@ import { sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, Jsonb, Oids, Recorded, Returns, StepRow, Steps, Text, Texts } from '../../model/types.ts';
 import { wrapped } from '../../sql/quote.ts';
 import { warnOfSkipped } from '../../sql/raise.ts';
-import { raw, type Sql, sql, text } from '../../sql/template.ts';
+import { join, raw, type Sql, sql, text } from '../../sql/template.ts';
 import { serverVersion, thisDatabase } from '../catalogs/server.ts';
 import { isAdministered } from '../catalogs/edges.ts';
 import { isImpossible, isPredefined, isSuperuser } from '../document/names.ts';
@@ -97,10 +97,8 @@ export function record_names(section: Text, resource: Jsonb): Returns<Texts> {
  */
 export function has_recorded_shape(section: Text, resource: Jsonb): Returns<Bool> {
   return sql`
-    DECLARE
-      r jsonb := ${resource};
     BEGIN
-      ${returningShape(section as Sql, sql`r`)}
+      ${returningShape(section as Sql, resource)}
     END
   `;
 }
@@ -125,17 +123,16 @@ export function misshape(section: Text, key: Jsonb, resource: Jsonb): Returns<Te
         WHEN ${resource} @? '$.*.superuser ? (@ == true)' THEN 'no record gives SUPERUSER'
       END;
     BEGIN
-      IF v_wrong IS NOT NULL OR ${resource} IS NULL THEN
-        RETURN v_wrong;
+      IF v_wrong IS NULL THEN
+        FOREACH v_name IN ARRAY rolecall_internal.record_names(${section}, ${resource}) LOOP
+          IF v_name IS NOT NULL AND ${isImpossible(sql`v_name`)} AND NOT (
+            ${section} = 'memberships' AND v_name = ${resource} ->> 'role' AND ${isPredefined(sql`v_name`)}
+          ) THEN
+            RETURN 'it has a role name that no call accepts';
+          END IF;
+        END LOOP;
       END IF;
-      FOREACH v_name IN ARRAY rolecall_internal.record_names(${section}, ${resource}) LOOP
-        IF v_name IS NOT NULL AND ${isImpossible(sql`v_name`)} AND NOT (
-          ${section} = 'memberships' AND v_name = ${resource} ->> 'role' AND ${isPredefined(sql`v_name`)}
-        ) THEN
-          RETURN 'it has a role name that no call accepts';
-        END IF;
-      END LOOP;
-      RETURN NULL;
+      RETURN v_wrong;
     END
   `;
 }
@@ -148,13 +145,12 @@ export function misshape(section: Text, key: Jsonb, resource: Jsonb): Returns<Te
 export function named_roles(section: Text, resource: Jsonb): Returns<Oids> {
   return sql`
     DECLARE
-      v_name text;
-      v_oids oid[] := '{}'::oid[];
+      v_names text[] := rolecall_internal.record_names(${section}, ${resource});
     BEGIN
-      FOREACH v_name IN ARRAY rolecall_internal.record_names(${section}, ${resource}) LOOP
-        v_oids := v_oids || to_regrole(quote_ident(v_name))::oid;
-      END LOOP;
-      RETURN v_oids;
+      -- Two at most, for which a loop takes longer.
+      RETURN (ARRAY[
+        ${join([1, 2].map((at) => sql`to_regrole(quote_ident(v_names[${at}]))::oid`))}
+      ])[:cardinality(v_names)];
     END
   `;
 }

@@ -2,80 +2,100 @@
  * Records what the calls of this database ask for, so that it can be restored.
  */
 import { newest, row, signature, written } from '../../model/record.ts';
-import { forgottenFields, isPrecondition, mergedWith, recordedMark, sectionsOfRole } from '../../model/sections.ts';
+import {
+  forgottenFields,
+  isPrecondition,
+  mergedWith,
+  recordedMark,
+  rememberedSections,
+  sectionsOfRole,
+} from '../../model/sections.ts';
 import type { Jsonb, Nothing, Oid, Records, Returns, Steps } from '../../model/types.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
 import { join, type Sql, sql, text } from '../../sql/template.ts';
 import { isTrusted } from './newest.ts';
-import { thisDatabase } from '../catalogs/server.ts';
+import { caller, here, thisDatabase } from '../catalogs/server.ts';
+import { isSuperuser } from '../document/names.ts';
 import { verifierPrefix } from '../secrets/reporting.ts';
 
 /**
  * Records the desired state, resource by resource, where it differs from what is recorded
- * @long one query, each part of which builds on those before
+ *
+ * It is a loop: one query would be planned with what only a resource needs that is recorded already.
+ * @long what is recorded of each resource, one after the other
  * @probes
  */
 export function remember(document: Jsonb, steps: Steps): Nothing {
   return sql`
     DECLARE
-      v_document jsonb := CASE WHEN ${document} ? 'declared'
-        THEN rolecall_internal.with_made(${document}, ${steps}) ELSE ${document} END;
-      v_new record;
+      v_section text;
+      v_list jsonb;
+      v_given jsonb;
+      v_key jsonb;
+      v_last rolecall_internal.resource;
+      v_rows rolecall_internal.resource[];
+      v_supersede boolean;
       -- Under an older snapshot the record may no longer be the newest, so a call that has changed something records
       -- it again.
       v_always boolean := current_setting('transaction_isolation') <> 'read committed'
                             AND to_jsonb(${steps}) @? '$[*] ? (@.status == "applied")';
     BEGIN
-      IF v_document @? '$.roles[*] ? (@.state == "absent")' THEN
-        v_document := rolecall_internal.joined(v_document, rolecall_internal.records_of_removed(v_document -> 'roles'));
+      IF ${document} ? 'declared' THEN
+        ${document} := rolecall_internal.with_made(${document}, ${steps});
       END IF;
-      SELECT array_agg(${row(
-        sql`s.section`,
-        sql`v.key`,
-        madeHere(sql`s.section`, sql`p.made_in`, sql`n.resource`, sql`v.resource`),
-      )}) AS rows,
-             bool_or(p.recorded_at IS NOT NULL) AS supersede INTO v_new
-        FROM jsonb_each(v_document) AS s(section, resources), jsonb_array_elements(s.resources) AS r(resource)
-        CROSS JOIN LATERAL (
-          SELECT rolecall_internal.record_key(s.section, r.resource),
-                 jsonb_strip_nulls(r.resource - ${forgottenFields(sql`s.section`)})
-          OFFSET 0 -- Each is computed once, not at each use.
-        ) AS a(key, resource)
-        LEFT JOIN LATERAL ${newest(sql`r.section = s.section AND r.key = a.key`)} AS p ON true
-        CROSS JOIN LATERAL (
-          -- A record that is not acted on is not merged with.
-          SELECT (f.step).sqlstate, CASE WHEN (f.step).note IS NULL THEN p.resource END
-          FROM (
-            SELECT CASE WHEN p.resource IS NOT NULL THEN rolecall_internal.refusal(p::rolecall_internal.resource) END
-            OFFSET 0
-          ) AS f(step)
-          OFFSET 0
-        ) AS q(refused, resource)
-        CROSS JOIN LATERAL (
-          SELECT CASE WHEN s.section = 'roles' AND q.resource IS NULL AND NOT ${isNewAsSaid(sql`a.resource`, steps)}
-                        THEN rolecall_internal.restricted(a.resource)
-                      ELSE a.resource END
-          OFFSET 0
-        ) AS n(resource)
-        CROSS JOIN LATERAL (
-          SELECT a.key, CASE WHEN r.resource ->> 'state' IS DISTINCT FROM 'absent'
-            THEN ${mergedWith(sql`s.section`, sql`q.resource`, sql`n.resource`)} END
-          OFFSET 0
-        ) AS v(key, resource)
-        WHERE v.key IS NOT NULL AND NOT r.resource ? ${text(recordedMark)}
-          AND NOT ${isOfNobody(sql`s.section`, sql`r.resource`)}
-          AND NOT ${isPrecondition(sql`q.resource`, sql`r.resource`)} AND (v_always OR v.resource IS DISTINCT FROM p.resource OR v.resource IS NOT NULL AND ${isHealed});
-      IF v_new.rows IS NULL THEN
+      IF ${document} @? '$.roles[*] ? (@.state == "absent")' THEN
+        ${document} := rolecall_internal.joined(
+          ${document}, rolecall_internal.records_of_removed(${document} -> 'roles')
+        );
+      END IF;
+      FOREACH v_section IN ARRAY
+        ${rememberedSections}
+      LOOP
+        v_list := ${document} -> v_section;
+        FOR v_position IN 0 .. coalesce(jsonb_array_length(v_list), 0) - 1 LOOP
+          v_given := v_list -> v_position;
+          CONTINUE WHEN v_given ? ${text(recordedMark)}
+            OR ${isOfNobody(sql`v_section`, sql`v_given`)};
+          v_key := rolecall_internal.record_key(v_section, v_given);
+          SELECT r.* INTO v_last FROM rolecall_internal.resource AS r
+          WHERE r.section = v_section AND r.key = v_key ORDER BY r.recorded_at DESC LIMIT 1;
+          DECLARE
+            v_resource jsonb := jsonb_strip_nulls(v_given - ${forgottenFields(sql`v_section`)});
+            v_new jsonb;
+            v_refused text;
+            v_earlier jsonb; -- A record that is not acted on is not merged with.
+          BEGIN
+            IF v_last.resource IS NOT NULL THEN
+              SELECT s.sqlstate, CASE WHEN s.note IS NULL THEN v_last.resource END INTO v_refused, v_earlier
+              FROM rolecall_internal.refusal(v_last) AS s;
+            END IF;
+            IF v_section = 'roles' AND v_earlier IS NULL AND NOT ${isNewAsSaid(document, sql`v_resource`, steps)} THEN
+              v_resource := rolecall_internal.restricted(v_resource);
+            END IF;
+            IF v_last.id IS NOT NULL OR v_given ?| '{state,attributes}' THEN
+              CONTINUE WHEN ${isPrecondition(sql`v_earlier`, sql`v_given`)};
+              v_new := v_resource;
+              v_resource := CASE WHEN v_given ->> 'state' IS DISTINCT FROM 'absent'
+                THEN ${mergedWith(sql`v_section`, sql`v_earlier`, sql`v_new`)} END;
+              CONTINUE WHEN NOT v_always AND v_resource IS NOT DISTINCT FROM v_last.resource
+                AND (v_resource IS NULL OR ${isHealed} IS NOT TRUE);
+              v_resource := ${madeHere(sql`v_section`, sql`v_last.made_in`, sql`v_new`, sql`v_resource`)};
+              v_supersede := v_supersede OR v_last.id IS NOT NULL;
+            END IF;
+            v_rows := v_rows || ${row(sql`v_section`, sql`v_key`, sql`v_resource`, undefined, sql`v_last`)};
+          END;
+        END LOOP;
+      END LOOP;
+      IF v_rows IS NULL THEN
         RETURN;
-      END IF;
-      IF current_setting('transaction_read_only')::boolean THEN
+      ELSIF current_setting('transaction_read_only')::boolean THEN
         PERFORM rolecall_internal.check_writable('What the call asks for would be recorded.');
       END IF;
-      INSERT INTO rolecall_internal.resource SELECT n.* FROM unnest(v_new.rows) AS n;
+      INSERT INTO rolecall_internal.resource SELECT n.* FROM unnest(v_rows) AS n;
       PERFORM rolecall_internal.forget_earlier(n.key -> 0)
-      FROM unnest(v_new.rows) AS n WHERE n.section = 'roles' AND n.resource IS NOT NULL;
-      IF v_new.supersede THEN
-        PERFORM rolecall_internal.remove_superseded(v_new.rows);
+      FROM unnest(v_rows) AS n WHERE n.section = 'roles' AND n.resource IS NOT NULL;
+      IF v_supersede THEN
+        PERFORM rolecall_internal.remove_superseded(v_rows);
       END IF;
     END
   `;
@@ -87,14 +107,14 @@ export function remember(document: Jsonb, steps: Steps): Nothing {
  * without the power recorded. If nothing can be written, the call continues without that.
  */
 const isHealed = sql`(
-  (q.refused IN (${join(
+  (v_refused IN (${join(
     (['insufficient_privilege', 'duplicate_object', 'undefined_object'] as const).map((one) => text(sqlstates[one])),
   )})
-   OR q.refused IS NULL AND p.sqlstate IS NOT NULL
-      AND rolecall_internal.lacking_right(s.section, v.resource) IS NULL
-   -- A membership that a superuser asks for gives powers too.
-   OR s.section = 'memberships' AND NOT ${isTrusted(sql`p`)}
-      AND EXISTS (SELECT FROM pg_roles AS c WHERE c.rolname = current_user AND c.rolsuper))
+   OR v_refused IS NULL AND v_last.sqlstate IS NOT NULL
+      AND rolecall_internal.lacking_right(v_section, v_resource) IS NULL
+   -- What a superuser asks for gives a power too.
+   OR v_section = 'memberships' AND ${isSuperuser(caller)}
+      AND NOT ${isTrusted(sql`v_last`)})
   AND NOT current_setting('transaction_read_only')::boolean
 )`;
 
@@ -103,7 +123,7 @@ const isHealed = sql`(
  * role here.
  */
 const madeHere = (section: Sql, madeIn: Sql, resource: Sql, record: Sql) => sql`
-  CASE WHEN ${section} = 'declared' AND ${madeIn} <> ${thisDatabase} AND NOT ${resource} ? 'made'
+  CASE WHEN ${section} = 'declared' AND NOT ${resource} ? 'made' AND ${madeIn} <> ${here}
     THEN ${record} - 'made' ELSE ${record} END
 `;
 
@@ -131,11 +151,14 @@ const isMade = (resource: Sql, steps: Steps, field = 'role') => sql`
   )
 `;
 
-/** Whether this call has created a role, so that restricted() would find nothing about it. */
-const isNewAsSaid = (resource: Sql, steps: Steps) => sql`(
+/** Whether this call has created a role with all that restricted() would find out about it. */
+const isNewAsSaid = (document: Jsonb, resource: Sql, steps: Steps) => sql`(
   ${resource} @? '$.*.login' AND NOT ${resource} ?| '{connection_limit,valid_until}'
-  AND NOT v_document ? 'passwords'
-  AND ${isMade(resource, steps, 'name')}
+  AND NOT ${document} ? 'passwords' AND CASE
+    -- Mostly it is the first step, and no query is needed.
+    WHEN ${steps}[1].operation = 'create_role' AND ${steps}[1].status = 'applied'
+      AND ${steps}[1].target = ${resource} ->> 'name' THEN true
+    ELSE ${isMade(resource, steps, 'name')} END
 )`;
 
 /**

@@ -5,8 +5,9 @@ import { anyOf, conditions } from '../../sql/conditions.ts';
 import { errorClasses, sqlstates } from '../../model/sqlstates.ts';
 import type { Jsonb, Returns, Text, Trigger } from '../../model/types.ts';
 import { sql, text } from '../../sql/template.ts';
-import { thisDatabase } from '../catalogs/server.ts';
+import { caller, here, thisDatabase } from '../catalogs/server.ts';
 import { isSetting } from '../document/lists.ts';
+import { isSuperuser } from '../document/names.ts';
 
 /**
  * Signs a record with the role that writes it, and notes why it is not acted on, if so
@@ -18,12 +19,9 @@ import { isSetting } from '../document/lists.ts';
 export function sign_record(): Trigger {
   return sql`
     DECLARE
-      v_super boolean;
-      v_here oid;
-      v_caller oid;
+      v_caller oid := ${caller};
+      v_super boolean := ${isSuperuser(sql`v_caller`)};
     BEGIN
-      SELECT r.rolsuper, d.oid, r.oid INTO v_super, v_here, v_caller
-      FROM pg_roles AS r, pg_database AS d WHERE r.rolname = current_user AND d.datname = current_database();
       IF v_super AND NEW.recorder IS NOT NULL THEN
         RETURN NEW;
       END IF;
@@ -35,29 +33,30 @@ export function sign_record(): Trigger {
           WHERE r.section = NEW.section AND r.key = NEW.key
         ));
       END IF;
-      NEW.recorder := current_user;
-      NEW.recorder_oid := v_caller;
-      NEW.sqlstate := NULL;
-      NEW.roles := NULL;
-      NEW.made_in := v_here;
-      NEW.note := rolecall_internal.misshape(NEW.section, NEW.key, NEW.resource);
-      IF NEW.note IS NULL AND NEW.resource IS NOT NULL
-        AND (NEW.section IN ('read_access', 'settings') OR NEW.resource @? '$.**.valid_until')
+      NEW := ROW(
+        NEW.section, NEW.key, NEW.resource, NEW.recorded_at, NEW.id, current_user, NULL,
+        rolecall_internal.misshape(NEW.section, NEW.key, NEW.resource),
+        rolecall_internal.named_roles(NEW.section, NEW.resource),
+        ${here}, v_caller
+      )::rolecall_internal.resource;
+      -- Mostly that is all.
+      IF NEW.note IS NOT NULL OR NOT v_super OR NEW.section IN ('base_roles', 'read_access', 'settings')
+        OR NEW.resource @? '$.**.valid_until'
       THEN
-        NEW.note := rolecall_internal.misdefinition(NEW.section, NEW.resource);
-      END IF;
-      IF NEW.note IS NOT NULL THEN
-        NEW.sqlstate := ${text(sqlstates.invalid_parameter_value)};
-        RETURN NEW;
-      END IF;
-      IF NOT v_super OR NEW.section <> 'base_roles' THEN
-        NEW.roles := rolecall_internal.named_roles(NEW.section, NEW.resource);
-      END IF;
-      IF NOT v_super THEN
-        NEW.note := rolecall_internal.lacking_right(NEW.section, NEW.resource);
-      END IF;
-      IF NEW.note IS NOT NULL THEN
-        NEW.sqlstate := ${text(sqlstates.insufficient_privilege)};
+        IF NEW.note IS NULL AND NEW.resource IS NOT NULL
+          AND (NEW.section IN ('read_access', 'settings') OR NEW.resource @? '$.**.valid_until')
+        THEN
+          NEW.note := rolecall_internal.misdefinition(NEW.section, NEW.resource);
+        END IF;
+        IF NEW.note IS NOT NULL THEN
+          NEW.sqlstate := ${text(sqlstates.invalid_parameter_value)};
+          NEW.roles := NULL;
+        ELSIF NOT v_super THEN
+          NEW.note := rolecall_internal.lacking_right(NEW.section, NEW.resource);
+          NEW.sqlstate := CASE WHEN NEW.note IS NOT NULL THEN ${text(sqlstates.insufficient_privilege)} END;
+        ELSIF NEW.section = 'base_roles' THEN
+          NEW.roles := NULL;
+        END IF;
       END IF;
       RETURN NEW;
     END

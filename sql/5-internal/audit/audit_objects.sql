@@ -61,7 +61,7 @@ BEGIN
     WHERE x.grantee <> g.owner AND CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END IS NOT NULL
       -- What PUBLIC may do in other databases is said there.
       AND (g.kind <> 'DATABASE' OR p.role_oid <> 0 OR g.oid = (
-        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
       ));
   RETURN QUERY
     SELECT 'warning', p.path || ' -> default privileges', g.object,

@@ -29,7 +29,7 @@ BEGIN
         AND d.classid NOT IN ('pg_default_acl'::regclass, 'pg_user_mapping'::regclass)
     CROSS JOIN LATERAL pg_identify_object(d.classid, d.objid, 0) AS i
     WHERE d.dbid IN (0, (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+      SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
     ))
       AND coalesce(i.schema, '') !~ '^pg_(toast_)?temp'
       -- The sequence of a column goes with its table.

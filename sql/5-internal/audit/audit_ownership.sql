@@ -10,7 +10,7 @@ DECLARE
   v_elsewhere boolean;
 BEGIN
   SELECT bool_or(d.deptype = 'o'), bool_or(d.dbid NOT IN (0, (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+    SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
   ))) INTO v_here, v_elsewhere
   FROM pg_shdepend AS d
   WHERE d.refclassid = 'pg_authid'::regclass AND d.deptype IN ('o', 'a')

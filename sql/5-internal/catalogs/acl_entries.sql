@@ -26,7 +26,7 @@ BEGIN
       CROSS JOIN LATERAL (VALUES (0), (d.objsubid)) AS s(objsubid)
       WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = acl_entries.role_oid AND d.deptype = 'a'
         AND d.dbid IN (0, (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+          SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
         ))
     ),
     object AS (

@@ -32,7 +32,7 @@ BEGIN
     v_differences := ARRAY(
       SELECT d FROM unnest(v_differences) AS d
       WHERE ((v_groups)[d.number].kind = 'database' AND (v_groups)[d.number].special = (
-        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
       )
       AND plan_privileges.document -> 'theirs' -> d.role -> 'privileges' ->> concat_ws(
         ' ', d.privilege, 'database',

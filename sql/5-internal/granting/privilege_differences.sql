@@ -13,7 +13,7 @@ SET search_path = pg_catalog, pg_temp
 AS $privilege_differences$
 DECLARE
   v_here oid := (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+    SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
   );
   v_own oid[] := ARRAY(
     SELECT n.oid FROM pg_namespace AS n

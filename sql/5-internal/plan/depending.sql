@@ -19,7 +19,7 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $depending$
 DECLARE
   v_here oid := (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+    SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
   );
 BEGIN
   RETURN QUERY

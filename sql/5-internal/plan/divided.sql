@@ -9,7 +9,7 @@ DECLARE
 BEGIN
   IF NOT EXISTS (SELECT FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(setting)
   WHERE k.setdatabase NOT IN (0, (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+    SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
   )) AND starts_with(e.setting, 'rolecall.policy=')) THEN
     RETURN divided.document;
   END IF;

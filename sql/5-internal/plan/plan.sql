@@ -14,7 +14,13 @@ DECLARE
   v_document jsonb;
   v_changes rolecall_internal.change[];
 BEGIN
-  IF NOT (plan.document ? 'recorded' OR (plan.document ?| '{declared,privileges}'
+  -- Most calls have roles and memberships alone. One condition tells, and whether there are client roles.
+  IF plan.document - '{roles,memberships,base_roles}'::text[] = '{}'
+    AND NOT plan.document @? '$.*[*] ? (@.state == "absent")'
+    AND NOT EXISTS (SELECT FROM rolecall_internal.resource AS r WHERE r.section = 'settings')
+  THEN
+    RETURN rolecall_internal.plan_roles(plan.document) || rolecall_internal.plan_memberships(plan.document);
+  ELSIF NOT (plan.document ? 'recorded' OR (plan.document ?| '{declared,privileges}'
     OR plan.document @? '$.roles[*] ? (@.state == "absent" && @.protected == true)')) THEN
     RETURN rolecall_internal.plan_own(plan.document, plan.passwords);
   END IF;

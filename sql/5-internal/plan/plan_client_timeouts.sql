@@ -77,13 +77,13 @@ BEGIN
         SELECT min(substr(e.entry, strpos(e.entry, '=') + 1))
         FROM pg_db_role_setting AS p CROSS JOIN unnest(p.setconfig) AS e(entry)
         WHERE p.setrole = o.member_oid AND p.setdatabase IN (0, (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+          SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
         )) AND starts_with(e.entry, 'statement_timeout=')
       ) AS own, (
         SELECT min(substr(e.entry, strpos(e.entry, '=') + 1))
         FROM pg_db_role_setting AS p CROSS JOIN unnest(p.setconfig) AS e(entry)
         WHERE p.setrole = o.role_oid AND p.setdatabase IN (0, (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+          SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
         )) AND starts_with(e.entry, 'statement_timeout=')
       ) AS former
     ) AS t

@@ -35,16 +35,26 @@ BEGIN
       SELECT pg_get_userbyid(l.roleid)::text, pg_get_userbyid(l.member)::text, pg_get_userbyid(l.grantor)::text
     ) AS n(role, member, grantor)
     CROSS JOIN LATERAL (
-      SELECT 1 AS phase, 'grant_role' AS operation, rolecall_internal.grant_statement(n.role, n.member, (
-               SELECT jsonb_build_object(
-                        'admin', bool_or(e.admin_option) AND NOT plan_lost_grants.memberships @> jsonb_build_array(
-                          jsonb_build_object('member', n.member, 'role', n.role, 'admin', false)
-                        ),
-                        'inherit', bool_or((to_jsonb(e) -> 'inherit_option')::boolean),
-                        'set', bool_or((to_jsonb(e) -> 'set_option')::boolean)
-                      )
-               FROM pg_auth_members AS e WHERE e.roleid = l.roleid AND e.member = l.member
-             )) AS statement
+      SELECT 1 AS phase, 'grant_role' AS operation, format(
+        'GRANT %I TO %I%s%s', n.role, n.member,
+        ' WITH ' || nullif(concat_ws(', ',
+          CASE WHEN (o.options ->> 'admin')::boolean THEN 'ADMIN OPTION' END,
+          'INHERIT ' || upper(o.options ->> 'inherit' COLLATE "C"),
+          'SET ' || upper(o.options ->> 'set' COLLATE "C")
+        ), ''),
+        ' GRANTED BY ' || quote_ident(o.options ->> 'grantor')
+      )
+               AS statement
+      FROM (
+        SELECT jsonb_build_object(
+                 'admin', bool_or(e.admin_option) AND NOT plan_lost_grants.memberships @> jsonb_build_array(
+                   jsonb_build_object('member', n.member, 'role', n.role, 'admin', false)
+                 ),
+                 'inherit', bool_or((to_jsonb(e) -> 'inherit_option')::boolean),
+                 'set', bool_or((to_jsonb(e) -> 'set_option')::boolean)
+               ) AS options
+        FROM pg_auth_members AS e WHERE e.roleid = l.roleid AND e.member = l.member
+      ) AS o
       WHERE l.declared AND l.number = 1 AND l.all_allowed
       UNION ALL
       SELECT 2, 'revoke_role', format('REVOKE %I FROM %I GRANTED BY %I', n.role, n.member, n.grantor)

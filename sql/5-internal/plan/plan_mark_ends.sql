@@ -16,7 +16,7 @@ BEGIN
              ARRAY[r.role] WHERE r.role IS NOT NULL
     ) AS m(oid, whose, locks)
     JOIN pg_db_role_setting AS k ON k.setrole = m.oid AND k.setdatabase = (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+      SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
     )
     WHERE EXISTS (SELECT FROM unnest(k.setconfig) AS e(setting) WHERE starts_with(e.setting, 'rolecall.policy='))
       AND has_table_privilege(

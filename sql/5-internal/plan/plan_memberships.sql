@@ -8,20 +8,22 @@ DECLARE
   v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
   v_list jsonb := CASE WHEN plan_memberships.document ? 'declared'
     THEN rolecall_internal.with_excess(plan_memberships.document) ELSE plan_memberships.document -> 'memberships' END;
+  v_asked jsonb;
   v_wanted jsonb;
   v_role text;
   v_member text;
   v_role_oid oid;
   v_member_oid oid;
-  v_edges jsonb[];
   v_first text := plan_memberships.document #>> '{roles,0,name}'; -- usually the role that is created
-  v_made jsonb;
   v_absent text;
-  v_granted jsonb := '{}';
+  v_edges jsonb[]; -- null where no present member is granted anything
+  v_made jsonb;
+  v_granted jsonb; -- null where a call asks for the memberships
   v_is_circular boolean;
 BEGIN
   -- Most calls revoke nothing and ask for no options, so other memberships of the role are not read for them.
-  IF v_list @? '$[*] ? (@.state == "absent" || @.admin == false || @.inherit != null || @.set != null)' THEN
+  IF v_list @? '$[*] ? (@.state == "absent" || @.admin == false || @.inherit != null || @.set != null
+          || exists(@.recorded))' THEN
     IF current_setting('server_version_num')::integer / 10000 < 16
       AND v_list @? '$[*] ? (@.inherit != null || @.set != null)' THEN
       RAISE EXCEPTION USING
@@ -30,33 +32,33 @@ BEGIN
     END IF;
     v_changes := rolecall_internal.plan_revokes(jsonb_path_query_array(
       v_list, '$[*] ? (@.state == "absent" || @.admin == false || @.inherit == false || @.set == false)'));
+    v_edges := '{}';
+    v_granted := CASE WHEN v_list @? '$[*].recorded' THEN '{}' END;
   END IF;
-  FOR v_position IN 0 .. jsonb_array_length(v_list) - 1 LOOP
-    v_wanted := v_list -> v_position;
-    CONTINUE WHEN v_wanted ->> 'state' = 'absent';
-    v_role := v_wanted ->> 'role';
-    v_member := v_wanted ->> 'member';
-    IF v_role = v_member AND NOT v_wanted ? 'recorded' THEN
+  FOR v_position IN 0 .. coalesce(jsonb_array_length(v_list), 0) - 1 LOOP
+    v_asked := v_list -> v_position;
+    CONTINUE WHEN v_asked ->> 'state' = 'absent';
+    v_role := v_asked ->> 'role';
+    v_member := v_asked ->> 'member';
+    IF v_role = v_member AND NOT v_asked ? 'recorded' THEN
       RAISE EXCEPTION USING
         ERRCODE = 'invalid_grant_operation',
         MESSAGE = format('role "%s" is a member of role "%s"', v_role, v_member),
         HINT = 'A role cannot be a member of itself, directly or through others.';
     END IF;
+    v_wanted := v_asked;
     v_role_oid := to_regrole(quote_ident(v_role))::oid;
     v_member_oid := to_regrole(quote_ident(v_member))::oid;
-    IF v_role_oid IS NULL OR v_member_oid IS NULL THEN
-      v_absent := CASE WHEN v_role_oid IS NULL AND v_role IS DISTINCT FROM v_first THEN v_role
-                       WHEN v_member_oid IS NULL AND v_member IS DISTINCT FROM v_first THEN v_member END;
-      IF v_absent IS NOT NULL THEN
-        v_made := coalesce(v_made, (
-          SELECT jsonb_object_agg(n.name, true)
-          FROM jsonb_to_recordset(plan_memberships.document -> 'roles') AS n(name text)
-        ), '{}');
-        v_absent := CASE WHEN v_role_oid IS NULL AND NOT v_made ? v_role THEN v_role
-                         WHEN v_member_oid IS NULL AND NOT v_made ? v_member THEN v_member END;
-      END IF;
-    ELSE
-      v_absent := NULL;
+    v_absent := CASE WHEN v_role_oid IS NULL AND v_role IS DISTINCT FROM v_first THEN v_role
+                     WHEN v_member_oid IS NULL AND v_member IS DISTINCT FROM v_first THEN v_member END;
+    IF v_absent IS NOT NULL THEN
+      v_made := coalesce(v_made, (
+        SELECT jsonb_object_agg(n.name, true)
+        FROM jsonb_to_recordset(plan_memberships.document -> 'roles') AS n(name text)
+      ), '{}');
+      v_absent := CASE WHEN v_role_oid IS NULL AND NOT v_made ? v_role THEN v_role
+                       WHEN v_member_oid IS NULL AND NOT v_made ? v_member THEN v_member END;
+    ELSIF v_role_oid IS NOT NULL AND v_member_oid IS NOT NULL THEN
       v_edges := ARRAY(
         SELECT to_jsonb(e) FROM pg_auth_members AS e WHERE e.member = v_member_oid AND e.roleid = v_role_oid
       );
@@ -68,20 +70,31 @@ BEGIN
         CONTINUE WHEN v_wanted IS NULL;
       END IF;
     END IF;
-    v_is_circular := false;
-    IF v_list -> v_position ? 'recorded' THEN -- where a call asks for it, the server raises the error
-      v_is_circular := (v_granted ? v_member OR EXISTS (SELECT FROM pg_auth_members AS e WHERE e.roleid = v_member_oid))
+    IF v_granted IS NOT NULL THEN -- where a call asks for it, the server raises the error
+      v_is_circular := v_asked ? 'recorded'
+        AND (v_granted ? v_member OR EXISTS (SELECT FROM pg_auth_members AS e WHERE e.roleid = v_member_oid))
         AND rolecall_internal.would_be_circular(v_role, v_member, v_changes);
+      v_granted := CASE WHEN v_granted ? v_role THEN v_granted ELSE v_granted || jsonb_build_object(v_role, true) END;
     END IF;
-    v_granted := CASE WHEN v_granted ? v_role THEN v_granted ELSE v_granted || jsonb_build_object(v_role, true) END;
     v_changes := v_changes || ROW(
-      'grant_role', v_member, rolecall_internal.grant_statement(v_role, v_member, v_wanted),
+      'grant_role', v_member, format(
+        'GRANT %I TO %I%s%s', v_role, v_member,
+        ' WITH ' || nullif(concat_ws(', ',
+          CASE WHEN (v_wanted ->> 'admin')::boolean THEN 'ADMIN OPTION' END,
+          'INHERIT ' || upper(v_wanted ->> 'inherit' COLLATE "C"),
+          'SET ' || upper(v_wanted ->> 'set' COLLATE "C")
+        ), ''),
+        ' GRANTED BY ' || quote_ident(v_wanted ->> 'grantor')
+      ),
       NULL, ARRAY[v_member, v_role],
       CASE WHEN v_absent IS NOT NULL THEN '42704' WHEN v_is_circular THEN '0LP01' END,
       CASE WHEN v_absent IS NOT NULL THEN format('role "%s" does not exist', v_absent)
            WHEN v_is_circular THEN 'the role would be a member of itself' END
     )::rolecall_internal.change;
   END LOOP;
+  IF v_edges IS NOT NULL THEN
+    RETURN rolecall_internal.withhold_powers(v_changes, plan_memberships.document -> 'memberships');
+  END IF;
   RETURN v_changes;
 END
 $plan_memberships$;

@@ -31,7 +31,7 @@ BEGIN
       SELECT pg_get_userbyid(k.setrole)::text, k.setrole, k.setdatabase <> 0, e.entry, split_part(e.entry, '=', 1)
       FROM pg_db_role_setting AS k CROSS JOIN LATERAL unnest(k.setconfig) AS e(entry)
       WHERE k.setrole <> 0 AND k.setdatabase IN (0, (
-        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
       )) AND NOT starts_with(e.entry, 'rolecall.policy=')
       OFFSET 0
     ) AS s(role, oid, here, entry, name)

@@ -33,9 +33,8 @@ BEGIN
     END IF;
   END IF;
   IF plan_own.document ? 'memberships' THEN
-    v_changes := v_changes || rolecall_internal.withhold_powers(
-              rolecall_internal.plan_memberships(plan_own.document), plan_own.document -> 'memberships'
-            ) || ARRAY(SELECT p FROM rolecall_internal.plan_client_timeouts(plan_own.document) AS p);
+    v_changes := v_changes || rolecall_internal.plan_memberships(plan_own.document)
+              || ARRAY(SELECT p FROM rolecall_internal.plan_client_timeouts(plan_own.document) AS p);
   END IF;
   IF plan_own.document ?| '{settings,declared,marks,schemas,privileges,read_access,watch,operators}' THEN
     IF plan_own.document ? 'settings' THEN

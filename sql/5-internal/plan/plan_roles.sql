@@ -13,20 +13,22 @@ DECLARE
   v_wanted jsonb;
   v_present jsonb;
   v_statement text;
+  v_word text;
   v_note text;
   v_power text;
   v_refused rolecall_internal.change;
   v_refusals rolecall_internal.change[];
 BEGIN
-  FOR v_position IN 0 .. jsonb_array_length(v_resources) - 1 LOOP
+  FOR v_position IN 0 .. coalesce(jsonb_array_length(v_resources), 0) - 1 LOOP
     v_resource := v_resources -> v_position;
     v_name := v_resource ->> 'name';
     v_role := to_regrole(quote_ident(v_name))::oid;
     v_note := CASE WHEN (v_resource -> 'protected')::boolean
                 THEN rolecall_internal.protection_note(v_resource, plan_roles.document -> 'declared') END;
-    CONTINUE WHEN v_resource ->> 'state' = 'absent';
     v_wanted := coalesce(v_resource -> 'attributes', '{}');
-    IF v_role IS NOT NULL AND v_wanted <> '{}' THEN
+    CONTINUE WHEN v_resource ->> 'state' = 'absent' OR v_role IS NOT NULL AND v_wanted = '{}';
+    v_present := '{}'::jsonb;
+    IF v_role IS NOT NULL OR v_resource ? 'state' THEN
       v_present := (
         SELECT jsonb_build_object(
           'superuser', a.rolsuper, 'createdb', a.rolcreatedb, 'createrole', a.rolcreaterole, 'inherit', a.rolinherit,
@@ -36,25 +38,28 @@ BEGIN
         )
         FROM pg_roles AS a WHERE a.oid = v_role LIMIT 1
       );
-      IF v_present IS NULL THEN
+      IF v_present IS NULL AND v_role IS NOT NULL THEN
         -- The role was just dropped, which this backend has not noticed, or it is newer than the snapshot; then
         -- it counts as created.
         PERFORM rolecall_internal.refresh_caches();
         v_role := to_regrole(quote_ident(v_name))::oid;
       END IF;
+      IF v_role IS NULL AND v_resource ->> 'state' = 'existing' THEN
+        RAISE EXCEPTION USING
+          ERRCODE = 'undefined_object',
+          MESSAGE = format('role "%s" does not exist', v_name);
+      END IF;
+      CONTINUE WHEN v_role IS NOT NULL AND (v_present IS NULL OR v_present @> v_wanted);
+      v_present := coalesce(v_present, '{}');
     END IF;
-    IF v_role IS NULL AND v_resource ->> 'state' = 'existing' THEN
-      RAISE EXCEPTION USING
-        ERRCODE = 'undefined_object',
-        MESSAGE = format('role "%s" does not exist', v_name);
-    ELSIF v_role IS NULL THEN
-      v_wanted := coalesce(v_resource -> 'initial', '{}') || CASE
+    IF v_role IS NULL THEN
+      v_wanted := jsonb_strip_nulls(jsonb_build_object(
+        -- The limits that it had when it was recorded.
+        'connection_limit', v_resource -> 'connection_limit', 'valid_until', v_resource -> 'valid_until'
+      )) || coalesce(v_resource -> 'initial', '{}') || CASE
         -- A locked user that somebody else dropped is not created again with more than it had.
         WHEN rolecall_internal.newest_record('roles', jsonb_build_array(v_name)) @> '{"attributes": {"login": false}}'
           THEN '{"login": false}' ELSE '{}' END::jsonb || v_wanted;
-      v_present := '{}'::jsonb;
-    ELSE
-      CONTINUE WHEN v_wanted = '{}' OR v_present IS NULL OR v_present @> v_wanted;
     END IF;
     IF v_note IS NULL AND v_wanted ?| '{bypassrls,createdb,createrole,replication}' THEN
       v_refusals := '{}'::rolecall_internal.change[];
@@ -66,8 +71,19 @@ BEGIN
         v_refusals := v_refusals || v_refused;
       END LOOP;
     END IF;
-    v_statement := format('%s ROLE %I', CASE WHEN v_role IS NULL THEN 'CREATE' ELSE 'ALTER' END, v_name)
-      || rolecall_internal.attribute_clauses(v_present, v_wanted, v_resource);
+    v_statement := format('%s ROLE %I', CASE WHEN v_role IS NULL THEN 'CREATE' ELSE 'ALTER' END, v_name);
+    FOREACH v_word IN ARRAY
+      '{superuser,createdb,createrole,inherit,login,replication,bypassrls,connection_limit,valid_until}'::text[]
+    LOOP
+      CONTINUE WHEN v_wanted ->> v_word IS NULL OR v_wanted -> v_word = coalesce(
+        v_present -> v_word,
+        CASE v_word WHEN 'connection_limit' THEN '-1' WHEN 'valid_until' THEN '"infinity"' END::jsonb
+      );
+      v_statement := v_statement || CASE v_word
+        WHEN 'connection_limit' THEN format(' CONNECTION LIMIT %s', (v_wanted -> v_word)::integer)
+        WHEN 'valid_until' THEN format(' VALID UNTIL %L', v_wanted ->> v_word)
+        ELSE CASE WHEN (v_wanted -> v_word)::boolean THEN ' ' ELSE ' NO' END || upper(v_word COLLATE "C") END;
+    END LOOP;
     IF v_role IS NULL THEN
       v_changes := v_changes || ROW(
         'create_role', v_name,

@@ -12,7 +12,7 @@ DECLARE
         OR n.nspname IN ('information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch')
     )),
     ARRAY['database'], ARRAY[(
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+      SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
     )]
   );
 BEGIN

@@ -7,7 +7,7 @@ AS $inspected_state$
 DECLARE
   v_roles oid[] := rolecall_internal.inspected_roles(inspected_state.roles);
   v_here oid := (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+    SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
   );
 BEGIN
   RETURN jsonb_strip_nulls(jsonb_build_object(

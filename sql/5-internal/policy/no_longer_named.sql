@@ -20,7 +20,7 @@ DECLARE
     WHERE p.resource @> '{"made": true}'
       -- In a copy of the database, or a cluster that a dump was restored into, nothing is of our making.
       AND p.made_in = (
-        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
       ) AND p.roles[1] = to_regrole(quote_ident(p.key ->> 0))::oid
       AND NOT EXISTS (
         SELECT FROM rolecall_internal.policy_roles(no_longer_named.policy) AS r WHERE r.name = p.key ->> 0

@@ -4,118 +4,129 @@ CREATE FUNCTION rolecall_internal.has_recorded_shape(section text, resource json
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $has_recorded_shape$
-DECLARE
-  r jsonb := has_recorded_shape.resource;
 BEGIN
-  IF has_recorded_shape.section = 'roles' THEN
-    RETURN jsonb_typeof(r) = 'object'
-      AND r - '{name,attributes,initial,connection_limit,valid_until,protected}'::text[] = '{}'
-      AND r @? '$ ? ((@."name".type() == "string") && (!exists(@."attributes") || '
-      '@."attributes".type() == "object" && '
-      '!(@."attributes"."connection_limit".type() != "number")
-            && '
-      '!exists(@."attributes"."connection_limit" ? (!(@.type() == "number" && @ >= -1 '
-      '&& @ < 2147483648 && @.floor() == @)))
-            && '
-      '!(@."attributes"."valid_until".type() != "string")
-            && '
-      '!exists(@."attributes".keyvalue() ? (@."value".type() != "boolean"
+  IF has_recorded_shape.section IN ('roles', 'memberships') THEN
+    RETURN CASE has_recorded_shape.section
+      WHEN 'roles' THEN
+        jsonb_typeof(has_recorded_shape.resource) = 'object'
+        AND has_recorded_shape.resource
+          - '{name,attributes,initial,connection_limit,valid_until,protected}'::text[] = '{}'
+        AND has_recorded_shape.resource @? '$ ? ((@."name".type() == "string") && (!exists(@."attributes") || '
+        '@."attributes".type() == "object" && '
+        '!(@."attributes"."connection_limit".type() != "number")
               && '
-      '@.key != "connection_limit" && @.key != "valid_until"))) && '
-      '(!exists(@."initial") || @."initial".type() == "object" && '
-      '!(@."initial"."connection_limit".type() != "number")
-            && '
-      '!exists(@."initial"."connection_limit" ? (!(@.type() == "number" && @ >= -1 && '
-      '@ < 2147483648 && @.floor() == @)))
-            && '
-      '!(@."initial"."valid_until".type() != "string")
-            && '
-      '!exists(@."initial".keyvalue() ? (@."value".type() != "boolean"
+        '!exists(@."attributes"."connection_limit" ? (!(@.type() == "number" && @ >= -1 '
+        '&& @ < 2147483648 && @.floor() == @)))
               && '
-      '@.key != "connection_limit" && @.key != "valid_until"))) && '
-      '(!exists(@."connection_limit") || @."connection_limit".type() == "number" && '
-      '@."connection_limit" >= -1 && @."connection_limit" < 2147483648 && '
-      '@."connection_limit".floor() == @."connection_limit") && '
-      '(!exists(@."valid_until") || @."valid_until".type() == "string") && '
-      '(!exists(@."protected") || @."protected".type() == "boolean"))';
-  END IF;
-  IF has_recorded_shape.section = 'memberships' THEN
-    RETURN jsonb_typeof(r) = 'object'
-      AND r - '{member,role,admin,inherit,set}'::text[] = '{}'
-      AND r @? '$ ? ((@."member".type() == "string") && (@."role".type() == "string") && '
-      '(!exists(@."admin") || @."admin".type() == "boolean") && (!exists(@."inherit") '
-      '|| @."inherit".type() == "boolean") && (!exists(@."set") || @."set".type() == '
-      '"boolean"))';
+        '!(@."attributes"."valid_until".type() != "string")
+              && '
+        '!exists(@."attributes".keyvalue() ? (@."value".type() != "boolean"
+                && '
+        '@.key != "connection_limit" && @.key != "valid_until"))) && '
+        '(!exists(@."initial") || @."initial".type() == "object" && '
+        '!(@."initial"."connection_limit".type() != "number")
+              && '
+        '!exists(@."initial"."connection_limit" ? (!(@.type() == "number" && @ >= -1 && '
+        '@ < 2147483648 && @.floor() == @)))
+              && '
+        '!(@."initial"."valid_until".type() != "string")
+              && '
+        '!exists(@."initial".keyvalue() ? (@."value".type() != "boolean"
+                && '
+        '@.key != "connection_limit" && @.key != "valid_until"))) && '
+        '(!exists(@."connection_limit") || @."connection_limit".type() == "number" && '
+        '@."connection_limit" >= -1 && @."connection_limit" < 2147483648 && '
+        '@."connection_limit".floor() == @."connection_limit") && '
+        '(!exists(@."valid_until") || @."valid_until".type() == "string") && '
+        '(!exists(@."protected") || @."protected".type() == "boolean"))'
+      WHEN 'memberships' THEN
+        jsonb_typeof(has_recorded_shape.resource) = 'object'
+        AND has_recorded_shape.resource
+          - '{member,role,admin,inherit,set}'::text[] = '{}'
+        AND has_recorded_shape.resource @? '$ ? ((@."member".type() == "string") && (@."role".type() == "string") && '
+        '(!exists(@."admin") || @."admin".type() == "boolean") && (!exists(@."inherit") '
+        '|| @."inherit".type() == "boolean") && (!exists(@."set") || @."set".type() == '
+        '"boolean"))'
+    END;
   END IF;
   IF has_recorded_shape.section = 'base_roles' THEN
-    RETURN jsonb_typeof(r) = 'object'
-      AND r - '{key,name}'::text[] = '{}'
-      AND r @? '$ ? ((@."key".type() == "string") && (!exists(@."name") || @."name".type() == '
-      '"string"))';
+    RETURN jsonb_typeof(has_recorded_shape.resource) = 'object'
+    AND has_recorded_shape.resource
+      - '{key,name}'::text[] = '{}'
+    AND has_recorded_shape.resource @? '$ ? ((@."key".type() == "string") && (!exists(@."name") || @."name".type() == '
+    '"string"))';
   END IF;
   IF has_recorded_shape.section = 'comments' THEN
-    RETURN jsonb_typeof(r) = 'object'
-      AND r - '{role,comment}'::text[] = '{}'
-      AND r @? '$ ? ((@."role".type() == "string") && (@."comment".type() == "string"))';
+    RETURN jsonb_typeof(has_recorded_shape.resource) = 'object'
+    AND has_recorded_shape.resource
+      - '{role,comment}'::text[] = '{}'
+    AND has_recorded_shape.resource @? '$ ? ((@."role".type() == "string") && (@."comment".type() == "string"))';
   END IF;
   IF has_recorded_shape.section = 'settings' THEN
-    RETURN jsonb_typeof(r) = 'object'
-      AND r - '{role,name,value,here,alone}'::text[] = '{}'
-      AND r @? '$ ? ((@."role".type() == "string") && (@."name".type() == "string") && '
-      '(@."value".type() == "string" || @."value".type() == "array" && '
-      '!(@."value"[*].type() != "string")) && (!exists(@."here") || @."here".type() '
-      '== "boolean") && (!exists(@."alone") || @."alone".type() == "boolean"))';
+    RETURN jsonb_typeof(has_recorded_shape.resource) = 'object'
+    AND has_recorded_shape.resource
+      - '{role,name,value,here,alone}'::text[] = '{}'
+    AND has_recorded_shape.resource @? '$ ? ((@."role".type() == "string") && (@."name".type() == "string") && '
+    '(@."value".type() == "string" || @."value".type() == "array" && '
+    '!(@."value"[*].type() != "string")) && (!exists(@."here") || @."here".type() '
+    '== "boolean") && (!exists(@."alone") || @."alone".type() == "boolean"))';
   END IF;
   IF has_recorded_shape.section = 'declared' THEN
-    RETURN jsonb_typeof(r) = 'object'
-      AND r - '{role,exact,made}'::text[] = '{}'
-      AND r @? '$ ? ((@."role".type() == "string") && (!exists(@."exact") || @."exact".type() '
-      '== "boolean") && (!exists(@."made") || @."made".type() == "boolean"))';
+    RETURN jsonb_typeof(has_recorded_shape.resource) = 'object'
+    AND has_recorded_shape.resource
+      - '{role,exact,made}'::text[] = '{}'
+    AND has_recorded_shape.resource @? '$ ? ((@."role".type() == "string") && (!exists(@."exact") || @."exact".type() '
+    '== "boolean") && (!exists(@."made") || @."made".type() == "boolean"))';
   END IF;
   IF has_recorded_shape.section = 'schemas' THEN
-    RETURN jsonb_typeof(r) = 'object'
-      AND r - '{name,owner}'::text[] = '{}'
-      AND r @? '$ ? ((@."name".type() == "string") && (!exists(@."owner") || @."owner".type() '
-      '== "string"))';
+    RETURN jsonb_typeof(has_recorded_shape.resource) = 'object'
+    AND has_recorded_shape.resource
+      - '{name,owner}'::text[] = '{}'
+    AND has_recorded_shape.resource @? '$ ? ((@."name".type() == "string") && (!exists(@."owner") || @."owner".type() '
+    '== "string"))';
   END IF;
   IF has_recorded_shape.section = 'privileges' THEN
-    RETURN jsonb_typeof(r) = 'object'
-      AND r - '{role,privilege,target,grantable,revoked,caller}'::text[] = '{}'
-      AND r @? '$ ? ((!exists(@."role") || @."role".type() == "string") && '
-      '(@."privilege".type() == "string") && (@."target".type() == "object" && '
-      '@."target"."kind".type() == "string" && @."target"."means".type() == "string"
-       '
-      '     && !exists(@."target".keyvalue() ? (@.key != "scope" && @."value".type() '
-      '!= "string"))
-            && !(@."target"."scope".type() != "object") && '
-      '!(@."target"."scope".*.type() != "array")
-            && '
-      '!(@."target"."scope".*[*].type() != "string")) && (!exists(@."grantable") || '
-      '@."grantable".type() == "boolean") && (!exists(@."revoked") || '
-      '@."revoked".type() == "boolean") && (!exists(@."caller") || @."caller".type() '
-      '== "string"))';
+    RETURN jsonb_typeof(has_recorded_shape.resource) = 'object'
+    AND has_recorded_shape.resource
+      - '{role,privilege,target,grantable,revoked,caller}'::text[] = '{}'
+    AND has_recorded_shape.resource @? '$ ? ((!exists(@."role") || @."role".type() == "string") && '
+    '(@."privilege".type() == "string") && (@."target".type() == "object" && '
+    '@."target"."kind".type() == "string" && @."target"."means".type() == "string"
+     '
+    '     && !exists(@."target".keyvalue() ? (@.key != "scope" && @."value".type() '
+    '!= "string"))
+          && !(@."target"."scope".type() != "object") && '
+    '!(@."target"."scope".*.type() != "array")
+          && '
+    '!(@."target"."scope".*[*].type() != "string")) && (!exists(@."grantable") || '
+    '@."grantable".type() == "boolean") && (!exists(@."revoked") || '
+    '@."revoked".type() == "boolean") && (!exists(@."caller") || @."caller".type() '
+    '== "string"))';
   END IF;
   IF has_recorded_shape.section = 'read_access' THEN
-    RETURN jsonb_typeof(r) = 'object'
-      AND r - '{role,schemas,withheld,owners,caller,search_path}'::text[] = '{}'
-      AND r @? '$ ? ((@."role".type() == "string") && (@."schemas".type() == "array" && '
-      '!(@."schemas"[*].type() != "string")) && (@."withheld".type() == "array" && '
-      '!(@."withheld"[*].type() != "string")) && (!exists(@."owners") || '
-      '@."owners".type() == "array" && !(@."owners"[*].type() != "string")) && '
-      '(!exists(@."caller") || @."caller".type() == "string") && '
-      '(!exists(@."search_path") || @."search_path".type() == "array" && '
-      '!(@."search_path"[*].type() != "string")))';
+    RETURN jsonb_typeof(has_recorded_shape.resource) = 'object'
+    AND has_recorded_shape.resource
+      - '{role,schemas,withheld,owners,caller,search_path}'::text[] = '{}'
+    AND has_recorded_shape.resource @? '$ ? ((@."role".type() == "string") && (@."schemas".type() == "array" && '
+    '!(@."schemas"[*].type() != "string")) && (@."withheld".type() == "array" && '
+    '!(@."withheld"[*].type() != "string")) && (!exists(@."owners") || '
+    '@."owners".type() == "array" && !(@."owners"[*].type() != "string")) && '
+    '(!exists(@."caller") || @."caller".type() == "string") && '
+    '(!exists(@."search_path") || @."search_path".type() == "array" && '
+    '!(@."search_path"[*].type() != "string")))';
   END IF;
   IF has_recorded_shape.section = 'watch' THEN
-    RETURN jsonb_typeof(r) = 'object'
-      AND r - '{key,state}'::text[] = '{}'
-      AND r @? '$ ? ((@."key".type() == "string") && (!exists(@."state") || @."state".type() '
-      '== "string"))';
+    RETURN jsonb_typeof(has_recorded_shape.resource) = 'object'
+    AND has_recorded_shape.resource
+      - '{key,state}'::text[] = '{}'
+    AND has_recorded_shape.resource @? '$ ? ((@."key".type() == "string") && (!exists(@."state") || @."state".type() '
+    '== "string"))';
   END IF;
   IF has_recorded_shape.section = 'operators' THEN
-    RETURN jsonb_typeof(r) = 'object'
-      AND r - '{role}'::text[] = '{}'
-      AND r @? '$ ? ((@."role".type() == "string"))';
+    RETURN jsonb_typeof(has_recorded_shape.resource) = 'object'
+    AND has_recorded_shape.resource
+      - '{role}'::text[] = '{}'
+    AND has_recorded_shape.resource @? '$ ? ((@."role".type() == "string"))';
   END IF;
   RETURN false;
 END

@@ -18,13 +18,20 @@ BEGIN
       ) AS p
       WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
     ) AS w
-    WHERE EXISTS (
-      SELECT FROM pg_roles AS s WHERE s.rolname = (CASE
-        WHEN w.recorder_oid IS NOT NULL AND w.made_in = (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
-        )
-          THEN pg_get_userbyid(w.recorder_oid)::text
-        ELSE w.recorder END) AND (s.rolsuper OR s.rolname = current_user)
+    WHERE coalesce(
+      has_table_privilege(
+        CASE WHEN w.recorder_oid IS NOT NULL AND w.made_in = split_part(
+          pg_relation_filepath('pg_catalog.pg_class'), '/', -2
+        )::oid
+          THEN w.recorder_oid
+          ELSE to_regrole(quote_ident(w.recorder))::oid END, 'pg_catalog.pg_authid', 'TRUNCATE'
+      )
+      OR to_regrole(quote_ident(current_user))::oid =
+        CASE WHEN w.recorder_oid IS NOT NULL AND w.made_in = split_part(
+          pg_relation_filepath('pg_catalog.pg_class'), '/', -2
+        )::oid
+          THEN w.recorder_oid
+          ELSE to_regrole(quote_ident(w.recorder))::oid END, false
     )
   );
 END

@@ -19,25 +19,24 @@ DECLARE
     WHEN misshape.resource @? '$.*.superuser ? (@ == true)' THEN 'no record gives SUPERUSER'
   END;
 BEGIN
-  IF v_wrong IS NOT NULL OR misshape.resource IS NULL THEN
-    RETURN v_wrong;
+  IF v_wrong IS NULL THEN
+    FOREACH v_name IN ARRAY rolecall_internal.record_names(misshape.section, misshape.resource) LOOP
+      IF v_name IS NOT NULL AND (
+        v_name IS NULL
+        OR octet_length(v_name) NOT BETWEEN 1 AND 63
+        OR v_name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
+        OR starts_with(v_name, 'pg_')
+      ) AND NOT (
+        misshape.section = 'memberships' AND v_name = misshape.resource ->> 'role' AND (
+          starts_with(v_name, 'pg_') AND octet_length(v_name) <= 63
+          AND to_regrole(quote_ident(v_name)) IS NOT NULL
+        )
+      ) THEN
+        RETURN 'it has a role name that no call accepts';
+      END IF;
+    END LOOP;
   END IF;
-  FOREACH v_name IN ARRAY rolecall_internal.record_names(misshape.section, misshape.resource) LOOP
-    IF v_name IS NOT NULL AND (
-      v_name IS NULL
-      OR octet_length(v_name) NOT BETWEEN 1 AND 63
-      OR v_name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
-      OR starts_with(v_name, 'pg_')
-    ) AND NOT (
-      misshape.section = 'memberships' AND v_name = misshape.resource ->> 'role' AND (
-        starts_with(v_name, 'pg_') AND octet_length(v_name) <= 63
-        AND to_regrole(quote_ident(v_name)) IS NOT NULL
-      )
-    ) THEN
-      RETURN 'it has a role name that no call accepts';
-    END IF;
-  END LOOP;
-  RETURN NULL;
+  RETURN v_wrong;
 END
 $misshape$;
 

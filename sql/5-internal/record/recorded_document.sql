@@ -9,7 +9,7 @@ BEGIN
     WITH newest AS MATERIALIZED (
       SELECT p.section, p.key, p.resource, p.recorded_at, p.sqlstate, (CASE
         WHEN p.recorder_oid IS NOT NULL AND p.made_in = (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+          SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
         )
           THEN pg_get_userbyid(p.recorder_oid)::text
         ELSE p.recorder END) AS recorder,

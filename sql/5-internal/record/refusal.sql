@@ -67,7 +67,7 @@ BEGIN
   IF v_code IS NULL AND refusal.entry.sqlstate IS NOT NULL THEN
     IF refusal.entry.sqlstate <> '42501' OR (CASE
       WHEN refusal.entry.recorder_oid IS NOT NULL AND refusal.entry.made_in = (
-        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
       )
         THEN pg_get_userbyid(refusal.entry.recorder_oid)::text
       ELSE refusal.entry.recorder END) <> current_user THEN
@@ -85,13 +85,13 @@ BEGIN
     v_now := to_regrole(quote_ident(v_names[v_position]))::oid;
     CONTINUE WHEN v_now = v_was;
     EXIT WHEN refusal.entry.made_in <> (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+      SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
     );
     v_target := v_names[v_position];
     IF v_now <> v_was AND NOT (
       refusal.entry.section = 'base_roles' AND (CASE
         WHEN refusal.entry.recorder_oid IS NOT NULL AND refusal.entry.made_in = (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+          SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
         )
           THEN pg_get_userbyid(refusal.entry.recorder_oid)::text
         ELSE refusal.entry.recorder END) = current_user

@@ -28,7 +28,7 @@ BEGIN
         ) AS o
         WHERE o.resource IS NOT NULL AND (o.sqlstate IS NULL OR (CASE
           WHEN o.recorder_oid IS NOT NULL AND o.made_in = (
-            SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+            SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
           )
             THEN pg_get_userbyid(o.recorder_oid)::text
           ELSE o.recorder END) = current_user)

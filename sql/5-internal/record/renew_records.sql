@@ -16,10 +16,10 @@ DECLARE
         THEN p.resource ELSE p.resource - 'made' END,
       greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid(),
       p.recorder, p.sqlstate, p.note, o.roles, (
-        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
       ),
       CASE p.made_in WHEN (
-        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
       ) THEN p.recorder_oid
         ELSE to_regrole(quote_ident(p.recorder))::oid END
     )::rolecall_internal.resource

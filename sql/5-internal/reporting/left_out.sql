@@ -16,7 +16,7 @@ BEGIN
       AND NOT EXISTS (
         SELECT FROM rolecall_internal.secret AS s
         WHERE s.key = 'rolecall.verifier.' || (r.key ->> 0) AND s.made_in = (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+          SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
         )
           AND s.role = to_regrole(quote_ident((r.key ->> 0)))::oid
       )

@@ -26,7 +26,7 @@ BEGIN
       CROSS JOIN LATERAL unnest(s.setconfig) AS e(entry)
       WHERE s.setrole = to_regrole(quote_ident(misdefinition.resource ->> 'role'))::oid
         AND s.setdatabase = CASE WHEN misdefinition.resource ? 'here' THEN (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+          SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
         ) ELSE 0 END
         AND (
           starts_with(lower(e.entry), lower(v_name) || '=') AND CASE jsonb_typeof((misdefinition.resource -> 'value'))

@@ -19,7 +19,7 @@ DECLARE
       -- In a copy of the database no role counts as created by a policy.
       SELECT rolecall_internal.renamed(p.section, p.resource, rename_records.old_name, rename_records.new_name)
              - CASE WHEN p.section = 'declared' AND p.made_in <> (
-               SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+               SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
              ) THEN 'made' ELSE '' END
     ) AS r(resource)
     CROSS JOIN LATERAL (SELECT rolecall_internal.named_roles(p.section, r.resource) OFFSET 0) AS n(roles)
@@ -28,12 +28,12 @@ DECLARE
         p.section, rolecall_internal.record_key(p.section, r.resource), r.resource,
         greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid(),
         p.recorder, p.sqlstate, p.note, CASE p.made_in WHEN (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+          SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
         ) THEN p.roles ELSE n.roles END, (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+          SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
         ),
         CASE p.made_in WHEN (
-          SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+          SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
         ) THEN p.recorder_oid
           ELSE to_regrole(quote_ident(p.recorder))::oid END
       )::rolecall_internal.resource
@@ -49,7 +49,7 @@ DECLARE
     WHERE p.resource IS NOT NULL AND p.sqlstate IS DISTINCT FROM '22023'
       AND r.resource <> p.resource
       AND NOT (p.made_in = (
-        SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+        SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
       ) AND EXISTS (
         SELECT FROM unnest(p.roles, n.roles) AS o(was, is_now) WHERE o.was <> o.is_now
       ))

@@ -8,12 +8,11 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $sign_record$
 DECLARE
-  v_super boolean;
-  v_here oid;
-  v_caller oid;
+  v_caller oid := to_regrole(quote_ident(current_user))::oid;
+  v_super boolean := has_table_privilege(
+    v_caller, 'pg_catalog.pg_authid', 'TRUNCATE'
+  );
 BEGIN
-  SELECT r.rolsuper, d.oid, r.oid INTO v_super, v_here, v_caller
-  FROM pg_roles AS r, pg_database AS d WHERE r.rolname = current_user AND d.datname = current_database();
   IF v_super AND NEW.recorder IS NOT NULL THEN
     RETURN NEW;
   END IF;
@@ -25,29 +24,32 @@ BEGIN
       WHERE r.section = NEW.section AND r.key = NEW.key
     ));
   END IF;
-  NEW.recorder := current_user;
-  NEW.recorder_oid := v_caller;
-  NEW.sqlstate := NULL;
-  NEW.roles := NULL;
-  NEW.made_in := v_here;
-  NEW.note := rolecall_internal.misshape(NEW.section, NEW.key, NEW.resource);
-  IF NEW.note IS NULL AND NEW.resource IS NOT NULL
-    AND (NEW.section IN ('read_access', 'settings') OR NEW.resource @? '$.**.valid_until')
+  NEW := ROW(
+    NEW.section, NEW.key, NEW.resource, NEW.recorded_at, NEW.id, current_user, NULL,
+    rolecall_internal.misshape(NEW.section, NEW.key, NEW.resource),
+    rolecall_internal.named_roles(NEW.section, NEW.resource),
+    split_part(
+      pg_relation_filepath('pg_catalog.pg_class'), '/', -2
+    )::oid, v_caller
+  )::rolecall_internal.resource;
+  -- Mostly that is all.
+  IF NEW.note IS NOT NULL OR NOT v_super OR NEW.section IN ('base_roles', 'read_access', 'settings')
+    OR NEW.resource @? '$.**.valid_until'
   THEN
-    NEW.note := rolecall_internal.misdefinition(NEW.section, NEW.resource);
-  END IF;
-  IF NEW.note IS NOT NULL THEN
-    NEW.sqlstate := '22023';
-    RETURN NEW;
-  END IF;
-  IF NOT v_super OR NEW.section <> 'base_roles' THEN
-    NEW.roles := rolecall_internal.named_roles(NEW.section, NEW.resource);
-  END IF;
-  IF NOT v_super THEN
-    NEW.note := rolecall_internal.lacking_right(NEW.section, NEW.resource);
-  END IF;
-  IF NEW.note IS NOT NULL THEN
-    NEW.sqlstate := '42501';
+    IF NEW.note IS NULL AND NEW.resource IS NOT NULL
+      AND (NEW.section IN ('read_access', 'settings') OR NEW.resource @? '$.**.valid_until')
+    THEN
+      NEW.note := rolecall_internal.misdefinition(NEW.section, NEW.resource);
+    END IF;
+    IF NEW.note IS NOT NULL THEN
+      NEW.sqlstate := '22023';
+      NEW.roles := NULL;
+    ELSIF NOT v_super THEN
+      NEW.note := rolecall_internal.lacking_right(NEW.section, NEW.resource);
+      NEW.sqlstate := CASE WHEN NEW.note IS NOT NULL THEN '42501' END;
+    ELSIF NEW.section = 'base_roles' THEN
+      NEW.roles := NULL;
+    END IF;
   END IF;
   RETURN NEW;
 END

@@ -14,7 +14,7 @@ BEGIN
   RETURN NOT EXISTS (
     SELECT FROM rolecall_internal.secret AS s
     WHERE s.key = 'rolecall.reporting' AND s.made_in = (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+      SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
     )
       AND (is_rotation_due.rotate_after IS NULL OR s.made_at + is_rotation_due.rotate_after > clock_timestamp())
   );

@@ -12,7 +12,7 @@ DECLARE
   v_password jsonb;
   v_position integer;
   v_here oid := (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+    SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
   );
   v_kept text;
   v_role oid;

@@ -11,7 +11,7 @@ BEGIN
   SELECT s.value, s.encrypted INTO v_value, v_encrypted
   FROM rolecall_internal.secret AS s
   WHERE s.key = read_secret.secret_key AND (s.made_in IS NULL OR s.made_in = (
-    SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+    SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
   ));
   IF v_encrypted IS NOT TRUE THEN
     RETURN v_value;

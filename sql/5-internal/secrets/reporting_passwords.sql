@@ -17,7 +17,7 @@ BEGIN
     SELECT convert_from(s.value, 'UTF8') INTO v_verifier
     FROM rolecall_internal.secret AS s
     WHERE s.key = 'rolecall.verifier.' || v_name AND s.made_in = (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+      SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
     );
     v_salt := rolecall_internal.derived_salt(reporting_passwords.secret, v_name);
     v_kept := coalesce(split_part(split_part(v_verifier, '$', 2), ':', 2) = encode(v_salt, 'base64'), false);

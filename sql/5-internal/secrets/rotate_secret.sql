@@ -10,7 +10,7 @@ BEGIN
     -- Verifiers from the original of a copied database stay, because they say whose the roles are.
     DELETE FROM rolecall_internal.secret AS s
     WHERE starts_with(s.key, 'rolecall.verifier.') AND s.made_in = (
-      SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+      SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
     );
   END IF;
   RETURN ROW('rotate_secret', current_database(), 'SELECT * FROM rolecall.rotate_reporting_secret()',

@@ -13,7 +13,7 @@ BEGIN
   INSERT INTO rolecall_internal.secret AS s (key, value, encrypted, made_in)
   VALUES (write_secret.secret_key, rolecall_internal.sealed(), rolecall_internal.is_encrypting(),
           CASE WHEN starts_with(write_secret.secret_key, 'rolecall.') THEN (
-            SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database() LIMIT 1
+            SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
           ) END)
   ON CONFLICT (key) DO UPDATE
     SET value = excluded.value, encrypted = excluded.encrypted, made_at = excluded.made_at, made_in = excluded.made_in
