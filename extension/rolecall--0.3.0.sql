@@ -883,10 +883,10 @@ BEGIN
       )) AS r(name, definition)
     );
     IF apply_policy.dry_run IS NOT TRUE THEN
-      -- Before any role is locked.
+      -- The secret comes before any lock on a role.
       PERFORM rolecall_internal.lock_reporting_secret(rolecall_internal.is_rotation_due(v_rotate_after));
     END IF;
-    -- Owners of what the reporting roles read can be roles of the policy.
+    -- Roles of the policy can own what the reporting roles read, so they come first.
     v_steps := rolecall_internal.run(v_state, apply_policy.dry_run)
       || rolecall_internal.run_reporting(v_reports, '{}', v_rotate_after, false, apply_policy.dry_run);
   END IF;
@@ -898,7 +898,7 @@ END
 $apply_policy$;
 
 COMMENT ON FUNCTION rolecall_internal.apply_policy(jsonb, text, jsonb, boolean)
-  IS 'Makes a policy hold, and returns the steps';
+  IS 'Establishes a policy, and returns the steps';
 REVOKE ALL ON FUNCTION rolecall_internal.apply_policy(jsonb, text, jsonb, boolean) FROM PUBLIC;
 
 -- sql/5-internal/reading/apply_to_new_tables.sql
@@ -1616,7 +1616,7 @@ BEGIN
           WHERE i.classoid = 'pg_class'::regclass AND i.objoid = c.oid AND i.objsubid = 0
             AND i.privtype = 'i' AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
         )
-        -- Of the information schema no initial privileges are recorded.
+        -- For the information schema no initial privileges are recorded.
         AND NOT (x.grantee = 0 AND x.privilege_type = 'SELECT' AND n.nspname = 'information_schema')
       GROUP BY 1, 2, 3, 4, 5
     ) AS h
@@ -1625,7 +1625,7 @@ END
 $audit_catalogs$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_catalogs(rolecall_internal.principal[])
-  IS 'Privileges on the catalogs that the server does not come with';
+  IS 'Privileges on the catalogs beyond the server''s initial ones';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_catalogs(rolecall_internal.principal[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_columns.sql
@@ -1635,8 +1635,8 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_columns$
 DECLARE
-  -- Of all columns few have an ACL, and mostly it is the one that the server came with. Found in an expression they are
-  -- found without starting parallel workers.
+  -- Few columns have an ACL, and most of those are the server's own. The query is in an expression, so that it
+  -- starts no parallel workers.
   v_columns tid[] := ARRAY(
     SELECT a.ctid FROM pg_attribute AS a
     WHERE a.attacl IS NOT NULL AND NOT a.attisdropped AND a.attacl IS DISTINCT FROM (
@@ -1723,7 +1723,7 @@ END
 $audit_dblink$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_dblink(rolecall_internal.principal[])
-  IS 'What dblink lets a role do, in one row for all of its functions';
+  IS 'What dblink allows a role, in one row for all of its functions';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_dblink(rolecall_internal.principal[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_elsewhere.sql
@@ -1761,7 +1761,7 @@ COMMENT ON FUNCTION rolecall_internal.audit_elsewhere(rolecall_internal.principa
 REVOKE ALL ON FUNCTION rolecall_internal.audit_elsewhere(rolecall_internal.principal[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_findings.sql
--- A path begins with the role, so it tells whose it is.
+-- A path begins with the role, so it says whose finding it is.
 CREATE FUNCTION rolecall_internal.audit_findings(roles oid[])
 RETURNS TABLE (role text, severity text, path text, object text, detail text, remedy text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -1779,7 +1779,7 @@ BEGIN
     alike AS (
       SELECT a.withheld, array_agg(p) AS principals
       FROM audited AS a JOIN unnest(v_principals) AS p ON p.audited = a.role_oid
-      -- OFFSET has what follows asked once for each group, not for each role.
+      -- With OFFSET the following is evaluated once for each group, not for each role.
       GROUP BY a.withheld OFFSET 0
     )
     SELECT a.name, f.severity, f.path, f.object, f.detail, f.remedy
@@ -1818,7 +1818,7 @@ BEGIN
 END
 $audit_findings$;
 
-COMMENT ON FUNCTION rolecall_internal.audit_findings(oid[]) IS 'What there is to find of roles, the most serious first';
+COMMENT ON FUNCTION rolecall_internal.audit_findings(oid[]) IS 'The findings about roles, the most serious first';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_findings(oid[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_functions.sql
@@ -1933,7 +1933,7 @@ BEGIN
              ('LANGUAGE', 'USAGE', 'info', NULL, 'writes functions in this language')
     ) AS k(kind, privilege_type, severity, to_public, detail) ON k.kind = g.kind AND k.privilege_type = x.privilege_type
     WHERE x.grantee <> g.owner AND CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END IS NOT NULL
-      -- What PUBLIC may do in other databases is said there.
+      -- An audit in another database lists what PUBLIC may do there.
       AND (g.kind <> 'DATABASE' OR p.role_oid <> 0 OR g.oid = (
         SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
       ));
@@ -1961,8 +1961,7 @@ END
 $audit_objects$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_objects(rolecall_internal.principal[])
-  IS 'Privileges on schemas, the database, large objects, foreign servers and the like, and on objects made in the '
-     'future';
+  IS 'Privileges on schemas, the database, large objects, foreign servers and the like, and on future objects';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_objects(rolecall_internal.principal[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_owned.sql
@@ -2082,12 +2081,12 @@ BEGIN
     CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
     JOIN unnest(audit_powerful.principals) AS p ON p.role_oid = x.grantee
     CROSS JOIN LATERAL (
-      -- Revoked from PUBLIC, it would fail for everybody whom the extension serves.
+      -- If it were revoked from PUBLIC, the function would fail for everybody who uses the extension.
       SELECT CASE WHEN f.prosecdef AND x.grantee = 0
                   THEN rolecall_internal.pinned_by(f.oid, p.audited, audit_powerful.principals) END
     ) AS m(extension)
     WHERE f.pronamespace = ANY (p.usable)
-      -- What a role may do anyway it may also do through a function of its own.
+      -- A role's own function gives it nothing that it may not do anyway.
       AND NOT EXISTS (
         SELECT FROM unnest(audit_powerful.principals) AS o WHERE o.audited = p.audited AND o.role_oid = f.proowner
       );
@@ -2099,9 +2098,9 @@ COMMENT ON FUNCTION rolecall_internal.audit_powerful(rolecall_internal.principal
 REVOKE ALL ON FUNCTION rolecall_internal.audit_powerful(rolecall_internal.principal[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_principals.sql
--- It has the privileges of a role that it is a member of with INHERIT, can become one with SET ROLE where every
--- membership on the way has SET, and can grant itself one that it has ADMIN on. Before 16 a member has SET always, and
--- INHERIT by its own attribute.
+-- A role has the privileges of roles that it is a member of with INHERIT, can become a role by SET ROLE if every
+-- membership on the way has SET, and can grant itself a role on which it has ADMIN OPTION. Before 16 a member always
+-- has SET, and INHERIT by its own attribute.
 CREATE FUNCTION rolecall_internal.audit_principals(roles oid[]) RETURNS SETOF rolecall_internal.principal
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -2146,14 +2145,14 @@ BEGIN
           FROM unnest(v_next) AS p
           JOIN pg_auth_members AS e ON e.member = p.role_oid
           JOIN pg_roles AS r ON r.oid = e.member
-          -- The two options are columns from 16 only, so they are read by name from the row.
+          -- The two options are columns only from 16 on, so they are read by name from the row.
           CROSS JOIN LATERAL (
             SELECT coalesce((to_jsonb(e) -> 'inherit_option')::boolean, r.rolinherit),
                    coalesce((to_jsonb(e) -> 'set_option')::boolean, true)
           ) AS o(inherit, set)
           GROUP BY e.roleid, p.audited, p.path, p.becomes, p.remedy
           UNION ALL
-          -- Who owns the database is a member of this one without any row that says so.
+          -- The owner of the database is a member of pg_database_owner without a row that says so.
           SELECT 'pg_database_owner'::regrole::oid, p.audited, p.path, p.becomes, p.remedy, true, false, false,
                  format('ALTER DATABASE %I OWNER TO "a plain owner" /* your choice */', d.datname)
           FROM unnest(v_next) AS p
@@ -2219,12 +2218,12 @@ END
 $audit_publications$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_publications(text)
-  IS 'Publications that send what the password of a reporting role is derived from, in clear text';
+  IS 'Publications that send the secret from which the password of a reporting role is derived, in clear text';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_publications(text) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_reading.sql
 -- A view reads as its owner, unless it has security_invoker (15 and newer); a materialized view holds the rows that
--- its owner could read. One of which columns are withheld counts by itself.
+-- its owner could read. A materialized view with withheld columns counts by itself.
 CREATE FUNCTION rolecall_internal.audit_reading(principals rolecall_internal.principal[], withheld jsonb)
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -2259,7 +2258,7 @@ BEGIN
       FROM reader AS r
       JOIN pg_depend AS d
         ON d.refclassid = 'pg_class'::regclass AND d.refobjid = r.oid AND d.classid = 'pg_rewrite'::regclass
-      -- Of the secrets our own view shows only whose roles they are.
+      -- The extension's own view over the secrets shows only whose the roles are.
       JOIN pg_rewrite AS w ON w.oid = d.objid AND w.ev_type = '1'
         AND w.ev_class NOT IN (r.oid, 'rolecall_watch.reporting_role'::regclass)
         AND w.ev_class NOT IN (
@@ -2271,7 +2270,7 @@ BEGIN
         SELECT coalesce(bool_or(s.option_value::boolean), false)
         FROM pg_options_to_table(c.reloptions) AS s WHERE s.option_name = 'security_invoker'
       ) AS o(invoker)
-      -- A whole row leaves no trace among the dependencies.
+      -- A reference to a whole row leaves no dependency on a column.
       WHERE r.attnum IS NULL OR d.refobjsubid = r.attnum OR strpos(w.ev_action::text, ':varattno 0 ') > 0
     ),
     hidden AS (
@@ -2313,7 +2312,7 @@ END
 $audit_reading$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_reading(rolecall_internal.principal[], jsonb)
-  IS 'Ways to read what is withheld from the role: the tables and columns themselves, those of partitions and parents, '
+  IS 'Ways to read what is withheld from the role: the tables and columns themselves, their partitions and parents, '
      'and views over them';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_reading(rolecall_internal.principal[], jsonb) FROM PUBLIC;
 
@@ -2403,7 +2402,8 @@ COMMENT ON FUNCTION rolecall_internal.audit_schemas(rolecall_internal.principal[
 REVOKE ALL ON FUNCTION rolecall_internal.audit_schemas(rolecall_internal.principal[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_search_path.sql
--- The remedy for an owner leaves the schema out of the search_path; tables in it are then named with their schema.
+-- The remedy for an owner leaves the schema out of the search_path; queries then have to name its tables with the
+-- schema.
 CREATE FUNCTION rolecall_internal.audit_search_path(role_name text, role_oid oid, definition jsonb)
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -2457,7 +2457,7 @@ END
 $audit_search_path$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_search_path(text, oid, jsonb)
-  IS 'Who owns a schema that a reporting role searches, or may create objects in it: the role can be made to call '
+  IS 'The roles that own a schema that a reporting role searches, or may create objects in it, and so can make it call '
      'their code';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_search_path(text, oid, jsonb) FROM PUBLIC;
 
@@ -2517,7 +2517,7 @@ END
 $audit_server$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_server(rolecall_internal.principal[])
-  IS 'What is left: large objects in general, other databases, configuration parameters';
+  IS 'The rest: large objects in general, other databases, configuration parameters';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_server(rolecall_internal.principal[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_settings.sql
@@ -2560,7 +2560,7 @@ END
 $audit_settings$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_settings(text, jsonb)
-  IS 'Settings of the role that differ from what was asked for, or, of those given, that nobody asked for here';
+  IS 'Settings of the role that differ from what was asked for, and those that nobody asked for here';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_settings(text, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_shards.sql
@@ -2587,7 +2587,7 @@ END
 $audit_shards$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_shards(text, oid, jsonb)
-  IS 'Shards of Citus that a role reads, of tables that are withheld from it';
+  IS 'Shards of Citus that a role can read although their tables are withheld from it';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_shards(text, oid, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_tables.sql
@@ -2645,7 +2645,7 @@ COMMENT ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[]
 REVOKE ALL ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[]) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_takers.sql
--- Of what is worth taking that includes, before PostgreSQL 16, whoever may create roles.
+-- Before PostgreSQL 16 that includes every role that may create roles, for roles that others could want to become.
 CREATE FUNCTION rolecall_internal.audit_takers(role_name text, role_oid oid, definition jsonb)
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -2703,9 +2703,9 @@ END
 $audit_takers$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_takers(text, oid, jsonb)
-  IS 'Who can become a reporting role, an administrator or an operator, by whatever chain of memberships, or '
-     'administers it; of other roles that calls of this database have asked for, who can become a user, or administers '
-     'a group';
+  IS 'The roles that can become a reporting role, an administrator or an operator, through any chain of memberships, '
+     'or have ADMIN OPTION on it; for other roles that calls of this database have asked for, those that can become a '
+     'user, or have ADMIN OPTION on a group';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_takers(text, oid, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/audit/audit_withheld.sql
@@ -2768,8 +2768,8 @@ END
 $audited_roles$;
 
 COMMENT ON FUNCTION rolecall_internal.audited_roles(oid[])
-  IS 'The definition of each role as a reporting role, what is withheld from it, and what it has set, where that or '
-     'the record says anything: each entry with the database that it is for, all read at once';
+  IS 'The definition of each role as a reporting role, what is withheld from it, and its settings with the databases '
+     'that they are for, all read at once';
 REVOKE ALL ON FUNCTION rolecall_internal.audited_roles(oid[]) FROM PUBLIC;
 
 -- sql/5-internal/passwords/base64_length.sql
@@ -2996,8 +2996,8 @@ END
 $canonical_name$;
 
 COMMENT ON FUNCTION rolecall_internal.canonical_name(text, text, text)
-  IS 'The one way to write the name of an object: as the server does where it exists, else with quotes where they are '
-     'needed';
+  IS 'The canonical name of an object: as the server writes it if it exists, otherwise with quotes where they are '
+     'required';
 REVOKE ALL ON FUNCTION rolecall_internal.canonical_name(text, text, text) FROM PUBLIC;
 
 -- sql/5-internal/run/change_present.sql
@@ -4260,7 +4260,7 @@ END
 $edit_distance$;
 
 COMMENT ON FUNCTION rolecall_internal.edit_distance(text, text)
-  IS 'How many letters have to be added, removed or replaced to make one text of another';
+  IS 'How many letters have to be added, removed or replaced to turn one text into another';
 REVOKE ALL ON FUNCTION rolecall_internal.edit_distance(text, text) FROM PUBLIC;
 
 -- sql/5-internal/secrets/encrypt_older.sql
@@ -4415,7 +4415,7 @@ END
 $exact_document$;
 
 COMMENT ON FUNCTION rolecall_internal.exact_document(oid[])
-  IS 'The document of what is recorded, with each of these roles as one that has nothing else';
+  IS 'The record as a document, with each of these roles as one that is to have nothing else';
 REVOKE ALL ON FUNCTION rolecall_internal.exact_document(oid[]) FROM PUBLIC;
 
 -- sql/5-internal/granting/excepted_objects.sql
@@ -4928,7 +4928,7 @@ END
 $forgotten_resources$;
 
 COMMENT ON FUNCTION rolecall_internal.forgotten_resources(jsonb)
-  IS 'What is recorded of the roles of a policy and is not in its desired state: it is no longer asked for';
+  IS 'The records about the roles of a policy that are not in its desired state, as no longer asked for';
 REVOKE ALL ON FUNCTION rolecall_internal.forgotten_resources(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/granting/found_by_server.sql
@@ -5294,7 +5294,7 @@ COMMENT ON FUNCTION rolecall_internal.given_privileges(oid[], jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.given_privileges(oid[], jsonb) FROM PUBLIC;
 
 -- sql/5-internal/audit/graph.sql
--- Of these roles, or all that are not predefined; and of those that they are members of.
+-- For these roles, or all that are not predefined, and for the roles that they are members of.
 CREATE FUNCTION rolecall_internal.graph(roles text[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -5317,7 +5317,7 @@ BEGIN
       JOIN pg_roles AS r ON r.oid = e.member
       GROUP BY e.member, e.roleid
     ),
-    -- Each ACL once, however many tables share it.
+    -- Each ACL is expanded once, however many tables share it.
     acl AS MATERIALIZED (
       SELECT DISTINCT c.relnamespace, c.relowner, c.relacl FROM pg_class AS c
       WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'
@@ -5409,7 +5409,7 @@ END
 $graph_label$;
 
 COMMENT ON FUNCTION rolecall_internal.graph_label(text)
-  IS 'A name as Mermaid shows it: what would end the text, or be taken for HTML, by its number';
+  IS 'A name for Mermaid: characters that would end the text, or be taken for HTML, are written as numbers';
 REVOKE ALL ON FUNCTION rolecall_internal.graph_label(text) FROM PUBLIC;
 
 -- sql/5-internal/audit/graph_mermaid.sql
@@ -5444,7 +5444,7 @@ AS $graph_parts$
 BEGIN
   RETURN QUERY
     WITH access AS MATERIALIZED (
-      -- A role can be called "PUBLIC" too.
+      -- A role can also be called "PUBLIC".
       SELECT a.*, CASE WHEN a.everybody THEN 'p' ELSE 'r' END AS kind
       FROM jsonb_to_recordset(graph_parts.data -> 'access')
         AS a(role text, everybody boolean, schema text, reads boolean, writes boolean)
@@ -5485,7 +5485,7 @@ END
 $graph_parts$;
 
 COMMENT ON FUNCTION rolecall_internal.graph_parts(jsonb)
-  IS 'Nodes and arrows of a graph, in order, by numbers for the names; kinds of nodes: role, PUBLIC and schema';
+  IS 'Nodes and arrows of a graph, in order, with numbers for the names; kinds of nodes: role, PUBLIC and schema';
 REVOKE ALL ON FUNCTION rolecall_internal.graph_parts(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/has_calling_key.sql
@@ -5846,7 +5846,7 @@ END
 $held_future$;
 
 COMMENT ON FUNCTION rolecall_internal.held_future(oid[], boolean)
-  IS 'Default privileges of roles and of PUBLIC; of PUBLIC what differs from what the server gives it';
+  IS 'Default privileges of roles and PUBLIC; for PUBLIC, the differences from what the server gives it';
 REVOKE ALL ON FUNCTION rolecall_internal.held_future(oid[], boolean) FROM PUBLIC;
 
 -- sql/5-internal/reading/held_otherwise.sql
@@ -5937,7 +5937,7 @@ BEGIN
         ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
         ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
       ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
-      -- Of the databases this one, and nothing of the extension's own.
+      -- Only this database, and none of the extension's own objects.
       WHERE (g.kind <> 'database' OR g.special IS NOT NULL) AND g.schema <> ALL (v_own)
         AND NOT (g.kind = 'schema' AND coalesce(g.special = ANY (v_own), false))
     ),
@@ -5978,7 +5978,7 @@ END
 $held_privileges$;
 
 COMMENT ON FUNCTION rolecall_internal.held_privileges(rolecall_internal.acl_group[], oid[], boolean)
-  IS 'What roles and PUBLIC have on groups of objects; of PUBLIC what differs from what the server gives it';
+  IS 'Privileges of roles and PUBLIC on groups of objects; for PUBLIC, the differences from what the server gives it';
 REVOKE ALL ON FUNCTION rolecall_internal.held_privileges(rolecall_internal.acl_group[], oid[], boolean) FROM PUBLIC;
 
 -- sql/5-internal/execute/hint_of.sql
@@ -6230,8 +6230,9 @@ BEGIN
     total AS MATERIALIZED (
       SELECT g.kind, g.schema, sum(g.size) AS size FROM unnest(v_groups) AS g GROUP BY g.kind, g.schema
     ),
-    -- On all of a schema, and on what its owner makes there later. When the policy is applied again, all is more:
-    -- somebody else who made all that is there now does not decide about what others have made since.
+    -- On all objects of a schema, and on those that its owner creates there later. By the time the policy is
+    -- applied there may be more objects, and another role that created all present ones does not decide about
+    -- those of others.
     whole AS MATERIALIZED (
       SELECT h.kind, h.schema, h.role_oid, h.privilege, f.owners
       FROM held AS h
@@ -6295,8 +6296,8 @@ END
 $inspected_privileges$;
 
 COMMENT ON FUNCTION rolecall_internal.inspected_privileges(oid[], boolean)
-  IS 'Privileges on objects of this database, and the default privileges: those of the roles, and what PUBLIC has '
-     'beyond, or lacks of, what the server gives it';
+  IS 'Privileges on objects of this database, and default privileges: those of the roles, and those in which PUBLIC '
+     'differs from what the server gives it';
 REVOKE ALL ON FUNCTION rolecall_internal.inspected_privileges(oid[], boolean) FROM PUBLIC;
 
 -- sql/5-internal/policy/inspected_roles.sql
@@ -6385,7 +6386,7 @@ END
 $inspected_state$;
 
 COMMENT ON FUNCTION rolecall_internal.inspected_state(text[])
-  IS 'Roles with all that belongs to the cluster, as a desired state';
+  IS 'Roles with everything that belongs to the cluster, as a desired state';
 REVOKE ALL ON FUNCTION rolecall_internal.inspected_state(text[]) FROM PUBLIC;
 
 -- sql/5-internal/execute/is_about_roles.sql
@@ -6673,8 +6674,8 @@ END
 $is_moment$;
 
 COMMENT ON FUNCTION rolecall_internal.is_moment(text)
-  IS 'Whether a text is a moment that the server knows, and the same in every session; or infinity, also the earlier '
-     'one';
+  IS 'Whether a text is a time that the server accepts, and that is the same in every session; or infinity or '
+     '-infinity';
 REVOKE ALL ON FUNCTION rolecall_internal.is_moment(text) FROM PUBLIC;
 
 -- sql/5-internal/passwords/is_nfkc_stable.sql
@@ -6874,13 +6875,13 @@ COMMENT ON FUNCTION rolecall_internal.is_provisioned(jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.is_provisioned(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/audit/is_reachable.sql
--- Where only the secrets are withheld there is none as a rule, and what comes next takes long to plan.
+-- If only the secrets are withheld, there is usually none, and the next query takes long to plan.
 CREATE FUNCTION rolecall_internal.is_reachable(withheld jsonb) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_reachable$
 BEGIN
-  -- With OFFSET each look is one by index for each table, where else whole catalogs are read into hashes.
+  -- With OFFSET each lookup uses an index for each table; otherwise whole catalogs would be hashed.
   RETURN EXISTS (
     SELECT FROM jsonb_to_recordset(is_reachable.withheld) AS w(table_oid oid)
     WHERE EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhrelid = w.table_oid OR i.inhparent = w.table_oid OFFSET 0)
@@ -6901,8 +6902,8 @@ END
 $is_reachable$;
 
 COMMENT ON FUNCTION rolecall_internal.is_reachable(jsonb)
-  IS 'Whether there can be a way to read withheld tables: one is a partition or a parent, has a view, or somebody has '
-     'SELECT on it';
+  IS 'Whether there can be a way to read withheld tables: one of them is a partition or a parent, has a view, or '
+     'somebody has SELECT on it';
 REVOKE ALL ON FUNCTION rolecall_internal.is_reachable(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/secrets/is_rotation_due.sql
@@ -6992,7 +6993,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_worth_taking$
 BEGIN
-  -- In WHERE the server would look at privileges of every role before it looks at the oid.
+  -- In WHERE the server would check the privileges of every role before the oid.
   RETURN coalesce((
     SELECT r.rolbypassrls OR is_worth_taking.definition IS NOT NULL
            OR has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')
@@ -7002,7 +7003,8 @@ END
 $is_worth_taking$;
 
 COMMENT ON FUNCTION rolecall_internal.is_worth_taking(oid, jsonb)
-  IS 'Whether a role has what others could want to take: it reports, bypasses row-level security, or reads the secrets';
+  IS 'Whether others could want to become a role: it is a reporting role, bypasses row-level security, or reads the '
+     'secrets';
 REVOKE ALL ON FUNCTION rolecall_internal.is_worth_taking(oid, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/document/joined.sql
@@ -7766,7 +7768,7 @@ BEGIN
     WITH RECURSIVE edge AS MATERIALIZED (
       SELECT m.* FROM rolecall_internal.policy_memberships(membership_problems.policy) AS m WHERE m.role IS NOT NULL
     ),
-    -- Only those of a member that somebody is a member of can be part of a circle.
+    -- Only a membership whose member itself has members can be part of a circle.
     inner_edge AS MATERIALIZED (
       SELECT e.* FROM edge AS e
       WHERE e.member IN (SELECT o.role FROM edge AS o) AND e.role IN (SELECT o.member FROM edge AS o)
@@ -8217,7 +8219,7 @@ END
 $named_object$;
 
 COMMENT ON FUNCTION rolecall_internal.named_object(text)
-  IS 'What a name means that is written as in SQL: a function, a table or sequence, a column, a schema, or a database';
+  IS 'The object that a name as in SQL means: a function, a table or sequence, a column, a schema, or a database';
 REVOKE ALL ON FUNCTION rolecall_internal.named_object(text) FROM PUBLIC;
 
 -- sql/5-internal/record/named_roles.sql
@@ -8282,7 +8284,7 @@ COMMENT ON FUNCTION rolecall_internal.newest_record(text, jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.newest_record(text, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/policy/no_longer_named.sql
--- What such a role owns is nobody's to drop: it is in the way. Its privileges end with it.
+-- What such a role owns is not dropped, and keeps the role from being dropped. Its privileges end with it.
 CREATE FUNCTION rolecall_internal.no_longer_named(policy jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -8300,7 +8302,8 @@ DECLARE
       WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
     ) AS p
     WHERE p.resource @> '{"made": true}'
-      -- In a copy of the database, or a cluster that a dump was restored into, nothing is of our making.
+      -- In a copy of the database, or a cluster into which a dump was restored, no role counts as created by a
+      -- policy.
       AND p.made_in = (
         SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
       ) AND p.roles[1] = to_regrole(quote_ident(p.key ->> 0))::oid
@@ -9143,8 +9146,8 @@ COMMENT ON FUNCTION rolecall_internal.pgcrypto_schema()
 REVOKE ALL ON FUNCTION rolecall_internal.pgcrypto_schema() FROM PUBLIC;
 
 -- sql/5-internal/audit/pinned_by.sql
--- It has to be a member of an extension of a superuser, with the ACL that its script gave it, and a search_path of
--- schemas in which the role creates nothing, temporary objects last.
+-- The function has to be a member of an extension of a superuser, with the ACL that its script gave it, and a
+-- search_path of schemas in which the role cannot create anything, with temporary objects last.
 CREATE FUNCTION rolecall_internal.pinned_by(function_oid oid, audited oid, principals rolecall_internal.principal[])
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -9177,8 +9180,8 @@ END
 $pinned_by$;
 
 COMMENT ON FUNCTION rolecall_internal.pinned_by(oid, oid, rolecall_internal.principal[])
-  IS 'The extension that makes a function run as its owner for everybody, safely; null: there is none, or somebody who '
-     'is not a superuser could have changed the function';
+  IS 'The extension to which a function that safely runs as its owner for everybody belongs; null: none, or a role '
+     'that is not a superuser could have changed the function';
 REVOKE ALL ON FUNCTION rolecall_internal.pinned_by(oid, oid, rolecall_internal.principal[]) FROM PUBLIC;
 
 -- sql/5-internal/reading/places.sql
@@ -12249,8 +12252,8 @@ END
 $policy_base_roles$;
 
 COMMENT ON FUNCTION rolecall_internal.policy_base_roles(jsonb)
-  IS 'The names of the base roles, where a policy has any; those that it leaves out are as create_base_roles() has '
-     'them';
+  IS 'The names of the base roles, if a policy has any; those that it leaves out are the defaults of '
+     'create_base_roles()';
 REVOKE ALL ON FUNCTION rolecall_internal.policy_base_roles(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/policy/policy_memberships.sql
@@ -12294,7 +12297,7 @@ BEGIN
     'schemas', rolecall_internal.schema_definitions(policy_of.state),
     'profiles', policy_of.state -> 'profiles',
     'privileges', rolecall_internal.privilege_entries(
-      -- Where a policy has a role "PUBLIC", everybody is called otherwise.
+      -- If a policy has a role called "PUBLIC", everybody gets another name.
       policy_of.state -> 'privileges', CASE WHEN v_roles ? 'PUBLIC' THEN 'public' ELSE 'PUBLIC' END
     ),
     'base_roles', (
@@ -12312,7 +12315,7 @@ BEGIN
 END
 $policy_of$;
 
-COMMENT ON FUNCTION rolecall_internal.policy_of(jsonb) IS 'The policy that a desired state is';
+COMMENT ON FUNCTION rolecall_internal.policy_of(jsonb) IS 'A desired state as a policy';
 REVOKE ALL ON FUNCTION rolecall_internal.policy_of(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/policy/policy_passwords.sql
@@ -12327,7 +12330,7 @@ DECLARE
 BEGIN
   FOR v_name IN SELECT jsonb_object_keys(v_roles || coalesce(policy_passwords.passwords, '{}')) LOOP
     IF policy_passwords.passwords ->> v_name IS NOT NULL OR v_roles -> v_name ? 'password' THEN
-      -- Who cannot compare it with the present one does not set it anew.
+      -- A caller that cannot compare it with the present one does not set it again.
       v_list := v_list || jsonb_build_object(
         'role', v_name, 'realign', false,
         'password', coalesce(nullif(policy_passwords.passwords -> v_name, 'null'), v_roles -> v_name -> 'password')
@@ -12578,7 +12581,7 @@ BEGIN
                'name', s.name, 'protected', true, 'password', p.password, 'says', g.names,
                'attributes', v_usual || s.base || s.given
              )
-             -- What is there already may only gain, but for a base role.
+             -- An existing role may only gain, except for a base role.
              ELSE jsonb_build_object(
                'name', s.name, 'protected', true, 'password', p.password, 'says', g.names,
                'initial', v_usual || s.base || s.given,
@@ -12597,7 +12600,7 @@ END
 $policy_role_resources$;
 
 COMMENT ON FUNCTION rolecall_internal.policy_role_resources(jsonb, boolean, jsonb)
-  IS 'The roles of a policy: those to be absent, those to be created or changed, and base roles';
+  IS 'The roles of a policy: those to remove, those to create or change, and base roles';
 REVOKE ALL ON FUNCTION rolecall_internal.policy_role_resources(jsonb, boolean, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/policy/policy_roles.sql
@@ -12625,8 +12628,7 @@ END
 $policy_roles$;
 
 COMMENT ON FUNCTION rolecall_internal.policy_roles(jsonb)
-  IS 'The roles that a policy is about: those that it describes, and those that have a profile; a role that it removes '
-     'too';
+  IS 'The roles that a policy is about: those that it describes or removes, and those that have a profile';
 REVOKE ALL ON FUNCTION rolecall_internal.policy_roles(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/policy/policy_shape.sql
@@ -12676,12 +12678,12 @@ END
 $policy_shape$;
 
 COMMENT ON FUNCTION rolecall_internal.policy_shape()
-  IS 'What a policy can have in it: the types of each shape, the strings that are allowed, the keys that it needs, and '
+  IS 'The format of a policy: the types of each shape, the strings that are allowed, the keys that are required, and '
      'the shape of what is inside';
 REVOKE ALL ON FUNCTION rolecall_internal.policy_shape() FROM PUBLIC;
 
 -- sql/5-internal/policy/policy_state.sql
--- Reporting roles are not in it: see policy_reports().
+-- It does not contain the reporting roles: see policy_reports().
 CREATE FUNCTION rolecall_internal.policy_state(policy jsonb, mode text, passwords jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -12746,7 +12748,7 @@ END
 $policy_state$;
 
 COMMENT ON FUNCTION rolecall_internal.policy_state(jsonb, text, jsonb)
-  IS 'The desired state that a policy is; additive: what is there already is left, whatever the policy says of it';
+  IS 'A policy as a desired state; additive: what exists already stays as it is, whatever the policy says of it';
 REVOKE ALL ON FUNCTION rolecall_internal.policy_state(jsonb, text, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/policy/policy_targets.sql
@@ -12786,7 +12788,7 @@ END
 $policy_targets$;
 
 COMMENT ON FUNCTION rolecall_internal.policy_targets(jsonb)
-  IS 'The entries of a policy about privileges, those of profiles too; a profile is about all that is in the schema';
+  IS 'The entries of a policy about privileges, including those of profiles, which are about all objects in the schema';
 REVOKE ALL ON FUNCTION rolecall_internal.policy_targets(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/policy/policy_values.sql
@@ -12822,7 +12824,7 @@ END
 $policy_values$;
 
 COMMENT ON FUNCTION rolecall_internal.policy_values(jsonb)
-  IS 'Every value in a policy, with its path and its shape; no shape: nothing of that key belongs there';
+  IS 'Every value in a policy, with its path and its shape; without a shape, the key is not allowed there';
 REVOKE ALL ON FUNCTION rolecall_internal.policy_values(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/plan/power_refusal.sql
@@ -13126,7 +13128,7 @@ END
 $privilege_entries$;
 
 COMMENT ON FUNCTION rolecall_internal.privilege_entries(jsonb, text)
-  IS 'Privileges as entries of a policy: for each role those objects together on which it has the same';
+  IS 'Privileges as entries of a policy, with those objects together on which a role has the same privileges';
 REVOKE ALL ON FUNCTION rolecall_internal.privilege_entries(jsonb, text) FROM PUBLIC;
 
 -- sql/5-internal/audit/privilege_holders.sql
@@ -13209,8 +13211,8 @@ END
 $privilege_holders$;
 
 COMMENT ON FUNCTION rolecall_internal.privilege_holders(text, oid, integer, text)
-  IS 'The roles that have a privilege on an object of themselves, PUBLIC (0) among them, and who granted it; of a '
-     'predefined role, which has it without a grant, nobody did';
+  IS 'The roles that have a privilege on an object themselves, including PUBLIC (0), and the grantors; for a '
+     'predefined role, which has it without a grant, none';
 REVOKE ALL ON FUNCTION rolecall_internal.privilege_holders(text, oid, integer, text) FROM PUBLIC;
 
 -- sql/5-internal/policy/privilege_problems.sql
@@ -14095,7 +14097,7 @@ END
 $refuse_policy$;
 
 COMMENT ON FUNCTION rolecall_internal.refuse_policy(jsonb, jsonb)
-  IS 'Refuses a policy that has problems, or has them with the passwords beside it, with all of them';
+  IS 'Refuses a policy that has problems, also with the passwords beside it, and lists all of them';
 REVOKE ALL ON FUNCTION rolecall_internal.refuse_policy(jsonb, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/record/refused_steps.sql
@@ -14948,7 +14950,7 @@ BEGIN
              WHEN v_declared ? r.role THEN r.definition
              ELSE '{"exact": false}'::jsonb || r.definition END)
     FROM role AS r
-    -- Said by base_roles, unless there is more.
+    -- base_roles says so, unless there is more.
     WHERE r.definition - 'bypassrls' <> '{}' OR NOT coalesce(
       role_definitions.state -> 'base_roles' @> jsonb_build_array(jsonb_build_object('name', r.role)), false
     )
@@ -15088,7 +15090,7 @@ END
 $role_problems$;
 
 COMMENT ON FUNCTION rolecall_internal.role_problems(jsonb)
-  IS 'Roles that are said twice, or that no call may change, and what does not go together about one';
+  IS 'Roles that are named twice, or that no call may change, and contradictions about one role';
 REVOKE ALL ON FUNCTION rolecall_internal.role_problems(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/secrets/rotate_secret.sql
@@ -15600,8 +15602,8 @@ END
 $schema_patterns$;
 
 COMMENT ON FUNCTION rolecall_internal.schema_patterns(jsonb)
-  IS 'What each role has on a schema and on all that is in it, as a profile says it: of privileges without exceptions '
-     'and grant options, for later objects of the same owners';
+  IS 'The privileges of each role on a schema and on all objects in it, as a profile: those without exceptions and '
+     'grant options, for later objects of the same owners';
 REVOKE ALL ON FUNCTION rolecall_internal.schema_patterns(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/passwords/scram.sql
@@ -16420,7 +16422,7 @@ END
 $target_problems$;
 
 COMMENT ON FUNCTION rolecall_internal.target_problems(jsonb)
-  IS 'Entries about privileges that do not say what they are about';
+  IS 'Entries about privileges that do not say on which objects';
 REVOKE ALL ON FUNCTION rolecall_internal.target_problems(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/policy/undeclared_changes.sql
@@ -17376,7 +17378,7 @@ BEGIN
     WITH pattern AS MATERIALIZED (
       SELECT p.role, p.schema, p.profile FROM jsonb_to_recordset(v_patterns) AS p(role text, schema text, profile jsonb)
     ),
-    -- Called by what they are for.
+    -- Their names say what they are for.
     kind AS (
       SELECT p.profile, CASE WHEN p.profile::text ~ '"(INSERT|UPDATE|DELETE|TRUNCATE)"' THEN 'writer'
                              WHEN p.profile -> 'tables' ? 'SELECT' THEN 'reader' ELSE 'user' END AS word

@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script ran here before, and all of its objects are still there.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script da98d3360402306cc059b1fb075aceddaa231027e4794977cb484937e6e09d38'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 88d103976eaa9e92d89f0647c424ef04ea4e307ebd2237f3ae69133c017c194e'
     AND 418 <= (
       SELECT count(*)
       FROM (
@@ -1928,10 +1928,10 @@ BEGIN
       )) AS r(name, definition)
     );
     IF apply_policy.dry_run IS NOT TRUE THEN
-      -- Before any role is locked.
+      -- The secret comes before any lock on a role.
       PERFORM rolecall_internal.lock_reporting_secret(rolecall_internal.is_rotation_due(v_rotate_after));
     END IF;
-    -- Owners of what the reporting roles read can be roles of the policy.
+    -- Roles of the policy can own what the reporting roles read, so they come first.
     v_steps := rolecall_internal.run(v_state, apply_policy.dry_run)
       || rolecall_internal.run_reporting(v_reports, '{}', v_rotate_after, false, apply_policy.dry_run);
   END IF;
@@ -1943,7 +1943,7 @@ END
 $apply_policy$;
 
 COMMENT ON FUNCTION rolecall_internal.apply_policy(jsonb, text, jsonb, boolean)
-  IS 'Makes a policy hold, and returns the steps';
+  IS 'Establishes a policy, and returns the steps';
 REVOKE ALL ON FUNCTION rolecall_internal.apply_policy(jsonb, text, jsonb, boolean) FROM PUBLIC;
 
 -- A table that was only altered gets no privilege: under another name, what was withheld is no less secret. That it
@@ -2657,7 +2657,7 @@ BEGIN
           WHERE i.classoid = 'pg_class'::regclass AND i.objoid = c.oid AND i.objsubid = 0
             AND i.privtype = 'i' AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
         )
-        -- Of the information schema no initial privileges are recorded.
+        -- For the information schema no initial privileges are recorded.
         AND NOT (x.grantee = 0 AND x.privilege_type = 'SELECT' AND n.nspname = 'information_schema')
       GROUP BY 1, 2, 3, 4, 5
     ) AS h
@@ -2666,7 +2666,7 @@ END
 $audit_catalogs$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_catalogs(rolecall_internal.principal[])
-  IS 'Privileges on the catalogs that the server does not come with';
+  IS 'Privileges on the catalogs beyond the server''s initial ones';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_catalogs(rolecall_internal.principal[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_columns(principals rolecall_internal.principal[])
@@ -2675,8 +2675,8 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_columns$
 DECLARE
-  -- Of all columns few have an ACL, and mostly it is the one that the server came with. Found in an expression they are
-  -- found without starting parallel workers.
+  -- Few columns have an ACL, and most of those are the server's own. The query is in an expression, so that it
+  -- starts no parallel workers.
   v_columns tid[] := ARRAY(
     SELECT a.ctid FROM pg_attribute AS a
     WHERE a.attacl IS NOT NULL AND NOT a.attisdropped AND a.attacl IS DISTINCT FROM (
@@ -2762,7 +2762,7 @@ END
 $audit_dblink$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_dblink(rolecall_internal.principal[])
-  IS 'What dblink lets a role do, in one row for all of its functions';
+  IS 'What dblink allows a role, in one row for all of its functions';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_dblink(rolecall_internal.principal[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_elsewhere(principals rolecall_internal.principal[])
@@ -2798,7 +2798,7 @@ COMMENT ON FUNCTION rolecall_internal.audit_elsewhere(rolecall_internal.principa
   IS 'What the principals own in other databases, and have privileges on';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_elsewhere(rolecall_internal.principal[]) FROM PUBLIC;
 
--- A path begins with the role, so it tells whose it is.
+-- A path begins with the role, so it says whose finding it is.
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_findings(roles oid[])
 RETURNS TABLE (role text, severity text, path text, object text, detail text, remedy text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -2816,7 +2816,7 @@ BEGIN
     alike AS (
       SELECT a.withheld, array_agg(p) AS principals
       FROM audited AS a JOIN unnest(v_principals) AS p ON p.audited = a.role_oid
-      -- OFFSET has what follows asked once for each group, not for each role.
+      -- With OFFSET the following is evaluated once for each group, not for each role.
       GROUP BY a.withheld OFFSET 0
     )
     SELECT a.name, f.severity, f.path, f.object, f.detail, f.remedy
@@ -2855,7 +2855,7 @@ BEGIN
 END
 $audit_findings$;
 
-COMMENT ON FUNCTION rolecall_internal.audit_findings(oid[]) IS 'What there is to find of roles, the most serious first';
+COMMENT ON FUNCTION rolecall_internal.audit_findings(oid[]) IS 'The findings about roles, the most serious first';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_findings(oid[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_functions(principals rolecall_internal.principal[])
@@ -2968,7 +2968,7 @@ BEGIN
              ('LANGUAGE', 'USAGE', 'info', NULL, 'writes functions in this language')
     ) AS k(kind, privilege_type, severity, to_public, detail) ON k.kind = g.kind AND k.privilege_type = x.privilege_type
     WHERE x.grantee <> g.owner AND CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END IS NOT NULL
-      -- What PUBLIC may do in other databases is said there.
+      -- An audit in another database lists what PUBLIC may do there.
       AND (g.kind <> 'DATABASE' OR p.role_oid <> 0 OR g.oid = (
         SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
       ));
@@ -2996,8 +2996,7 @@ END
 $audit_objects$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_objects(rolecall_internal.principal[])
-  IS 'Privileges on schemas, the database, large objects, foreign servers and the like, and on objects made in the '
-     'future';
+  IS 'Privileges on schemas, the database, large objects, foreign servers and the like, and on future objects';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_objects(rolecall_internal.principal[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_owned(principals rolecall_internal.principal[])
@@ -3114,12 +3113,12 @@ BEGIN
     CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
     JOIN unnest(audit_powerful.principals) AS p ON p.role_oid = x.grantee
     CROSS JOIN LATERAL (
-      -- Revoked from PUBLIC, it would fail for everybody whom the extension serves.
+      -- If it were revoked from PUBLIC, the function would fail for everybody who uses the extension.
       SELECT CASE WHEN f.prosecdef AND x.grantee = 0
                   THEN rolecall_internal.pinned_by(f.oid, p.audited, audit_powerful.principals) END
     ) AS m(extension)
     WHERE f.pronamespace = ANY (p.usable)
-      -- What a role may do anyway it may also do through a function of its own.
+      -- A role's own function gives it nothing that it may not do anyway.
       AND NOT EXISTS (
         SELECT FROM unnest(audit_powerful.principals) AS o WHERE o.audited = p.audited AND o.role_oid = f.proowner
       );
@@ -3130,9 +3129,9 @@ COMMENT ON FUNCTION rolecall_internal.audit_powerful(rolecall_internal.principal
   IS 'Functions that run with the rights of somebody else, or that reach out of the database';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_powerful(rolecall_internal.principal[]) FROM PUBLIC;
 
--- It has the privileges of a role that it is a member of with INHERIT, can become one with SET ROLE where every
--- membership on the way has SET, and can grant itself one that it has ADMIN on. Before 16 a member has SET always, and
--- INHERIT by its own attribute.
+-- A role has the privileges of roles that it is a member of with INHERIT, can become a role by SET ROLE if every
+-- membership on the way has SET, and can grant itself a role on which it has ADMIN OPTION. Before 16 a member always
+-- has SET, and INHERIT by its own attribute.
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_principals(roles oid[]) RETURNS SETOF rolecall_internal.principal
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -3177,14 +3176,14 @@ BEGIN
           FROM unnest(v_next) AS p
           JOIN pg_auth_members AS e ON e.member = p.role_oid
           JOIN pg_roles AS r ON r.oid = e.member
-          -- The two options are columns from 16 only, so they are read by name from the row.
+          -- The two options are columns only from 16 on, so they are read by name from the row.
           CROSS JOIN LATERAL (
             SELECT coalesce((to_jsonb(e) -> 'inherit_option')::boolean, r.rolinherit),
                    coalesce((to_jsonb(e) -> 'set_option')::boolean, true)
           ) AS o(inherit, set)
           GROUP BY e.roleid, p.audited, p.path, p.becomes, p.remedy
           UNION ALL
-          -- Who owns the database is a member of this one without any row that says so.
+          -- The owner of the database is a member of pg_database_owner without a row that says so.
           SELECT 'pg_database_owner'::regrole::oid, p.audited, p.path, p.becomes, p.remedy, true, false, false,
                  format('ALTER DATABASE %I OWNER TO "a plain owner" /* your choice */', d.datname)
           FROM unnest(v_next) AS p
@@ -3249,11 +3248,11 @@ END
 $audit_publications$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_publications(text)
-  IS 'Publications that send what the password of a reporting role is derived from, in clear text';
+  IS 'Publications that send the secret from which the password of a reporting role is derived, in clear text';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_publications(text) FROM PUBLIC;
 
 -- A view reads as its owner, unless it has security_invoker (15 and newer); a materialized view holds the rows that
--- its owner could read. One of which columns are withheld counts by itself.
+-- its owner could read. A materialized view with withheld columns counts by itself.
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_reading(principals rolecall_internal.principal[], withheld jsonb)
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -3288,7 +3287,7 @@ BEGIN
       FROM reader AS r
       JOIN pg_depend AS d
         ON d.refclassid = 'pg_class'::regclass AND d.refobjid = r.oid AND d.classid = 'pg_rewrite'::regclass
-      -- Of the secrets our own view shows only whose roles they are.
+      -- The extension's own view over the secrets shows only whose the roles are.
       JOIN pg_rewrite AS w ON w.oid = d.objid AND w.ev_type = '1'
         AND w.ev_class NOT IN (r.oid, 'rolecall_watch.reporting_role'::regclass)
         AND w.ev_class NOT IN (
@@ -3300,7 +3299,7 @@ BEGIN
         SELECT coalesce(bool_or(s.option_value::boolean), false)
         FROM pg_options_to_table(c.reloptions) AS s WHERE s.option_name = 'security_invoker'
       ) AS o(invoker)
-      -- A whole row leaves no trace among the dependencies.
+      -- A reference to a whole row leaves no dependency on a column.
       WHERE r.attnum IS NULL OR d.refobjsubid = r.attnum OR strpos(w.ev_action::text, ':varattno 0 ') > 0
     ),
     hidden AS (
@@ -3342,7 +3341,7 @@ END
 $audit_reading$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_reading(rolecall_internal.principal[], jsonb)
-  IS 'Ways to read what is withheld from the role: the tables and columns themselves, those of partitions and parents, '
+  IS 'Ways to read what is withheld from the role: the tables and columns themselves, their partitions and parents, '
      'and views over them';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_reading(rolecall_internal.principal[], jsonb) FROM PUBLIC;
 
@@ -3429,7 +3428,8 @@ COMMENT ON FUNCTION rolecall_internal.audit_schemas(rolecall_internal.principal[
   IS 'The schemas in which each audited role can name objects';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_schemas(rolecall_internal.principal[]) FROM PUBLIC;
 
--- The remedy for an owner leaves the schema out of the search_path; tables in it are then named with their schema.
+-- The remedy for an owner leaves the schema out of the search_path; queries then have to name its tables with the
+-- schema.
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_search_path(role_name text, role_oid oid, definition jsonb)
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -3483,7 +3483,7 @@ END
 $audit_search_path$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_search_path(text, oid, jsonb)
-  IS 'Who owns a schema that a reporting role searches, or may create objects in it: the role can be made to call '
+  IS 'The roles that own a schema that a reporting role searches, or may create objects in it, and so can make it call '
      'their code';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_search_path(text, oid, jsonb) FROM PUBLIC;
 
@@ -3542,7 +3542,7 @@ END
 $audit_server$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_server(rolecall_internal.principal[])
-  IS 'What is left: large objects in general, other databases, configuration parameters';
+  IS 'The rest: large objects in general, other databases, configuration parameters';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_server(rolecall_internal.principal[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_settings(role_name text, settings jsonb) RETURNS SETOF rolecall_internal.finding
@@ -3584,7 +3584,7 @@ END
 $audit_settings$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_settings(text, jsonb)
-  IS 'Settings of the role that differ from what was asked for, or, of those given, that nobody asked for here';
+  IS 'Settings of the role that differ from what was asked for, and those that nobody asked for here';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_settings(text, jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_shards(role_name text, role_oid oid, definition jsonb)
@@ -3610,7 +3610,7 @@ END
 $audit_shards$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_shards(text, oid, jsonb)
-  IS 'Shards of Citus that a role reads, of tables that are withheld from it';
+  IS 'Shards of Citus that a role can read although their tables are withheld from it';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_shards(text, oid, jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_tables(principals rolecall_internal.principal[])
@@ -3666,7 +3666,7 @@ COMMENT ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[]
   IS 'Privileges on tables and sequences beyond reading them';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_tables(rolecall_internal.principal[]) FROM PUBLIC;
 
--- Of what is worth taking that includes, before PostgreSQL 16, whoever may create roles.
+-- Before PostgreSQL 16 that includes every role that may create roles, for roles that others could want to become.
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_takers(role_name text, role_oid oid, definition jsonb)
 RETURNS SETOF rolecall_internal.finding
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -3724,9 +3724,9 @@ END
 $audit_takers$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_takers(text, oid, jsonb)
-  IS 'Who can become a reporting role, an administrator or an operator, by whatever chain of memberships, or '
-     'administers it; of other roles that calls of this database have asked for, who can become a user, or administers '
-     'a group';
+  IS 'The roles that can become a reporting role, an administrator or an operator, through any chain of memberships, '
+     'or have ADMIN OPTION on it; for other roles that calls of this database have asked for, those that can become a '
+     'user, or have ADMIN OPTION on a group';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_takers(text, oid, jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.audit_withheld(definition jsonb) RETURNS jsonb
@@ -3787,8 +3787,8 @@ END
 $audited_roles$;
 
 COMMENT ON FUNCTION rolecall_internal.audited_roles(oid[])
-  IS 'The definition of each role as a reporting role, what is withheld from it, and what it has set, where that or '
-     'the record says anything: each entry with the database that it is for, all read at once';
+  IS 'The definition of each role as a reporting role, what is withheld from it, and its settings with the databases '
+     'that they are for, all read at once';
 REVOKE ALL ON FUNCTION rolecall_internal.audited_roles(oid[]) FROM PUBLIC;
 
 -- It requires whole groups of four, and the first "=" in the third or fourth place of its group. From there on it
@@ -4009,8 +4009,8 @@ END
 $canonical_name$;
 
 COMMENT ON FUNCTION rolecall_internal.canonical_name(text, text, text)
-  IS 'The one way to write the name of an object: as the server does where it exists, else with quotes where they are '
-     'needed';
+  IS 'The canonical name of an object: as the server writes it if it exists, otherwise with quotes where they are '
+     'required';
 REVOKE ALL ON FUNCTION rolecall_internal.canonical_name(text, text, text) FROM PUBLIC;
 
 -- A change that waits for memberships to end has to be planned again. Consecutive changes of privileges are tried
@@ -5241,7 +5241,7 @@ END
 $edit_distance$;
 
 COMMENT ON FUNCTION rolecall_internal.edit_distance(text, text)
-  IS 'How many letters have to be added, removed or replaced to make one text of another';
+  IS 'How many letters have to be added, removed or replaced to turn one text into another';
 REVOKE ALL ON FUNCTION rolecall_internal.edit_distance(text, text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.encrypt_older(secret_key text) RETURNS void
@@ -5391,7 +5391,7 @@ END
 $exact_document$;
 
 COMMENT ON FUNCTION rolecall_internal.exact_document(oid[])
-  IS 'The document of what is recorded, with each of these roles as one that has nothing else';
+  IS 'The record as a document, with each of these roles as one that is to have nothing else';
 REVOKE ALL ON FUNCTION rolecall_internal.exact_document(oid[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.excepted_objects(wanted rolecall_internal.wanted_privilege[])
@@ -5894,7 +5894,7 @@ END
 $forgotten_resources$;
 
 COMMENT ON FUNCTION rolecall_internal.forgotten_resources(jsonb)
-  IS 'What is recorded of the roles of a policy and is not in its desired state: it is no longer asked for';
+  IS 'The records about the roles of a policy that are not in its desired state, as no longer asked for';
 REVOKE ALL ON FUNCTION rolecall_internal.forgotten_resources(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.found_by_server(kind text, name text) RETURNS oid
@@ -6253,7 +6253,7 @@ COMMENT ON FUNCTION rolecall_internal.given_privileges(oid[], jsonb)
      'and whether the caller may run these; cause: one of the roles';
 REVOKE ALL ON FUNCTION rolecall_internal.given_privileges(oid[], jsonb) FROM PUBLIC;
 
--- Of these roles, or all that are not predefined; and of those that they are members of.
+-- For these roles, or all that are not predefined, and for the roles that they are members of.
 CREATE OR REPLACE FUNCTION rolecall_internal.graph(roles text[]) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -6276,7 +6276,7 @@ BEGIN
       JOIN pg_roles AS r ON r.oid = e.member
       GROUP BY e.member, e.roleid
     ),
-    -- Each ACL once, however many tables share it.
+    -- Each ACL is expanded once, however many tables share it.
     acl AS MATERIALIZED (
       SELECT DISTINCT c.relnamespace, c.relowner, c.relacl FROM pg_class AS c
       WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'
@@ -6366,7 +6366,7 @@ END
 $graph_label$;
 
 COMMENT ON FUNCTION rolecall_internal.graph_label(text)
-  IS 'A name as Mermaid shows it: what would end the text, or be taken for HTML, by its number';
+  IS 'A name for Mermaid: characters that would end the text, or be taken for HTML, are written as numbers';
 REVOKE ALL ON FUNCTION rolecall_internal.graph_label(text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.graph_mermaid(data jsonb) RETURNS text
@@ -6399,7 +6399,7 @@ AS $graph_parts$
 BEGIN
   RETURN QUERY
     WITH access AS MATERIALIZED (
-      -- A role can be called "PUBLIC" too.
+      -- A role can also be called "PUBLIC".
       SELECT a.*, CASE WHEN a.everybody THEN 'p' ELSE 'r' END AS kind
       FROM jsonb_to_recordset(graph_parts.data -> 'access')
         AS a(role text, everybody boolean, schema text, reads boolean, writes boolean)
@@ -6440,7 +6440,7 @@ END
 $graph_parts$;
 
 COMMENT ON FUNCTION rolecall_internal.graph_parts(jsonb)
-  IS 'Nodes and arrows of a graph, in order, by numbers for the names; kinds of nodes: role, PUBLIC and schema';
+  IS 'Nodes and arrows of a graph, in order, with numbers for the names; kinds of nodes: role, PUBLIC and schema';
 REVOKE ALL ON FUNCTION rolecall_internal.graph_parts(jsonb) FROM PUBLIC;
 
 -- Such rows are checked and completed as the owner. Of PostgreSQL's own functions only those that are not immutable
@@ -6794,7 +6794,7 @@ END
 $held_future$;
 
 COMMENT ON FUNCTION rolecall_internal.held_future(oid[], boolean)
-  IS 'Default privileges of roles and of PUBLIC; of PUBLIC what differs from what the server gives it';
+  IS 'Default privileges of roles and PUBLIC; for PUBLIC, the differences from what the server gives it';
 REVOKE ALL ON FUNCTION rolecall_internal.held_future(oid[], boolean) FROM PUBLIC;
 
 -- All of it is found from pg_shdepend, by its index on roles.
@@ -6883,7 +6883,7 @@ BEGIN
         ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
         ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
       ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
-      -- Of the databases this one, and nothing of the extension's own.
+      -- Only this database, and none of the extension's own objects.
       WHERE (g.kind <> 'database' OR g.special IS NOT NULL) AND g.schema <> ALL (v_own)
         AND NOT (g.kind = 'schema' AND coalesce(g.special = ANY (v_own), false))
     ),
@@ -6924,7 +6924,7 @@ END
 $held_privileges$;
 
 COMMENT ON FUNCTION rolecall_internal.held_privileges(rolecall_internal.acl_group[], oid[], boolean)
-  IS 'What roles and PUBLIC have on groups of objects; of PUBLIC what differs from what the server gives it';
+  IS 'Privileges of roles and PUBLIC on groups of objects; for PUBLIC, the differences from what the server gives it';
 REVOKE ALL ON FUNCTION rolecall_internal.held_privileges(rolecall_internal.acl_group[], oid[], boolean) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.hint_of(operation text, code text) RETURNS text
@@ -7169,8 +7169,9 @@ BEGIN
     total AS MATERIALIZED (
       SELECT g.kind, g.schema, sum(g.size) AS size FROM unnest(v_groups) AS g GROUP BY g.kind, g.schema
     ),
-    -- On all of a schema, and on what its owner makes there later. When the policy is applied again, all is more:
-    -- somebody else who made all that is there now does not decide about what others have made since.
+    -- On all objects of a schema, and on those that its owner creates there later. By the time the policy is
+    -- applied there may be more objects, and another role that created all present ones does not decide about
+    -- those of others.
     whole AS MATERIALIZED (
       SELECT h.kind, h.schema, h.role_oid, h.privilege, f.owners
       FROM held AS h
@@ -7234,8 +7235,8 @@ END
 $inspected_privileges$;
 
 COMMENT ON FUNCTION rolecall_internal.inspected_privileges(oid[], boolean)
-  IS 'Privileges on objects of this database, and the default privileges: those of the roles, and what PUBLIC has '
-     'beyond, or lacks of, what the server gives it';
+  IS 'Privileges on objects of this database, and default privileges: those of the roles, and those in which PUBLIC '
+     'differs from what the server gives it';
 REVOKE ALL ON FUNCTION rolecall_internal.inspected_privileges(oid[], boolean) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.inspected_roles(roles text[]) RETURNS oid[]
@@ -7322,7 +7323,7 @@ END
 $inspected_state$;
 
 COMMENT ON FUNCTION rolecall_internal.inspected_state(text[])
-  IS 'Roles with all that belongs to the cluster, as a desired state';
+  IS 'Roles with everything that belongs to the cluster, as a desired state';
 REVOKE ALL ON FUNCTION rolecall_internal.inspected_state(text[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.is_about_roles(operation text) RETURNS boolean
@@ -7600,8 +7601,8 @@ END
 $is_moment$;
 
 COMMENT ON FUNCTION rolecall_internal.is_moment(text)
-  IS 'Whether a text is a moment that the server knows, and the same in every session; or infinity, also the earlier '
-     'one';
+  IS 'Whether a text is a time that the server accepts, and that is the same in every session; or infinity or '
+     '-infinity';
 REVOKE ALL ON FUNCTION rolecall_internal.is_moment(text) FROM PUBLIC;
 
 -- Called only for code points that stringprep_class neither maps nor forbids.
@@ -7795,13 +7796,13 @@ COMMENT ON FUNCTION rolecall_internal.is_provisioned(jsonb)
   IS 'Whether everything that the state of reporting roles asks for exists and is recorded; false says nothing';
 REVOKE ALL ON FUNCTION rolecall_internal.is_provisioned(jsonb) FROM PUBLIC;
 
--- Where only the secrets are withheld there is none as a rule, and what comes next takes long to plan.
+-- If only the secrets are withheld, there is usually none, and the next query takes long to plan.
 CREATE OR REPLACE FUNCTION rolecall_internal.is_reachable(withheld jsonb) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_reachable$
 BEGIN
-  -- With OFFSET each look is one by index for each table, where else whole catalogs are read into hashes.
+  -- With OFFSET each lookup uses an index for each table; otherwise whole catalogs would be hashed.
   RETURN EXISTS (
     SELECT FROM jsonb_to_recordset(is_reachable.withheld) AS w(table_oid oid)
     WHERE EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhrelid = w.table_oid OR i.inhparent = w.table_oid OFFSET 0)
@@ -7822,8 +7823,8 @@ END
 $is_reachable$;
 
 COMMENT ON FUNCTION rolecall_internal.is_reachable(jsonb)
-  IS 'Whether there can be a way to read withheld tables: one is a partition or a parent, has a view, or somebody has '
-     'SELECT on it';
+  IS 'Whether there can be a way to read withheld tables: one of them is a partition or a parent, has a view, or '
+     'somebody has SELECT on it';
 REVOKE ALL ON FUNCTION rolecall_internal.is_reachable(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.is_rotation_due(rotate_after interval) RETURNS boolean
@@ -7909,7 +7910,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_worth_taking$
 BEGIN
-  -- In WHERE the server would look at privileges of every role before it looks at the oid.
+  -- In WHERE the server would check the privileges of every role before the oid.
   RETURN coalesce((
     SELECT r.rolbypassrls OR is_worth_taking.definition IS NOT NULL
            OR has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')
@@ -7919,7 +7920,8 @@ END
 $is_worth_taking$;
 
 COMMENT ON FUNCTION rolecall_internal.is_worth_taking(oid, jsonb)
-  IS 'Whether a role has what others could want to take: it reports, bypasses row-level security, or reads the secrets';
+  IS 'Whether others could want to become a role: it is a reporting role, bypasses row-level security, or reads the '
+     'secrets';
 REVOKE ALL ON FUNCTION rolecall_internal.is_worth_taking(oid, jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.joined(one jsonb, other jsonb) RETURNS jsonb
@@ -8661,7 +8663,7 @@ BEGIN
     WITH RECURSIVE edge AS MATERIALIZED (
       SELECT m.* FROM rolecall_internal.policy_memberships(membership_problems.policy) AS m WHERE m.role IS NOT NULL
     ),
-    -- Only those of a member that somebody is a member of can be part of a circle.
+    -- Only a membership whose member itself has members can be part of a circle.
     inner_edge AS MATERIALIZED (
       SELECT e.* FROM edge AS e
       WHERE e.member IN (SELECT o.role FROM edge AS o) AND e.role IN (SELECT o.member FROM edge AS o)
@@ -9103,7 +9105,7 @@ END
 $named_object$;
 
 COMMENT ON FUNCTION rolecall_internal.named_object(text)
-  IS 'What a name means that is written as in SQL: a function, a table or sequence, a column, a schema, or a database';
+  IS 'The object that a name as in SQL means: a function, a table or sequence, a column, a schema, or a database';
 REVOKE ALL ON FUNCTION rolecall_internal.named_object(text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.named_roles(section text, resource jsonb) RETURNS oid[]
@@ -9164,7 +9166,7 @@ COMMENT ON FUNCTION rolecall_internal.newest_record(text, jsonb)
   IS 'The newest record of a resource; null where there is none, or it is not acted on';
 REVOKE ALL ON FUNCTION rolecall_internal.newest_record(text, jsonb) FROM PUBLIC;
 
--- What such a role owns is nobody's to drop: it is in the way. Its privileges end with it.
+-- What such a role owns is not dropped, and keeps the role from being dropped. Its privileges end with it.
 CREATE OR REPLACE FUNCTION rolecall_internal.no_longer_named(policy jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -9182,7 +9184,8 @@ DECLARE
       WHERE p.resource IS NOT NULL AND rolecall_internal.refusal(p::rolecall_internal.resource) IS NULL
     ) AS p
     WHERE p.resource @> '{"made": true}'
-      -- In a copy of the database, or a cluster that a dump was restored into, nothing is of our making.
+      -- In a copy of the database, or a cluster into which a dump was restored, no role counts as created by a
+      -- policy.
       AND p.made_in = (
         SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
       ) AND p.roles[1] = to_regrole(quote_ident(p.key ->> 0))::oid
@@ -10005,8 +10008,8 @@ COMMENT ON FUNCTION rolecall_internal.pgcrypto_schema()
   IS 'The schema of pgcrypto''s functions, wherever the extension was put';
 REVOKE ALL ON FUNCTION rolecall_internal.pgcrypto_schema() FROM PUBLIC;
 
--- It has to be a member of an extension of a superuser, with the ACL that its script gave it, and a search_path of
--- schemas in which the role creates nothing, temporary objects last.
+-- The function has to be a member of an extension of a superuser, with the ACL that its script gave it, and a
+-- search_path of schemas in which the role cannot create anything, with temporary objects last.
 CREATE OR REPLACE FUNCTION rolecall_internal.pinned_by(function_oid oid, audited oid, principals rolecall_internal.principal[])
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -10039,8 +10042,8 @@ END
 $pinned_by$;
 
 COMMENT ON FUNCTION rolecall_internal.pinned_by(oid, oid, rolecall_internal.principal[])
-  IS 'The extension that makes a function run as its owner for everybody, safely; null: there is none, or somebody who '
-     'is not a superuser could have changed the function';
+  IS 'The extension to which a function that safely runs as its owner for everybody belongs; null: none, or a role '
+     'that is not a superuser could have changed the function';
 REVOKE ALL ON FUNCTION rolecall_internal.pinned_by(oid, oid, rolecall_internal.principal[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.places(resources jsonb, groups rolecall_internal.table_group[])
@@ -13061,8 +13064,8 @@ END
 $policy_base_roles$;
 
 COMMENT ON FUNCTION rolecall_internal.policy_base_roles(jsonb)
-  IS 'The names of the base roles, where a policy has any; those that it leaves out are as create_base_roles() has '
-     'them';
+  IS 'The names of the base roles, if a policy has any; those that it leaves out are the defaults of '
+     'create_base_roles()';
 REVOKE ALL ON FUNCTION rolecall_internal.policy_base_roles(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.policy_memberships(policy jsonb)
@@ -13104,7 +13107,7 @@ BEGIN
     'schemas', rolecall_internal.schema_definitions(policy_of.state),
     'profiles', policy_of.state -> 'profiles',
     'privileges', rolecall_internal.privilege_entries(
-      -- Where a policy has a role "PUBLIC", everybody is called otherwise.
+      -- If a policy has a role called "PUBLIC", everybody gets another name.
       policy_of.state -> 'privileges', CASE WHEN v_roles ? 'PUBLIC' THEN 'public' ELSE 'PUBLIC' END
     ),
     'base_roles', (
@@ -13122,7 +13125,7 @@ BEGIN
 END
 $policy_of$;
 
-COMMENT ON FUNCTION rolecall_internal.policy_of(jsonb) IS 'The policy that a desired state is';
+COMMENT ON FUNCTION rolecall_internal.policy_of(jsonb) IS 'A desired state as a policy';
 REVOKE ALL ON FUNCTION rolecall_internal.policy_of(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.policy_passwords(policy jsonb, passwords jsonb) RETURNS jsonb
@@ -13136,7 +13139,7 @@ DECLARE
 BEGIN
   FOR v_name IN SELECT jsonb_object_keys(v_roles || coalesce(policy_passwords.passwords, '{}')) LOOP
     IF policy_passwords.passwords ->> v_name IS NOT NULL OR v_roles -> v_name ? 'password' THEN
-      -- Who cannot compare it with the present one does not set it anew.
+      -- A caller that cannot compare it with the present one does not set it again.
       v_list := v_list || jsonb_build_object(
         'role', v_name, 'realign', false,
         'password', coalesce(nullif(policy_passwords.passwords -> v_name, 'null'), v_roles -> v_name -> 'password')
@@ -13381,7 +13384,7 @@ BEGIN
                'name', s.name, 'protected', true, 'password', p.password, 'says', g.names,
                'attributes', v_usual || s.base || s.given
              )
-             -- What is there already may only gain, but for a base role.
+             -- An existing role may only gain, except for a base role.
              ELSE jsonb_build_object(
                'name', s.name, 'protected', true, 'password', p.password, 'says', g.names,
                'initial', v_usual || s.base || s.given,
@@ -13400,7 +13403,7 @@ END
 $policy_role_resources$;
 
 COMMENT ON FUNCTION rolecall_internal.policy_role_resources(jsonb, boolean, jsonb)
-  IS 'The roles of a policy: those to be absent, those to be created or changed, and base roles';
+  IS 'The roles of a policy: those to remove, those to create or change, and base roles';
 REVOKE ALL ON FUNCTION rolecall_internal.policy_role_resources(jsonb, boolean, jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.policy_roles(policy jsonb)
@@ -13427,8 +13430,7 @@ END
 $policy_roles$;
 
 COMMENT ON FUNCTION rolecall_internal.policy_roles(jsonb)
-  IS 'The roles that a policy is about: those that it describes, and those that have a profile; a role that it removes '
-     'too';
+  IS 'The roles that a policy is about: those that it describes or removes, and those that have a profile';
 REVOKE ALL ON FUNCTION rolecall_internal.policy_roles(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.policy_shape() RETURNS jsonb
@@ -13477,11 +13479,11 @@ END
 $policy_shape$;
 
 COMMENT ON FUNCTION rolecall_internal.policy_shape()
-  IS 'What a policy can have in it: the types of each shape, the strings that are allowed, the keys that it needs, and '
+  IS 'The format of a policy: the types of each shape, the strings that are allowed, the keys that are required, and '
      'the shape of what is inside';
 REVOKE ALL ON FUNCTION rolecall_internal.policy_shape() FROM PUBLIC;
 
--- Reporting roles are not in it: see policy_reports().
+-- It does not contain the reporting roles: see policy_reports().
 CREATE OR REPLACE FUNCTION rolecall_internal.policy_state(policy jsonb, mode text, passwords jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -13546,7 +13548,7 @@ END
 $policy_state$;
 
 COMMENT ON FUNCTION rolecall_internal.policy_state(jsonb, text, jsonb)
-  IS 'The desired state that a policy is; additive: what is there already is left, whatever the policy says of it';
+  IS 'A policy as a desired state; additive: what exists already stays as it is, whatever the policy says of it';
 REVOKE ALL ON FUNCTION rolecall_internal.policy_state(jsonb, text, jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.policy_targets(policy jsonb)
@@ -13585,7 +13587,7 @@ END
 $policy_targets$;
 
 COMMENT ON FUNCTION rolecall_internal.policy_targets(jsonb)
-  IS 'The entries of a policy about privileges, those of profiles too; a profile is about all that is in the schema';
+  IS 'The entries of a policy about privileges, including those of profiles, which are about all objects in the schema';
 REVOKE ALL ON FUNCTION rolecall_internal.policy_targets(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.policy_values(policy jsonb)
@@ -13620,7 +13622,7 @@ END
 $policy_values$;
 
 COMMENT ON FUNCTION rolecall_internal.policy_values(jsonb)
-  IS 'Every value in a policy, with its path and its shape; no shape: nothing of that key belongs there';
+  IS 'Every value in a policy, with its path and its shape; without a shape, the key is not allowed there';
 REVOKE ALL ON FUNCTION rolecall_internal.policy_values(jsonb) FROM PUBLIC;
 
 -- No role gets it that a role without it could become, because whoever may create roles can create one with a name
@@ -13920,7 +13922,7 @@ END
 $privilege_entries$;
 
 COMMENT ON FUNCTION rolecall_internal.privilege_entries(jsonb, text)
-  IS 'Privileges as entries of a policy: for each role those objects together on which it has the same';
+  IS 'Privileges as entries of a policy, with those objects together on which a role has the same privileges';
 REVOKE ALL ON FUNCTION rolecall_internal.privilege_entries(jsonb, text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.privilege_holders(kind text, object_oid oid, attnum integer, privilege text)
@@ -14002,8 +14004,8 @@ END
 $privilege_holders$;
 
 COMMENT ON FUNCTION rolecall_internal.privilege_holders(text, oid, integer, text)
-  IS 'The roles that have a privilege on an object of themselves, PUBLIC (0) among them, and who granted it; of a '
-     'predefined role, which has it without a grant, nobody did';
+  IS 'The roles that have a privilege on an object themselves, including PUBLIC (0), and the grantors; for a '
+     'predefined role, which has it without a grant, none';
 REVOKE ALL ON FUNCTION rolecall_internal.privilege_holders(text, oid, integer, text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.privilege_problems(policy jsonb)
@@ -14866,7 +14868,7 @@ END
 $refuse_policy$;
 
 COMMENT ON FUNCTION rolecall_internal.refuse_policy(jsonb, jsonb)
-  IS 'Refuses a policy that has problems, or has them with the passwords beside it, with all of them';
+  IS 'Refuses a policy that has problems, also with the passwords beside it, and lists all of them';
 REVOKE ALL ON FUNCTION rolecall_internal.refuse_policy(jsonb, jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.refused_steps(section text, but rolecall.step[], dry_run boolean)
@@ -15702,7 +15704,7 @@ BEGIN
              WHEN v_declared ? r.role THEN r.definition
              ELSE '{"exact": false}'::jsonb || r.definition END)
     FROM role AS r
-    -- Said by base_roles, unless there is more.
+    -- base_roles says so, unless there is more.
     WHERE r.definition - 'bypassrls' <> '{}' OR NOT coalesce(
       role_definitions.state -> 'base_roles' @> jsonb_build_array(jsonb_build_object('name', r.role)), false
     )
@@ -15839,7 +15841,7 @@ END
 $role_problems$;
 
 COMMENT ON FUNCTION rolecall_internal.role_problems(jsonb)
-  IS 'Roles that are said twice, or that no call may change, and what does not go together about one';
+  IS 'Roles that are named twice, or that no call may change, and contradictions about one role';
 REVOKE ALL ON FUNCTION rolecall_internal.role_problems(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.rotate_secret(dry_run boolean) RETURNS rolecall.step
@@ -16342,8 +16344,8 @@ END
 $schema_patterns$;
 
 COMMENT ON FUNCTION rolecall_internal.schema_patterns(jsonb)
-  IS 'What each role has on a schema and on all that is in it, as a profile says it: of privileges without exceptions '
-     'and grant options, for later objects of the same owners';
+  IS 'The privileges of each role on a schema and on all objects in it, as a profile: those without exceptions and '
+     'grant options, for later objects of the same owners';
 REVOKE ALL ON FUNCTION rolecall_internal.schema_patterns(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.scram(password text, salt bytea, iterations integer) RETURNS text
@@ -17141,7 +17143,7 @@ END
 $target_problems$;
 
 COMMENT ON FUNCTION rolecall_internal.target_problems(jsonb)
-  IS 'Entries about privileges that do not say what they are about';
+  IS 'Entries about privileges that do not say on which objects';
 REVOKE ALL ON FUNCTION rolecall_internal.target_problems(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.undeclared_changes(roles oid[]) RETURNS rolecall_internal.change[]
@@ -18073,7 +18075,7 @@ BEGIN
     WITH pattern AS MATERIALIZED (
       SELECT p.role, p.schema, p.profile FROM jsonb_to_recordset(v_patterns) AS p(role text, schema text, profile jsonb)
     ),
-    -- Called by what they are for.
+    -- Their names say what they are for.
     kind AS (
       SELECT p.profile, CASE WHEN p.profile::text ~ '"(INSERT|UPDATE|DELETE|TRUNCATE)"' THEN 'writer'
                              WHEN p.profile -> 'tables' ? 'SELECT' THEN 'reader' ELSE 'user' END AS word
@@ -20549,7 +20551,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script da98d3360402306cc059b1fb075aceddaa231027e4794977cb484937e6e09d38';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 88d103976eaa9e92d89f0647c424ef04ea4e307ebd2237f3ae69133c017c194e';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

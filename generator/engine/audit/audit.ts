@@ -6,8 +6,8 @@ import { sql } from '../../sql/template.ts';
 import { isMark } from '../catalogs/server.ts';
 
 /**
- * The definition of each role as a reporting role, what is withheld from it, and what it has set, where that or the
- * record says anything: each entry with the database that it is for, all read at once
+ * The definition of each role as a reporting role, what is withheld from it, and its settings with the databases that
+ * they are for, all read at once
  * @volatility stable
  */
 export function audited_roles(
@@ -40,9 +40,9 @@ export function audited_roles(
 }
 
 /**
- * What there is to find of roles, the most serious first
+ * The findings about roles, the most serious first
  *
- * A path begins with the role, so it tells whose it is.
+ * A path begins with the role, so it says whose finding it is.
  * @volatility stable
  */
 export function audit_findings(
@@ -61,7 +61,7 @@ export function audit_findings(
         alike AS (
           SELECT a.withheld, array_agg(p) AS principals
           FROM audited AS a JOIN unnest(v_principals) AS p ON p.audited = a.role_oid
-          -- OFFSET has what follows asked once for each group, not for each role.
+          -- With OFFSET the following is evaluated once for each group, not for each role.
           GROUP BY a.withheld OFFSET 0
         )
         SELECT a.name, f.severity, f.path, f.object, f.detail, f.remedy

@@ -1,5 +1,5 @@
 /**
- * What audit_role() finds about others: who can become the role, and who can make it call code of theirs.
+ * The findings of audit_role() about others: who can become the role, and who can make it call their code.
  */
 import type { Bool, FindingRow, Jsonb, Oid, Returns, SetOf, Text } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
@@ -9,13 +9,13 @@ import { serverVersion } from '../catalogs/server.ts';
 import { isOperator } from '../plan/operators.ts';
 
 /**
- * Whether a role has what others could want to take: it reports, bypasses row-level security, or reads the secrets
+ * Whether others could want to become a role: it is a reporting role, bypasses row-level security, or reads the secrets
  * @volatility stable
  */
 export function is_worth_taking(role_oid: Oid, definition: Jsonb): Returns<Bool> {
   return sql`
     BEGIN
-      -- In WHERE the server would look at privileges of every role before it looks at the oid.
+      -- In WHERE the server would check the privileges of every role before the oid.
       RETURN coalesce((
         SELECT r.rolbypassrls OR ${definition} IS NOT NULL
                OR ${isOperator(sql`r.oid`)}
@@ -26,10 +26,11 @@ export function is_worth_taking(role_oid: Oid, definition: Jsonb): Returns<Bool>
 }
 
 /**
- * Who can become a reporting role, an administrator or an operator, by whatever chain of memberships, or administers it; of
- * other roles that calls of this database have asked for, who can become a user, or administers a group
+ * The roles that can become a reporting role, an administrator or an operator, through any chain of memberships, or
+ * have ADMIN OPTION on it; for other roles that calls of this database have asked for, those that can become a user,
+ * or have ADMIN OPTION on a group
  *
- * Of what is worth taking that includes, before PostgreSQL 16, whoever may create roles.
+ * Before PostgreSQL 16 that includes every role that may create roles, for roles that others could want to become.
  * @volatility stable
  */
 export function audit_takers(role_name: Text, role_oid: Oid, definition: Jsonb): SetOf<FindingRow> {
@@ -85,9 +86,11 @@ export function audit_takers(role_name: Text, role_oid: Oid, definition: Jsonb):
 }
 
 /**
- * Who owns a schema that a reporting role searches, or may create objects in it: the role can be made to call their code
+ * The roles that own a schema that a reporting role searches, or may create objects in it, and so can make it call
+ * their code
  *
- * The remedy for an owner leaves the schema out of the search_path; tables in it are then named with their schema.
+ * The remedy for an owner leaves the schema out of the search_path; queries then have to name its tables with the
+ * schema.
  * @volatility stable
  */
 export function audit_search_path(role_name: Text, role_oid: Oid, definition: Jsonb): SetOf<FindingRow> {

@@ -1,9 +1,9 @@
 /**
- * What audit_role() finds, one function per place to look. Every one of them reads catalogs that everybody may read,
- * and joins them with the principals: the role, the roles whose privileges it can use, and PUBLIC.
+ * The findings of audit_role(), one function for each kind. Each reads catalogs that everybody may read, and joins
+ * them with the principals: the role, the roles whose privileges it can use, and PUBLIC.
  *
- * An ACL is taken apart once for all the tables that share it. What belongs to a role is found from pg_shdepend, by
- * its index on roles.
+ * An ACL is expanded once for all tables that share it. The objects of a role are found from pg_shdepend, by its
+ * index on roles.
  */
 import { accepted } from '../../model/record.ts';
 import type { Bool, FindingRow, Jsonb, Oid, Oids, Principals, Returns, SetOf, Text } from '../../model/types.ts';
@@ -21,10 +21,10 @@ import {
 import { publishingSecrets } from '../catalogs/server.ts';
 
 const systemSchemas = sql`('pg_catalog'::regnamespace, 'information_schema'::regnamespace)`;
-/** The objects that the server comes with have oids below this one. */
+/** The server's own objects have oids below this one. */
 const firstNormal = sql`16384`;
 
-/** Ends the membership that leads there, or else revokes from the grantee what grantor, the owner as a rule, granted. */
+/** A remedy: it ends the membership that leads there, or else revokes what the grantor, usually the owner, granted. */
 const revoke = (principal: Sql, what: Sql, grantor: Sql, owner: Sql, grantable: Sql) => sql`
   coalesce(${principal}.remedy, format(
     CASE WHEN ${grantor} = ${owner} THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
@@ -36,7 +36,7 @@ const revoke = (principal: Sql, what: Sql, grantor: Sql, owner: Sql, grantable: 
   ))
 `;
 
-/** Whether the server itself was set up with this entry of an ACL. */
+/** Whether an entry of an ACL is one of the server's initial privileges. */
 const initial = (entry: Sql, catalog: Sql, object: Sql, column: Sql) => sql`
   EXISTS (
     SELECT FROM pg_init_privs AS i CROSS JOIN LATERAL aclexplode(i.initprivs) AS y
@@ -195,7 +195,7 @@ export function audit_elsewhere(principals: Principals): SetOf<FindingRow> {
   `;
 }
 
-/** How bad a privilege on a table, on one of its columns or on a sequence is. */
+/** The severity of a privilege on a table, on one of its columns, or on a sequence. */
 const tableSeverity = (privilege: Sql, isSequence?: Sql) => {
   const writes = sql`${privilege} IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER')`;
   if (isSequence === undefined) return sql`bool_or(${writes})`;
@@ -263,8 +263,8 @@ export function audit_tables(principals: Principals): SetOf<FindingRow> {
 export function audit_columns(principals: Principals): SetOf<FindingRow> {
   return sql`
     DECLARE
-      -- Of all columns few have an ACL, and mostly it is the one that the server came with. Found in an expression they are
-      -- found without starting parallel workers.
+      -- Few columns have an ACL, and most of those are the server's own. The query is in an expression, so that it
+      -- starts no parallel workers.
       v_columns tid[] := ARRAY(
         SELECT a.ctid FROM pg_attribute AS a
         WHERE a.attacl IS NOT NULL AND NOT a.attisdropped AND a.attacl IS DISTINCT FROM (
@@ -307,7 +307,7 @@ export function audit_columns(principals: Principals): SetOf<FindingRow> {
 }
 
 /**
- * Privileges on the catalogs that the server does not come with
+ * Privileges on the catalogs beyond the server's initial ones
  * @volatility stable
  */
 export function audit_catalogs(principals: Principals): SetOf<FindingRow> {
@@ -328,7 +328,7 @@ export function audit_catalogs(principals: Principals): SetOf<FindingRow> {
           CROSS JOIN LATERAL aclexplode(c.relacl) AS x
           WHERE c.oid < ${firstNormal} AND c.relacl IS NOT NULL AND x.grantee <> c.relowner
             AND NOT ${initial(sql`x`, sql`'pg_class'`, sql`c.oid`, sql`0`)}
-            -- Of the information schema no initial privileges are recorded.
+            -- For the information schema no initial privileges are recorded.
             AND NOT (x.grantee = 0 AND x.privilege_type = 'SELECT' AND n.nspname = 'information_schema')
           GROUP BY 1, 2, 3, 4, 5
         ) AS h
@@ -338,15 +338,16 @@ export function audit_catalogs(principals: Principals): SetOf<FindingRow> {
 }
 
 /**
- * Whether there can be a way to read withheld tables: one is a partition or a parent, has a view, or somebody has SELECT on it
+ * Whether there can be a way to read withheld tables: one of them is a partition or a parent, has a view, or somebody
+ * has SELECT on it
  *
- * Where only the secrets are withheld there is none as a rule, and what comes next takes long to plan.
+ * If only the secrets are withheld, there is usually none, and the next query takes long to plan.
  * @volatility stable
  */
 export function is_reachable(withheld: Jsonb): Returns<Bool> {
   return sql`
     BEGIN
-      -- With OFFSET each look is one by index for each table, where else whole catalogs are read into hashes.
+      -- With OFFSET each lookup uses an index for each table; otherwise whole catalogs would be hashed.
       RETURN EXISTS (
         SELECT FROM jsonb_to_recordset(${withheld}) AS w(table_oid oid)
         WHERE EXISTS (SELECT FROM pg_inherits AS i WHERE i.inhrelid = w.table_oid OR i.inhparent = w.table_oid OFFSET 0)
@@ -368,11 +369,11 @@ export function is_reachable(withheld: Jsonb): Returns<Bool> {
 }
 
 /**
- * Ways to read what is withheld from the role: the tables and columns themselves, those of partitions and parents, and
+ * Ways to read what is withheld from the role: the tables and columns themselves, their partitions and parents, and
  * views over them
  *
  * A view reads as its owner, unless it has security_invoker (15 and newer); a materialized view holds the rows that its
- * owner could read. One of which columns are withheld counts by itself.
+ * owner could read. A materialized view with withheld columns counts by itself.
  * @volatility stable
  */
 export function audit_reading(principals: Principals, withheld: Jsonb): SetOf<FindingRow> {
@@ -406,7 +407,7 @@ export function audit_reading(principals: Principals, withheld: Jsonb): SetOf<Fi
           FROM reader AS r
           JOIN pg_depend AS d
             ON d.refclassid = 'pg_class'::regclass AND d.refobjid = r.oid AND d.classid = 'pg_rewrite'::regclass
-          -- Of the secrets our own view shows only whose roles they are.
+          -- The extension's own view over the secrets shows only whose the roles are.
           JOIN pg_rewrite AS w ON w.oid = d.objid AND w.ev_type = '1'
             AND w.ev_class NOT IN (r.oid, 'rolecall_watch.reporting_role'::regclass)
             AND w.ev_class NOT IN (
@@ -418,7 +419,7 @@ export function audit_reading(principals: Principals, withheld: Jsonb): SetOf<Fi
             SELECT coalesce(bool_or(s.option_value::boolean), false)
             FROM pg_options_to_table(c.reloptions) AS s WHERE s.option_name = 'security_invoker'
           ) AS o(invoker)
-          -- A whole row leaves no trace among the dependencies.
+          -- A reference to a whole row leaves no dependency on a column.
           WHERE r.attnum IS NULL OR d.refobjsubid = r.attnum OR strpos(w.ev_action::text, ':varattno 0 ') > 0
         ),
         hidden AS (
@@ -486,7 +487,7 @@ export function audit_withheld(definition: Jsonb): Returns<Jsonb> {
   `;
 }
 
-/** Who of the principals may execute a function, f. */
+/** The principals that may execute a function, f. */
 const executable = (principals: Principals) => sql`
   CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
   JOIN unnest(${principals}) AS p ON p.role_oid = x.grantee
@@ -497,7 +498,7 @@ const execution = sql`
   ${function_}
 `;
 
-/** Functions that run as their owner, or are written in a language that reaches out of the database; mostly there are none. */
+/** Functions that run as their owner, or whose language reaches out of the database; usually there are none. */
 const powerfulFunctions = sql`
   SELECT f.* FROM pg_proc AS f
   WHERE (f.prosecdef OR f.prolang IN (
@@ -565,12 +566,12 @@ export function audit_powerful(principals: Principals): SetOf<FindingRow> {
         ) AS c(fixed) ON true
         ${executable(principals)}
         CROSS JOIN LATERAL (
-          -- Revoked from PUBLIC, it would fail for everybody whom the extension serves.
+          -- If it were revoked from PUBLIC, the function would fail for everybody who uses the extension.
           SELECT CASE WHEN f.prosecdef AND x.grantee = 0
                       THEN rolecall_internal.pinned_by(f.oid, p.audited, ${principals}) END
         ) AS m(extension)
         WHERE f.pronamespace = ANY (p.usable)
-          -- What a role may do anyway it may also do through a function of its own.
+          -- A role's own function gives it nothing that it may not do anyway.
           AND NOT EXISTS (
             SELECT FROM unnest(${principals}) AS o WHERE o.audited = p.audited AND o.role_oid = f.proowner
           );
@@ -579,7 +580,7 @@ export function audit_powerful(principals: Principals): SetOf<FindingRow> {
 }
 
 /**
- * What dblink lets a role do, in one row for all of its functions
+ * What dblink allows a role, in one row for all of its functions
  * @volatility stable
  */
 export function audit_dblink(principals: Principals): SetOf<FindingRow> {
@@ -609,11 +610,11 @@ export function audit_dblink(principals: Principals): SetOf<FindingRow> {
 }
 
 /**
- * The extension that makes a function run as its owner for everybody, safely; null: there is none, or somebody who is not a
- * superuser could have changed the function
+ * The extension to which a function that safely runs as its owner for everybody belongs; null: none, or a role that
+ * is not a superuser could have changed the function
  *
- * It has to be a member of an extension of a superuser, with the ACL that its script gave it, and a search_path of schemas in which the role
- * creates nothing, temporary objects last.
+ * The function has to be a member of an extension of a superuser, with the ACL that its script gave it, and a
+ * search_path of schemas in which the role cannot create anything, with temporary objects last.
  * @volatility stable
  */
 export function pinned_by(function_oid: Oid, audited: Oid, principals: Principals): Returns<Text> {
@@ -646,7 +647,7 @@ export function pinned_by(function_oid: Oid, audited: Oid, principals: Principal
 }
 
 /**
- * Privileges on schemas, the database, large objects, foreign servers and the like, and on objects made in the future
+ * Privileges on schemas, the database, large objects, foreign servers and the like, and on future objects
  * @volatility stable
  */
 export function audit_objects(principals: Principals): SetOf<FindingRow> {
@@ -672,7 +673,7 @@ export function audit_objects(principals: Principals): SetOf<FindingRow> {
                  ('LANGUAGE', 'USAGE', 'info', NULL, 'writes functions in this language')
         ) AS k(kind, privilege_type, severity, to_public, detail) ON k.kind = g.kind AND k.privilege_type = x.privilege_type
         WHERE x.grantee <> g.owner AND CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END IS NOT NULL
-          -- What PUBLIC may do in other databases is said there.
+          -- An audit in another database lists what PUBLIC may do there.
           AND (g.kind <> 'DATABASE' OR p.role_oid <> 0 OR g.oid = ${thisDatabase});
       RETURN QUERY
         SELECT 'warning', p.path || ' -> default privileges', g.object,
@@ -699,7 +700,7 @@ export function audit_objects(principals: Principals): SetOf<FindingRow> {
 }
 
 /**
- * What is left: large objects in general, other databases, configuration parameters
+ * The rest: large objects in general, other databases, configuration parameters
  * @volatility stable
  */
 export function audit_server(principals: Principals): SetOf<FindingRow> {
@@ -747,7 +748,7 @@ export function audit_server(principals: Principals): SetOf<FindingRow> {
 }
 
 /**
- * Settings of the role that differ from what was asked for, or, of those given, that nobody asked for here
+ * Settings of the role that differ from what was asked for, and those that nobody asked for here
  * @volatility stable
  */
 export function audit_settings(role_name: Text, settings: Jsonb): SetOf<FindingRow> {
@@ -780,7 +781,7 @@ export function audit_settings(role_name: Text, settings: Jsonb): SetOf<FindingR
 }
 
 /**
- * Publications that send what the password of a reporting role is derived from, in clear text
+ * Publications that send the secret from which the password of a reporting role is derived, in clear text
  * @volatility stable
  */
 export function audit_publications(role_name: Text): SetOf<FindingRow> {
@@ -808,7 +809,7 @@ export function audit_publications(role_name: Text): SetOf<FindingRow> {
 }
 
 /**
- * Shards of Citus that a role reads, of tables that are withheld from it
+ * Shards of Citus that a role can read although their tables are withheld from it
  * @volatility stable
  */
 export function audit_shards(role_name: Text, role_oid: Oid, definition: Jsonb): SetOf<FindingRow> {

@@ -8,7 +8,7 @@ import { sql } from '../../sql/template.ts';
 /**
  * The graph as data: roles, memberships with their options, and what each role, or PUBLIC, reads and writes per schema
  *
- * Of these roles, or all that are not predefined; and of those that they are members of.
+ * For these roles, or all that are not predefined, and for the roles that they are members of.
  * @volatility stable
  */
 export function graph(roles: Texts): Returns<Jsonb> {
@@ -31,7 +31,7 @@ export function graph(roles: Texts): Returns<Jsonb> {
           JOIN pg_roles AS r ON r.oid = e.member
           GROUP BY e.member, e.roleid
         ),
-        -- Each ACL once, however many tables share it.
+        -- Each ACL is expanded once, however many tables share it.
         acl AS MATERIALIZED (
           SELECT DISTINCT c.relnamespace, c.relowner, c.relacl FROM pg_class AS c
           WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't'
@@ -87,7 +87,7 @@ const options = sql`
 `;
 
 /**
- * Nodes and arrows of a graph, in order, by numbers for the names; kinds of nodes: role, PUBLIC and schema
+ * Nodes and arrows of a graph, in order, with numbers for the names; kinds of nodes: role, PUBLIC and schema
  * @volatility immutable
  */
 export function graph_parts(data: Jsonb): Table<{
@@ -102,7 +102,7 @@ export function graph_parts(data: Jsonb): Table<{
     BEGIN
       RETURN QUERY
         WITH access AS MATERIALIZED (
-          -- A role can be called "PUBLIC" too.
+          -- A role can also be called "PUBLIC".
           SELECT a.*, CASE WHEN a.everybody THEN 'p' ELSE 'r' END AS kind
           FROM jsonb_to_recordset(${data} -> 'access')
             AS a(role text, everybody boolean, schema text, reads boolean, writes boolean)
@@ -165,7 +165,7 @@ export function graph_mermaid(data: Jsonb): Returns<Text> {
 }
 
 /**
- * A name as Mermaid shows it: what would end the text, or be taken for HTML, by its number
+ * A name for Mermaid: characters that would end the text, or be taken for HTML, are written as numbers
  * @volatility immutable
  */
 export function graph_label(name: Text): Returns<Text> {

@@ -1,12 +1,12 @@
 /**
- * Who has a privilege on one object, and how.
+ * The roles that have a privilege on one object, and how.
  */
 import { everyObject, kindRows, privilegesOfKinds } from '../../model/kinds.ts';
 import type { Integer, Oid, Returns, Table, Text } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
 
 /**
- * What a name means that is written as in SQL: a function, a table or sequence, a column, a schema, or a database
+ * The object that a name as in SQL means: a function, a table or sequence, a column, a schema, or a database
  * @volatility stable
  */
 export function named_object(name: Text): Table<{ kind: Text; object_oid: Oid; attnum: Integer }> {
@@ -39,8 +39,8 @@ export function named_object(name: Text): Table<{ kind: Text; object_oid: Oid; a
 }
 
 /**
- * The roles that have a privilege on an object of themselves, PUBLIC (0) among them, and who granted it; of a predefined role,
- * which has it without a grant, nobody did
+ * The roles that have a privilege on an object themselves, including PUBLIC (0), and the grantors; for a predefined
+ * role, which has it without a grant, none
  * @volatility stable
  */
 export function privilege_holders(

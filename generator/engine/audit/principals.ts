@@ -1,5 +1,5 @@
 /**
- * Whose privileges an audited role has, or can take.
+ * The roles whose privileges an audited role has, or can take.
  */
 import type { Oid, Oids, PrincipalRow, Principals, SetOf, Table } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
@@ -9,9 +9,9 @@ import { serverVersion } from '../catalogs/server.ts';
 /**
  * The role itself, the roles whose privileges it can use, and PUBLIC
  *
- * It has the privileges of a role that it is a member of with INHERIT, can become one with SET ROLE where every
- * membership on the way has SET, and can grant itself one that it has ADMIN on. Before 16 a member has SET always, and
- * INHERIT by its own attribute.
+ * A role has the privileges of roles that it is a member of with INHERIT, can become a role by SET ROLE if every
+ * membership on the way has SET, and can grant itself a role on which it has ADMIN OPTION. Before 16 a member always
+ * has SET, and INHERIT by its own attribute.
  * @volatility stable
  */
 export function audit_principals(roles: Oids): SetOf<PrincipalRow> {
@@ -56,14 +56,14 @@ export function audit_principals(roles: Oids): SetOf<PrincipalRow> {
               FROM unnest(v_next) AS p
               JOIN pg_auth_members AS e ON e.member = p.role_oid
               JOIN pg_roles AS r ON r.oid = e.member
-              -- The two options are columns from 16 only, so they are read by name from the row.
+              -- The two options are columns only from 16 on, so they are read by name from the row.
               CROSS JOIN LATERAL (
                 SELECT coalesce((to_jsonb(e) -> 'inherit_option')::boolean, r.rolinherit),
                        coalesce((to_jsonb(e) -> 'set_option')::boolean, true)
               ) AS o(inherit, set)
               GROUP BY e.roleid, p.audited, p.path, p.becomes, p.remedy
               UNION ALL
-              -- Who owns the database is a member of this one without any row that says so.
+              -- The owner of the database is a member of pg_database_owner without a row that says so.
               SELECT 'pg_database_owner'::regrole::oid, p.audited, p.path, p.becomes, p.remedy, true, false, false,
                      format('ALTER DATABASE %I OWNER TO ${plainOwnerToChoose}', d.datname)
               FROM unnest(v_next) AS p

@@ -1,5 +1,5 @@
 /**
- * Making a policy hold.
+ * Establishes a policy.
  */
 import { accepted } from '../../model/record.ts';
 import type { Bool, Jsonb, Returns, Steps, Text } from '../../model/types.ts';
@@ -9,7 +9,7 @@ import { thisDatabase } from '../catalogs/server.ts';
 import { object } from './shape.ts';
 
 /**
- * Makes a policy hold, and returns the steps
+ * Establishes a policy, and returns the steps
  */
 export function apply_policy(policy: Jsonb, mode: Text, passwords: Jsonb, dry_run: Bool): Returns<Steps> {
   return sql`
@@ -51,10 +51,10 @@ export function apply_policy(policy: Jsonb, mode: Text, passwords: Jsonb, dry_ru
           FROM jsonb_each(${object(sql`${policy} -> 'reporting'`)}) AS r(name, definition)
         );
         IF ${dry_run} IS NOT TRUE THEN
-          -- Before any role is locked.
+          -- The secret comes before any lock on a role.
           PERFORM rolecall_internal.lock_reporting_secret(rolecall_internal.is_rotation_due(v_rotate_after));
         END IF;
-        -- Owners of what the reporting roles read can be roles of the policy.
+        -- Roles of the policy can own what the reporting roles read, so they come first.
         v_steps := rolecall_internal.run(v_state, ${dry_run})
           || rolecall_internal.run_reporting(v_reports, '{}', v_rotate_after, false, ${dry_run});
       END IF;
@@ -89,7 +89,7 @@ export function policy_reports(policy: Jsonb): Returns<Jsonb> {
 /**
  * The roles that an earlier policy of this database created and this one does not name, as absent
  *
- * What such a role owns is nobody's to drop: it is in the way. Its privileges end with it.
+ * What such a role owns is not dropped, and keeps the role from being dropped. Its privileges end with it.
  * @volatility stable
  */
 export function no_longer_named(policy: Jsonb): Returns<Jsonb> {
@@ -99,7 +99,8 @@ export function no_longer_named(policy: Jsonb): Returns<Jsonb> {
         SELECT (p.key ->> 0) COLLATE "C"
         FROM ${accepted(sql`r.section = 'declared'`)} AS p
         WHERE p.resource @> '{"made": true}'
-          -- In a copy of the database, or a cluster that a dump was restored into, nothing is of our making.
+          -- In a copy of the database, or a cluster into which a dump was restored, no role counts as created by a
+          -- policy.
           AND p.made_in = ${thisDatabase} AND p.roles[1] = to_regrole(quote_ident(p.key ->> 0))::oid
           AND NOT EXISTS (
             SELECT FROM rolecall_internal.policy_roles(${policy}) AS r WHERE r.name = p.key ->> 0

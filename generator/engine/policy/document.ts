@@ -1,13 +1,13 @@
 /**
- * A desired state as a policy: the way back. What calls have established and what is in the catalogs are both a desired
- * state first, so that there is one notation.
+ * Converts a desired state to a policy. The record and the contents of the catalogs both become a desired state
+ * first, so that there is one notation.
  */
 import { recordedMark } from '../../model/sections.ts';
 import type { Jsonb, Returns, Text } from '../../model/types.ts';
 import { sql, text } from '../../sql/template.ts';
 
 /**
- * The policy that a desired state is
+ * A desired state as a policy
  * @volatility stable
  */
 export function policy_of(state: Jsonb): Returns<Jsonb> {
@@ -20,7 +20,7 @@ export function policy_of(state: Jsonb): Returns<Jsonb> {
         'schemas', rolecall_internal.schema_definitions(${state}),
         'profiles', ${state} -> 'profiles',
         'privileges', rolecall_internal.privilege_entries(
-          -- Where a policy has a role "PUBLIC", everybody is called otherwise.
+          -- If a policy has a role called "PUBLIC", everybody gets another name.
           ${state} -> 'privileges', CASE WHEN v_roles ? 'PUBLIC' THEN 'public' ELSE 'PUBLIC' END
         ),
         'base_roles', (
@@ -123,7 +123,7 @@ export function role_definitions(state: Jsonb): Returns<Jsonb> {
                  WHEN v_declared ? r.role THEN r.definition
                  ELSE '{"exact": false}'::jsonb || r.definition END)
         FROM role AS r
-        -- Said by base_roles, unless there is more.
+        -- base_roles says so, unless there is more.
         WHERE r.definition - 'bypassrls' <> '{}' OR NOT coalesce(
           ${state} -> 'base_roles' @> jsonb_build_array(jsonb_build_object('name', r.role)), false
         )
@@ -133,7 +133,7 @@ export function role_definitions(state: Jsonb): Returns<Jsonb> {
 }
 
 /**
- * Privileges as entries of a policy: for each role those objects together on which it has the same
+ * Privileges as entries of a policy, with those objects together on which a role has the same privileges
  * @volatility stable
  */
 export function privilege_entries(privileges: Jsonb, everybody: Text): Returns<Jsonb> {

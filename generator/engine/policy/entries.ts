@@ -1,5 +1,6 @@
 /**
- * What a policy says, in rows: roles, memberships, privileges. The checks read them, and the desired state is made of them.
+ * The contents of a policy as rows: roles, memberships, privileges. The checks read them, and the desired state is
+ * built from them.
  */
 import { jsonLiteral, kinds, privilegesOfKinds, targets } from '../../model/kinds.ts';
 import type { Bool, Jsonb, Returns, Table, Text } from '../../model/types.ts';
@@ -8,11 +9,14 @@ import { serverVersion } from '../catalogs/server.ts';
 import { isName } from '../document/names.ts';
 import { list, object, step } from './shape.ts';
 
-/** What is after \`on\`, as data: the kind of object, and whether one is meant, all in a schema, or future ones. */
+/**
+ * The keys after \`on\`, as data: the kind of object, and whether they mean one object, all in a schema, or future
+ * ones.
+ */
 export const targetData = jsonLiteral(targets);
 
 /**
- * The roles that a policy is about: those that it describes, and those that have a profile; a role that it removes too
+ * The roles that a policy is about: those that it describes or removes, and those that have a profile
  * @volatility stable
  */
 export function policy_roles(policy: Jsonb): Table<{ path: Text; name: Text; definition: Jsonb; described: Bool }> {
@@ -67,7 +71,7 @@ export function policy_memberships(policy: Jsonb): Table<{ path: Text; member: T
 }
 
 /**
- * The entries of a policy about privileges, those of profiles too; a profile is about all that is in the schema
+ * The entries of a policy about privileges, including those of profiles, which are about all objects in the schema
  * @volatility stable
  */
 export function policy_targets(
@@ -162,7 +166,7 @@ export function policy_privileges(policy: Jsonb): Table<{
 }
 
 /**
- * The one way to write the name of an object: as the server does where it exists, else with quotes where they are needed
+ * The canonical name of an object: as the server writes it if it exists, otherwise with quotes where they are required
  * @volatility stable
  */
 export function canonical_name(kind: Text, means: Text, name: Text): Returns<Text> {

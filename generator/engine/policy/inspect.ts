@@ -1,5 +1,5 @@
 /**
- * The desired state that is there already: roles as they are in the cluster and this database, whoever made them.
+ * The present state as a desired state: roles as they are in the cluster and this database, whoever created them.
  */
 import { kindList, kindRows } from '../../model/kinds.ts';
 import { schemaNames } from '../../model/objects.ts';
@@ -24,7 +24,7 @@ import { numbered, ownSchemas } from '../granting/groups.ts';
 import { present } from '../plan/roles.ts';
 import { isReporting } from '../plan/users.ts';
 
-/** Schemas of which nothing is said to PUBLIC, nor who owns them. */
+/** Schemas whose owners, and whose privileges of PUBLIC, are left out. */
 const systemSchemas = sql`
   (
     SELECT n.oid FROM pg_namespace AS n
@@ -33,7 +33,7 @@ const systemSchemas = sql`
   )
 `;
 
-/** Kinds that a policy has by their plain names, without quotes. */
+/** The kinds that a policy names by their plain names, without quotes. */
 const plainKinds = join(
   kindList
     .filter(([kind, { qualified }]) => qualified === undefined && kind !== 'large_object')
@@ -41,8 +41,8 @@ const plainKinds = join(
 );
 
 /**
- * The roles that a policy can be about, of these or of all: neither superusers nor predefined, nor the caller, nor reporting
- * roles
+ * The roles that a policy can be about, of these or of all: neither superusers nor predefined, nor the caller, nor
+ * reporting roles
  * @volatility stable
  */
 export function inspected_roles(roles: Texts): Returns<Oids> {
@@ -65,7 +65,7 @@ export function inspected_roles(roles: Texts): Returns<Oids> {
 }
 
 /**
- * Roles with all that belongs to the cluster, as a desired state
+ * Roles with everything that belongs to the cluster, as a desired state
  * @volatility stable
  */
 export function inspected_state(roles: Texts): Returns<Jsonb> {
@@ -142,10 +142,10 @@ export function inspected_memberships(roles: Oids): Returns<Jsonb> {
 }
 
 /**
- * Privileges on objects of this database, and the default privileges: those of the roles, and what PUBLIC has beyond, or lacks
- * of, what the server gives it
+ * Privileges on objects of this database, and default privileges: those of the roles, and those in which PUBLIC
+ * differs from what the server gives it
  * @volatility stable
- * @long one query, whose parts say what the others leave out
+ * @long one query, in which each part excludes what the others say
  */
 export function inspected_privileges(roles: Oids, everybody: Bool): SetOf<Jsonb> {
   return sql`
@@ -167,8 +167,9 @@ export function inspected_privileges(roles: Oids, everybody: Bool): SetOf<Jsonb>
         total AS MATERIALIZED (
           SELECT g.kind, g.schema, sum(g.size) AS size FROM unnest(v_groups) AS g GROUP BY g.kind, g.schema
         ),
-        -- On all of a schema, and on what its owner makes there later. When the policy is applied again, all is more:
-        -- somebody else who made all that is there now does not decide about what others have made since.
+        -- On all objects of a schema, and on those that its owner creates there later. By the time the policy is
+        -- applied there may be more objects, and another role that created all present ones does not decide about
+        -- those of others.
         whole AS MATERIALIZED (
           SELECT h.kind, h.schema, h.role_oid, h.privilege, f.owners
           FROM held AS h
@@ -229,7 +230,7 @@ export function inspected_privileges(roles: Oids, everybody: Bool): SetOf<Jsonb>
 }
 
 /**
- * What roles and PUBLIC have on groups of objects; of PUBLIC what differs from what the server gives it
+ * Privileges of roles and PUBLIC on groups of objects; for PUBLIC, the differences from what the server gives it
  * @volatility stable
  */
 export function held_privileges(
@@ -256,7 +257,7 @@ export function held_privileges(
           SELECT g.*, acldefault(k.letter, g.owner) AS usual
           FROM ${numbered(groups)}
           JOIN ${kindRows} USING (kind)
-          -- Of the databases this one, and nothing of the extension's own.
+          -- Only this database, and none of the extension's own objects.
           WHERE (g.kind <> 'database' OR g.special IS NOT NULL) AND g.schema <> ALL (v_own)
             AND NOT (g.kind = 'schema' AND coalesce(g.special = ANY (v_own), false))
         ),
@@ -290,7 +291,7 @@ export function held_privileges(
 }
 
 /**
- * Default privileges of roles and of PUBLIC; of PUBLIC what differs from what the server gives it
+ * Default privileges of roles and PUBLIC; for PUBLIC, the differences from what the server gives it
  * @volatility stable
  */
 export function held_future(

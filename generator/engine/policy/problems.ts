@@ -1,5 +1,5 @@
 /**
- * What is wrong with a policy: all of it at once, each with the place in the document.
+ * The problems of a policy: all of them at once, each with its place in the document.
  */
 import { parameter, privilegesOfKinds } from '../../model/kinds.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
@@ -91,7 +91,7 @@ export function name_problems(policy: Jsonb): Table<{ path: Text; code: Text; pr
 }
 
 /**
- * Roles that are said twice, or that no call may change, and what does not go together about one
+ * Roles that are named twice, or that no call may change, and contradictions about one role
  * @volatility stable
  */
 export function role_problems(policy: Jsonb): Table<{ path: Text; code: Text; problem: Text; hint: Text }> {
@@ -170,13 +170,13 @@ export function role_problems(policy: Jsonb): Table<{ path: Text; code: Text; pr
   `;
 }
 
-/** ISO 8601, as far as it says a moment: else the zone would be that of the session. */
+/** ISO 8601 with a time zone; otherwise the zone would be that of the session. */
 const date = '[1-9][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])';
 const timeOfDay = '([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]+)?)?';
 const zone = '(Z|[+-](0[0-9]|1[0-5])(:?[0-5][0-9])?)';
 
 /**
- * Whether a text is a moment that the server knows, and the same in every session; or infinity, also the earlier one
+ * Whether a text is a time that the server accepts, and that is the same in every session; or infinity or -infinity
  * @volatility immutable
  */
 export function is_moment(value: Text): Returns<Bool> {
@@ -209,7 +209,7 @@ export function membership_problems(policy: Jsonb): Table<{ path: Text; code: Te
         WITH RECURSIVE edge AS MATERIALIZED (
           SELECT m.* FROM rolecall_internal.policy_memberships(${policy}) AS m WHERE m.role IS NOT NULL
         ),
-        -- Only those of a member that somebody is a member of can be part of a circle.
+        -- Only a membership whose member itself has members can be part of a circle.
         inner_edge AS MATERIALIZED (
           SELECT e.* FROM edge AS e
           WHERE e.member IN (SELECT o.role FROM edge AS o) AND e.role IN (SELECT o.member FROM edge AS o)
@@ -239,7 +239,7 @@ export function membership_problems(policy: Jsonb): Table<{ path: Text; code: Te
 }
 
 /**
- * Entries about privileges that do not say what they are about
+ * Entries about privileges that do not say on which objects
  * @volatility stable
  */
 export function target_problems(policy: Jsonb): Table<{ path: Text; code: Text; problem: Text; hint: Text }> {
@@ -377,7 +377,7 @@ export function password_problems(
 }
 
 /**
- * Refuses a policy that has problems, or has them with the passwords beside it, with all of them
+ * Refuses a policy that has problems, also with the passwords beside it, and lists all of them
  * @volatility stable
  */
 export function refuse_policy(policy: Jsonb, passwords: Jsonb): Nothing {

@@ -1,5 +1,5 @@
 /**
- * The format of a policy: whether a document has it. What is allowed is data, made of the type Policy.
+ * Checks whether a document has the format of a policy. The format is data, generated from the type Policy.
  */
 import { fileURLToPath } from 'node:url';
 import { jsonLiteral } from '../../model/kinds.ts';
@@ -11,7 +11,7 @@ import { type Sql, sql, text } from '../../sql/template.ts';
 const shapes = readShapes(fileURLToPath(new URL('../../..', import.meta.url)).replace(/\/$/, ''));
 
 /**
- * What a policy can have in it: the types of each shape, the strings that are allowed, the keys that it needs, and the
+ * The format of a policy: the types of each shape, the strings that are allowed, the keys that are required, and the
  * shape of what is inside
  * @volatility immutable
  */
@@ -37,12 +37,12 @@ export const object = (value: Sql): Sql => sql`
   )
 `;
 
-/** A key in a JSON path; where it needs no quotes, plainPath() removes them. */
+/** A key in a JSON path; plainPath() removes quotes that are not required. */
 export const step = (key: Sql): Sql => sql`'.' || to_json(${key})`;
 export const plainPath = (path: Sql): Sql => sql`regexp_replace(${path}, '[.]"([A-Za-z_][A-Za-z_0-9]*)"', '.\1', 'g')`;
 
 /**
- * Every value in a policy, with its path and its shape; no shape: nothing of that key belongs there
+ * Every value in a policy, with its path and its shape; without a shape, the key is not allowed there
  * @volatility stable
  */
 export function policy_values(policy: Jsonb): Table<{ path: Text; owner: Text; key: Text; shape: Text; value: Jsonb }> {
@@ -136,7 +136,7 @@ export function nearest_key(key: Text, shape: Text): Returns<Text> {
 }
 
 /**
- * How many letters have to be added, removed or replaced to make one text of another
+ * How many letters have to be added, removed or replaced to turn one text into another
  * @volatility immutable
  */
 export function edit_distance(one: Text, other: Text): Returns<Integer> {

@@ -1,5 +1,5 @@
 /**
- * The desired state that a policy is.
+ * Converts a policy to a desired state.
  */
 import { newest } from '../../model/record.ts';
 import { keyOf } from '../../model/sections.ts';
@@ -10,9 +10,9 @@ import { listSettings } from '../document/lists.ts';
 import { object } from './shape.ts';
 
 /**
- * The desired state that a policy is; additive: what is there already is left, whatever the policy says of it
+ * A policy as a desired state; additive: what exists already stays as it is, whatever the policy says of it
  *
- * Reporting roles are not in it: see policy_reports().
+ * It does not contain the reporting roles: see policy_reports().
  * @volatility stable
  */
 export function policy_state(policy: Jsonb, mode: Text, passwords: Jsonb): Returns<Jsonb> {
@@ -74,7 +74,7 @@ export function policy_state(policy: Jsonb, mode: Text, passwords: Jsonb): Retur
 }
 
 /**
- * The names of the base roles, where a policy has any; those that it leaves out are as create_base_roles() has them
+ * The names of the base roles, if a policy has any; those that it leaves out are the defaults of create_base_roles()
  * @volatility stable
  */
 export function policy_base_roles(policy: Jsonb): Returns<Jsonb> {
@@ -93,7 +93,7 @@ export function policy_base_roles(policy: Jsonb): Returns<Jsonb> {
 }
 
 /**
- * The roles of a policy: those to be absent, those to be created or changed, and base roles
+ * The roles of a policy: those to remove, those to create or change, and base roles
  * @volatility stable
  */
 export function policy_role_resources(policy: Jsonb, exact: Bool, passwords: Jsonb): Returns<Jsonb> {
@@ -130,7 +130,7 @@ export function policy_role_resources(policy: Jsonb, exact: Bool, passwords: Jso
                    'name', s.name, 'protected', true, 'password', p.password, 'says', g.names,
                    'attributes', v_usual || s.base || s.given
                  )
-                 -- What is there already may only gain, but for a base role.
+                 -- An existing role may only gain, except for a base role.
                  ELSE jsonb_build_object(
                    'name', s.name, 'protected', true, 'password', p.password, 'says', g.names,
                    'initial', v_usual || s.base || s.given,
@@ -191,7 +191,7 @@ export function policy_passwords(policy: Jsonb, passwords: Jsonb): Returns<Jsonb
     BEGIN
       FOR v_name IN SELECT jsonb_object_keys(v_roles || coalesce(${passwords}, '{}')) LOOP
         IF ${passwords} ->> v_name IS NOT NULL OR v_roles -> v_name ? 'password' THEN
-          -- Who cannot compare it with the present one does not set it anew.
+          -- A caller that cannot compare it with the present one does not set it again.
           v_list := v_list || jsonb_build_object(
             'role', v_name, 'realign', false,
             'password', coalesce(nullif(${passwords} -> v_name, 'null'), v_roles -> v_name -> 'password')
@@ -204,7 +204,7 @@ export function policy_passwords(policy: Jsonb, passwords: Jsonb): Returns<Jsonb
 }
 
 /**
- * What is recorded of the roles of a policy and is not in its desired state: it is no longer asked for
+ * The records about the roles of a policy that are not in its desired state, as no longer asked for
  * @volatility stable
  */
 export function forgotten_resources(state: Jsonb): Returns<Jsonb> {

@@ -1,12 +1,12 @@
 /**
- * Profiles where several schemas share a pattern. What a profile says is what the entries that it replaces said.
+ * Suggests profiles where several schemas share a pattern. A profile means the same as the entries that it replaces.
  */
 import type { Jsonb, Returns } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
 
 /**
- * What each role has on a schema and on all that is in it, as a profile says it: of privileges without exceptions and
- * grant options, for later objects of the same owners
+ * The privileges of each role on a schema and on all objects in it, as a profile: those without exceptions and grant
+ * options, for later objects of the same owners
  * @volatility stable
  */
 export function schema_patterns(privileges: Jsonb): Returns<Jsonb> {
@@ -54,7 +54,7 @@ export function with_profiles(state: Jsonb): Returns<Jsonb> {
         WITH pattern AS MATERIALIZED (
           SELECT p.role, p.schema, p.profile FROM jsonb_to_recordset(v_patterns) AS p(role text, schema text, profile jsonb)
         ),
-        -- Called by what they are for.
+        -- Their names say what they are for.
         kind AS (
           SELECT p.profile, CASE WHEN p.profile::text ~ '"(INSERT|UPDATE|DELETE|TRUNCATE)"' THEN 'writer'
                                  WHEN p.profile -> 'tables' ? 'SELECT' THEN 'reader' ELSE 'user' END AS word

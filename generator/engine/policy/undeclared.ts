@@ -1,11 +1,11 @@
 /**
- * What nobody has asked for: what would end if every role were to have exactly what is recorded.
+ * What no call and no policy has asked for: what would be revoked if every role were to have exactly what is recorded.
  */
 import type { Changes, Jsonb, Oids, Returns } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
 
 /**
- * The document of what is recorded, with each of these roles as one that has nothing else
+ * The record as a document, with each of these roles as one that is to have nothing else
  * @volatility stable
  */
 export function exact_document(roles: Oids): Returns<Jsonb> {

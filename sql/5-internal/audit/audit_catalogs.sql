@@ -32,7 +32,7 @@ BEGIN
           WHERE i.classoid = 'pg_class'::regclass AND i.objoid = c.oid AND i.objsubid = 0
             AND i.privtype = 'i' AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
         )
-        -- Of the information schema no initial privileges are recorded.
+        -- For the information schema no initial privileges are recorded.
         AND NOT (x.grantee = 0 AND x.privilege_type = 'SELECT' AND n.nspname = 'information_schema')
       GROUP BY 1, 2, 3, 4, 5
     ) AS h
@@ -41,5 +41,5 @@ END
 $audit_catalogs$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_catalogs(rolecall_internal.principal[])
-  IS 'Privileges on the catalogs that the server does not come with';
+  IS 'Privileges on the catalogs beyond the server''s initial ones';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_catalogs(rolecall_internal.principal[]) FROM PUBLIC;

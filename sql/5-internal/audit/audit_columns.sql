@@ -6,8 +6,8 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_columns$
 DECLARE
-  -- Of all columns few have an ACL, and mostly it is the one that the server came with. Found in an expression they are
-  -- found without starting parallel workers.
+  -- Few columns have an ACL, and most of those are the server's own. The query is in an expression, so that it
+  -- starts no parallel workers.
   v_columns tid[] := ARRAY(
     SELECT a.ctid FROM pg_attribute AS a
     WHERE a.attacl IS NOT NULL AND NOT a.attisdropped AND a.attacl IS DISTINCT FROM (

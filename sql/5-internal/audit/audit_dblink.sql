@@ -30,5 +30,5 @@ END
 $audit_dblink$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_dblink(rolecall_internal.principal[])
-  IS 'What dblink lets a role do, in one row for all of its functions';
+  IS 'What dblink allows a role, in one row for all of its functions';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_dblink(rolecall_internal.principal[]) FROM PUBLIC;

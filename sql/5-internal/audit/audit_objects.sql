@@ -59,7 +59,7 @@ BEGIN
              ('LANGUAGE', 'USAGE', 'info', NULL, 'writes functions in this language')
     ) AS k(kind, privilege_type, severity, to_public, detail) ON k.kind = g.kind AND k.privilege_type = x.privilege_type
     WHERE x.grantee <> g.owner AND CASE WHEN p.role_oid = 0 THEN k.to_public ELSE k.severity END IS NOT NULL
-      -- What PUBLIC may do in other databases is said there.
+      -- An audit in another database lists what PUBLIC may do there.
       AND (g.kind <> 'DATABASE' OR p.role_oid <> 0 OR g.oid = (
         SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
       ));
@@ -87,6 +87,5 @@ END
 $audit_objects$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_objects(rolecall_internal.principal[])
-  IS 'Privileges on schemas, the database, large objects, foreign servers and the like, and on objects made in the '
-     'future';
+  IS 'Privileges on schemas, the database, large objects, foreign servers and the like, and on future objects';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_objects(rolecall_internal.principal[]) FROM PUBLIC;

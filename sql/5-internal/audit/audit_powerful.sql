@@ -41,12 +41,12 @@ BEGIN
     CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
     JOIN unnest(audit_powerful.principals) AS p ON p.role_oid = x.grantee
     CROSS JOIN LATERAL (
-      -- Revoked from PUBLIC, it would fail for everybody whom the extension serves.
+      -- If it were revoked from PUBLIC, the function would fail for everybody who uses the extension.
       SELECT CASE WHEN f.prosecdef AND x.grantee = 0
                   THEN rolecall_internal.pinned_by(f.oid, p.audited, audit_powerful.principals) END
     ) AS m(extension)
     WHERE f.pronamespace = ANY (p.usable)
-      -- What a role may do anyway it may also do through a function of its own.
+      -- A role's own function gives it nothing that it may not do anyway.
       AND NOT EXISTS (
         SELECT FROM unnest(audit_powerful.principals) AS o WHERE o.audited = p.audited AND o.role_oid = f.proowner
       );

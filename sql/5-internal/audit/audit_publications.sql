@@ -30,5 +30,5 @@ END
 $audit_publications$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_publications(text)
-  IS 'Publications that send what the password of a reporting role is derived from, in clear text';
+  IS 'Publications that send the secret from which the password of a reporting role is derived, in clear text';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_publications(text) FROM PUBLIC;

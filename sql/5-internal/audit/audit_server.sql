@@ -55,5 +55,5 @@ END
 $audit_server$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_server(rolecall_internal.principal[])
-  IS 'What is left: large objects in general, other databases, configuration parameters';
+  IS 'The rest: large objects in general, other databases, configuration parameters';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_server(rolecall_internal.principal[]) FROM PUBLIC;

@@ -39,5 +39,5 @@ END
 $audit_settings$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_settings(text, jsonb)
-  IS 'Settings of the role that differ from what was asked for, or, of those given, that nobody asked for here';
+  IS 'Settings of the role that differ from what was asked for, and those that nobody asked for here';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_settings(text, jsonb) FROM PUBLIC;

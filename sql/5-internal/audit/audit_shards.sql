@@ -23,5 +23,5 @@ END
 $audit_shards$;
 
 COMMENT ON FUNCTION rolecall_internal.audit_shards(text, oid, jsonb)
-  IS 'Shards of Citus that a role reads, of tables that are withheld from it';
+  IS 'Shards of Citus that a role can read although their tables are withheld from it';
 REVOKE ALL ON FUNCTION rolecall_internal.audit_shards(text, oid, jsonb) FROM PUBLIC;

@@ -30,6 +30,6 @@ END
 $audited_roles$;
 
 COMMENT ON FUNCTION rolecall_internal.audited_roles(oid[])
-  IS 'The definition of each role as a reporting role, what is withheld from it, and what it has set, where that or '
-     'the record says anything: each entry with the database that it is for, all read at once';
+  IS 'The definition of each role as a reporting role, what is withheld from it, and its settings with the databases '
+     'that they are for, all read at once';
 REVOKE ALL ON FUNCTION rolecall_internal.audited_roles(oid[]) FROM PUBLIC;

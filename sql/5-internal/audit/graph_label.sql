@@ -14,5 +14,5 @@ END
 $graph_label$;
 
 COMMENT ON FUNCTION rolecall_internal.graph_label(text)
-  IS 'A name as Mermaid shows it: what would end the text, or be taken for HTML, by its number';
+  IS 'A name for Mermaid: characters that would end the text, or be taken for HTML, are written as numbers';
 REVOKE ALL ON FUNCTION rolecall_internal.graph_label(text) FROM PUBLIC;

@@ -8,7 +8,7 @@ AS $graph_parts$
 BEGIN
   RETURN QUERY
     WITH access AS MATERIALIZED (
-      -- A role can be called "PUBLIC" too.
+      -- A role can also be called "PUBLIC".
       SELECT a.*, CASE WHEN a.everybody THEN 'p' ELSE 'r' END AS kind
       FROM jsonb_to_recordset(graph_parts.data -> 'access')
         AS a(role text, everybody boolean, schema text, reads boolean, writes boolean)
@@ -49,5 +49,5 @@ END
 $graph_parts$;
 
 COMMENT ON FUNCTION rolecall_internal.graph_parts(jsonb)
-  IS 'Nodes and arrows of a graph, in order, by numbers for the names; kinds of nodes: role, PUBLIC and schema';
+  IS 'Nodes and arrows of a graph, in order, with numbers for the names; kinds of nodes: role, PUBLIC and schema';
 REVOKE ALL ON FUNCTION rolecall_internal.graph_parts(jsonb) FROM PUBLIC;

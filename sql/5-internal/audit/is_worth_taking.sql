@@ -5,7 +5,7 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $is_worth_taking$
 BEGIN
-  -- In WHERE the server would look at privileges of every role before it looks at the oid.
+  -- In WHERE the server would check the privileges of every role before the oid.
   RETURN coalesce((
     SELECT r.rolbypassrls OR is_worth_taking.definition IS NOT NULL
            OR has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT')
@@ -15,5 +15,6 @@ END
 $is_worth_taking$;
 
 COMMENT ON FUNCTION rolecall_internal.is_worth_taking(oid, jsonb)
-  IS 'Whether a role has what others could want to take: it reports, bypasses row-level security, or reads the secrets';
+  IS 'Whether others could want to become a role: it is a reporting role, bypasses row-level security, or reads the '
+     'secrets';
 REVOKE ALL ON FUNCTION rolecall_internal.is_worth_taking(oid, jsonb) FROM PUBLIC;

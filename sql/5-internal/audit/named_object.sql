@@ -31,5 +31,5 @@ END
 $named_object$;
 
 COMMENT ON FUNCTION rolecall_internal.named_object(text)
-  IS 'What a name means that is written as in SQL: a function, a table or sequence, a column, a schema, or a database';
+  IS 'The object that a name as in SQL means: a function, a table or sequence, a column, a schema, or a database';
 REVOKE ALL ON FUNCTION rolecall_internal.named_object(text) FROM PUBLIC;

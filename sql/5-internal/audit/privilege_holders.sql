@@ -79,6 +79,6 @@ END
 $privilege_holders$;
 
 COMMENT ON FUNCTION rolecall_internal.privilege_holders(text, oid, integer, text)
-  IS 'The roles that have a privilege on an object of themselves, PUBLIC (0) among them, and who granted it; of a '
-     'predefined role, which has it without a grant, nobody did';
+  IS 'The roles that have a privilege on an object themselves, including PUBLIC (0), and the grantors; for a '
+     'predefined role, which has it without a grant, none';
 REVOKE ALL ON FUNCTION rolecall_internal.privilege_holders(text, oid, integer, text) FROM PUBLIC;

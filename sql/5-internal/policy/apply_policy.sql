@@ -45,10 +45,10 @@ BEGIN
       )) AS r(name, definition)
     );
     IF apply_policy.dry_run IS NOT TRUE THEN
-      -- Before any role is locked.
+      -- The secret comes before any lock on a role.
       PERFORM rolecall_internal.lock_reporting_secret(rolecall_internal.is_rotation_due(v_rotate_after));
     END IF;
-    -- Owners of what the reporting roles read can be roles of the policy.
+    -- Roles of the policy can own what the reporting roles read, so they come first.
     v_steps := rolecall_internal.run(v_state, apply_policy.dry_run)
       || rolecall_internal.run_reporting(v_reports, '{}', v_rotate_after, false, apply_policy.dry_run);
   END IF;
@@ -60,5 +60,5 @@ END
 $apply_policy$;
 
 COMMENT ON FUNCTION rolecall_internal.apply_policy(jsonb, text, jsonb, boolean)
-  IS 'Makes a policy hold, and returns the steps';
+  IS 'Establishes a policy, and returns the steps';
 REVOKE ALL ON FUNCTION rolecall_internal.apply_policy(jsonb, text, jsonb, boolean) FROM PUBLIC;

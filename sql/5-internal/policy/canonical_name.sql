@@ -35,6 +35,6 @@ END
 $canonical_name$;
 
 COMMENT ON FUNCTION rolecall_internal.canonical_name(text, text, text)
-  IS 'The one way to write the name of an object: as the server does where it exists, else with quotes where they are '
-     'needed';
+  IS 'The canonical name of an object: as the server writes it if it exists, otherwise with quotes where they are '
+     'required';
 REVOKE ALL ON FUNCTION rolecall_internal.canonical_name(text, text, text) FROM PUBLIC;

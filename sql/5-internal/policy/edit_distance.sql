@@ -24,5 +24,5 @@ END
 $edit_distance$;
 
 COMMENT ON FUNCTION rolecall_internal.edit_distance(text, text)
-  IS 'How many letters have to be added, removed or replaced to make one text of another';
+  IS 'How many letters have to be added, removed or replaced to turn one text into another';
 REVOKE ALL ON FUNCTION rolecall_internal.edit_distance(text, text) FROM PUBLIC;

@@ -13,5 +13,5 @@ END
 $exact_document$;
 
 COMMENT ON FUNCTION rolecall_internal.exact_document(oid[])
-  IS 'The document of what is recorded, with each of these roles as one that has nothing else';
+  IS 'The record as a document, with each of these roles as one that is to have nothing else';
 REVOKE ALL ON FUNCTION rolecall_internal.exact_document(oid[]) FROM PUBLIC;

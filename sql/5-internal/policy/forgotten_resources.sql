@@ -53,5 +53,5 @@ END
 $forgotten_resources$;
 
 COMMENT ON FUNCTION rolecall_internal.forgotten_resources(jsonb)
-  IS 'What is recorded of the roles of a policy and is not in its desired state: it is no longer asked for';
+  IS 'The records about the roles of a policy that are not in its desired state, as no longer asked for';
 REVOKE ALL ON FUNCTION rolecall_internal.forgotten_resources(jsonb) FROM PUBLIC;

@@ -49,5 +49,5 @@ END
 $held_future$;
 
 COMMENT ON FUNCTION rolecall_internal.held_future(oid[], boolean)
-  IS 'Default privileges of roles and of PUBLIC; of PUBLIC what differs from what the server gives it';
+  IS 'Default privileges of roles and PUBLIC; for PUBLIC, the differences from what the server gives it';
 REVOKE ALL ON FUNCTION rolecall_internal.held_future(oid[], boolean) FROM PUBLIC;

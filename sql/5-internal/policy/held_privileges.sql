@@ -38,7 +38,7 @@ BEGIN
         ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
         ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
       ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
-      -- Of the databases this one, and nothing of the extension's own.
+      -- Only this database, and none of the extension's own objects.
       WHERE (g.kind <> 'database' OR g.special IS NOT NULL) AND g.schema <> ALL (v_own)
         AND NOT (g.kind = 'schema' AND coalesce(g.special = ANY (v_own), false))
     ),
@@ -79,5 +79,5 @@ END
 $held_privileges$;
 
 COMMENT ON FUNCTION rolecall_internal.held_privileges(rolecall_internal.acl_group[], oid[], boolean)
-  IS 'What roles and PUBLIC have on groups of objects; of PUBLIC what differs from what the server gives it';
+  IS 'Privileges of roles and PUBLIC on groups of objects; for PUBLIC, the differences from what the server gives it';
 REVOKE ALL ON FUNCTION rolecall_internal.held_privileges(rolecall_internal.acl_group[], oid[], boolean) FROM PUBLIC;

@@ -28,8 +28,9 @@ BEGIN
     total AS MATERIALIZED (
       SELECT g.kind, g.schema, sum(g.size) AS size FROM unnest(v_groups) AS g GROUP BY g.kind, g.schema
     ),
-    -- On all of a schema, and on what its owner makes there later. When the policy is applied again, all is more:
-    -- somebody else who made all that is there now does not decide about what others have made since.
+    -- On all objects of a schema, and on those that its owner creates there later. By the time the policy is
+    -- applied there may be more objects, and another role that created all present ones does not decide about
+    -- those of others.
     whole AS MATERIALIZED (
       SELECT h.kind, h.schema, h.role_oid, h.privilege, f.owners
       FROM held AS h
@@ -93,6 +94,6 @@ END
 $inspected_privileges$;
 
 COMMENT ON FUNCTION rolecall_internal.inspected_privileges(oid[], boolean)
-  IS 'Privileges on objects of this database, and the default privileges: those of the roles, and what PUBLIC has '
-     'beyond, or lacks of, what the server gives it';
+  IS 'Privileges on objects of this database, and default privileges: those of the roles, and those in which PUBLIC '
+     'differs from what the server gives it';
 REVOKE ALL ON FUNCTION rolecall_internal.inspected_privileges(oid[], boolean) FROM PUBLIC;

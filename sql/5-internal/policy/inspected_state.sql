@@ -57,5 +57,5 @@ END
 $inspected_state$;
 
 COMMENT ON FUNCTION rolecall_internal.inspected_state(text[])
-  IS 'Roles with all that belongs to the cluster, as a desired state';
+  IS 'Roles with everything that belongs to the cluster, as a desired state';
 REVOKE ALL ON FUNCTION rolecall_internal.inspected_state(text[]) FROM PUBLIC;

@@ -19,6 +19,6 @@ END
 $is_moment$;
 
 COMMENT ON FUNCTION rolecall_internal.is_moment(text)
-  IS 'Whether a text is a moment that the server knows, and the same in every session; or infinity, also the earlier '
-     'one';
+  IS 'Whether a text is a time that the server accepts, and that is the same in every session; or infinity or '
+     '-infinity';
 REVOKE ALL ON FUNCTION rolecall_internal.is_moment(text) FROM PUBLIC;

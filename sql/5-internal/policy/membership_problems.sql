@@ -12,7 +12,7 @@ BEGIN
     WITH RECURSIVE edge AS MATERIALIZED (
       SELECT m.* FROM rolecall_internal.policy_memberships(membership_problems.policy) AS m WHERE m.role IS NOT NULL
     ),
-    -- Only those of a member that somebody is a member of can be part of a circle.
+    -- Only a membership whose member itself has members can be part of a circle.
     inner_edge AS MATERIALIZED (
       SELECT e.* FROM edge AS e
       WHERE e.member IN (SELECT o.role FROM edge AS o) AND e.role IN (SELECT o.member FROM edge AS o)

@@ -17,6 +17,6 @@ END
 $policy_base_roles$;
 
 COMMENT ON FUNCTION rolecall_internal.policy_base_roles(jsonb)
-  IS 'The names of the base roles, where a policy has any; those that it leaves out are as create_base_roles() has '
-     'them';
+  IS 'The names of the base roles, if a policy has any; those that it leaves out are the defaults of '
+     'create_base_roles()';
 REVOKE ALL ON FUNCTION rolecall_internal.policy_base_roles(jsonb) FROM PUBLIC;

@@ -12,7 +12,7 @@ BEGIN
     'schemas', rolecall_internal.schema_definitions(policy_of.state),
     'profiles', policy_of.state -> 'profiles',
     'privileges', rolecall_internal.privilege_entries(
-      -- Where a policy has a role "PUBLIC", everybody is called otherwise.
+      -- If a policy has a role called "PUBLIC", everybody gets another name.
       policy_of.state -> 'privileges', CASE WHEN v_roles ? 'PUBLIC' THEN 'public' ELSE 'PUBLIC' END
     ),
     'base_roles', (
@@ -30,5 +30,5 @@ BEGIN
 END
 $policy_of$;
 
-COMMENT ON FUNCTION rolecall_internal.policy_of(jsonb) IS 'The policy that a desired state is';
+COMMENT ON FUNCTION rolecall_internal.policy_of(jsonb) IS 'A desired state as a policy';
 REVOKE ALL ON FUNCTION rolecall_internal.policy_of(jsonb) FROM PUBLIC;

@@ -11,7 +11,7 @@ DECLARE
 BEGIN
   FOR v_name IN SELECT jsonb_object_keys(v_roles || coalesce(policy_passwords.passwords, '{}')) LOOP
     IF policy_passwords.passwords ->> v_name IS NOT NULL OR v_roles -> v_name ? 'password' THEN
-      -- Who cannot compare it with the present one does not set it anew.
+      -- A caller that cannot compare it with the present one does not set it again.
       v_list := v_list || jsonb_build_object(
         'role', v_name, 'realign', false,
         'password', coalesce(nullif(policy_passwords.passwords -> v_name, 'null'), v_roles -> v_name -> 'password')

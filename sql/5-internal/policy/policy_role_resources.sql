@@ -36,7 +36,7 @@ BEGIN
                'name', s.name, 'protected', true, 'password', p.password, 'says', g.names,
                'attributes', v_usual || s.base || s.given
              )
-             -- What is there already may only gain, but for a base role.
+             -- An existing role may only gain, except for a base role.
              ELSE jsonb_build_object(
                'name', s.name, 'protected', true, 'password', p.password, 'says', g.names,
                'initial', v_usual || s.base || s.given,
@@ -55,5 +55,5 @@ END
 $policy_role_resources$;
 
 COMMENT ON FUNCTION rolecall_internal.policy_role_resources(jsonb, boolean, jsonb)
-  IS 'The roles of a policy: those to be absent, those to be created or changed, and base roles';
+  IS 'The roles of a policy: those to remove, those to create or change, and base roles';
 REVOKE ALL ON FUNCTION rolecall_internal.policy_role_resources(jsonb, boolean, jsonb) FROM PUBLIC;

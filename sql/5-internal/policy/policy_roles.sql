@@ -24,6 +24,5 @@ END
 $policy_roles$;
 
 COMMENT ON FUNCTION rolecall_internal.policy_roles(jsonb)
-  IS 'The roles that a policy is about: those that it describes, and those that have a profile; a role that it removes '
-     'too';
+  IS 'The roles that a policy is about: those that it describes or removes, and those that have a profile';
 REVOKE ALL ON FUNCTION rolecall_internal.policy_roles(jsonb) FROM PUBLIC;

@@ -46,6 +46,6 @@ END
 $policy_shape$;
 
 COMMENT ON FUNCTION rolecall_internal.policy_shape()
-  IS 'What a policy can have in it: the types of each shape, the strings that are allowed, the keys that it needs, and '
+  IS 'The format of a policy: the types of each shape, the strings that are allowed, the keys that are required, and '
      'the shape of what is inside';
 REVOKE ALL ON FUNCTION rolecall_internal.policy_shape() FROM PUBLIC;

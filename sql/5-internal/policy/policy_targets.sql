@@ -36,5 +36,5 @@ END
 $policy_targets$;
 
 COMMENT ON FUNCTION rolecall_internal.policy_targets(jsonb)
-  IS 'The entries of a policy about privileges, those of profiles too; a profile is about all that is in the schema';
+  IS 'The entries of a policy about privileges, including those of profiles, which are about all objects in the schema';
 REVOKE ALL ON FUNCTION rolecall_internal.policy_targets(jsonb) FROM PUBLIC;

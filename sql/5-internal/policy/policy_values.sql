@@ -32,5 +32,5 @@ END
 $policy_values$;
 
 COMMENT ON FUNCTION rolecall_internal.policy_values(jsonb)
-  IS 'Every value in a policy, with its path and its shape; no shape: nothing of that key belongs there';
+  IS 'Every value in a policy, with its path and its shape; without a shape, the key is not allowed there';
 REVOKE ALL ON FUNCTION rolecall_internal.policy_values(jsonb) FROM PUBLIC;

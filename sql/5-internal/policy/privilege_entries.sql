@@ -51,5 +51,5 @@ END
 $privilege_entries$;
 
 COMMENT ON FUNCTION rolecall_internal.privilege_entries(jsonb, text)
-  IS 'Privileges as entries of a policy: for each role those objects together on which it has the same';
+  IS 'Privileges as entries of a policy, with those objects together on which a role has the same privileges';
 REVOKE ALL ON FUNCTION rolecall_internal.privilege_entries(jsonb, text) FROM PUBLIC;

@@ -26,5 +26,5 @@ END
 $refuse_policy$;
 
 COMMENT ON FUNCTION rolecall_internal.refuse_policy(jsonb, jsonb)
-  IS 'Refuses a policy that has problems, or has them with the passwords beside it, with all of them';
+  IS 'Refuses a policy that has problems, also with the passwords beside it, and lists all of them';
 REVOKE ALL ON FUNCTION rolecall_internal.refuse_policy(jsonb, jsonb) FROM PUBLIC;

@@ -50,7 +50,7 @@ BEGIN
              WHEN v_declared ? r.role THEN r.definition
              ELSE '{"exact": false}'::jsonb || r.definition END)
     FROM role AS r
-    -- Said by base_roles, unless there is more.
+    -- base_roles says so, unless there is more.
     WHERE r.definition - 'bypassrls' <> '{}' OR NOT coalesce(
       role_definitions.state -> 'base_roles' @> jsonb_build_array(jsonb_build_object('name', r.role)), false
     )

@@ -87,5 +87,5 @@ END
 $role_problems$;
 
 COMMENT ON FUNCTION rolecall_internal.role_problems(jsonb)
-  IS 'Roles that are said twice, or that no call may change, and what does not go together about one';
+  IS 'Roles that are named twice, or that no call may change, and contradictions about one role';
 REVOKE ALL ON FUNCTION rolecall_internal.role_problems(jsonb) FROM PUBLIC;

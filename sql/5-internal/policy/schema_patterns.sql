@@ -31,6 +31,6 @@ END
 $schema_patterns$;
 
 COMMENT ON FUNCTION rolecall_internal.schema_patterns(jsonb)
-  IS 'What each role has on a schema and on all that is in it, as a profile says it: of privileges without exceptions '
-     'and grant options, for later objects of the same owners';
+  IS 'The privileges of each role on a schema and on all objects in it, as a profile: those without exceptions and '
+     'grant options, for later objects of the same owners';
 REVOKE ALL ON FUNCTION rolecall_internal.schema_patterns(jsonb) FROM PUBLIC;

@@ -87,5 +87,5 @@ END
 $target_problems$;
 
 COMMENT ON FUNCTION rolecall_internal.target_problems(jsonb)
-  IS 'Entries about privileges that do not say what they are about';
+  IS 'Entries about privileges that do not say on which objects';
 REVOKE ALL ON FUNCTION rolecall_internal.target_problems(jsonb) FROM PUBLIC;

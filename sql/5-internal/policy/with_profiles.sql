@@ -14,7 +14,7 @@ BEGIN
     WITH pattern AS MATERIALIZED (
       SELECT p.role, p.schema, p.profile FROM jsonb_to_recordset(v_patterns) AS p(role text, schema text, profile jsonb)
     ),
-    -- Called by what they are for.
+    -- Their names say what they are for.
     kind AS (
       SELECT p.profile, CASE WHEN p.profile::text ~ '"(INSERT|UPDATE|DELETE|TRUNCATE)"' THEN 'writer'
                              WHEN p.profile -> 'tables' ? 'SELECT' THEN 'reader' ELSE 'user' END AS word
