@@ -4350,6 +4350,31 @@ COMMENT ON FUNCTION rolecall_internal.ended_options(oid[])
   IS 'The grant options that roles have and that can be revoked, in the form of plan_kept(); null where there are none';
 REVOKE ALL ON FUNCTION rolecall_internal.ended_options(oid[]) FROM PUBLIC;
 
+-- sql/5-internal/granting/ended_parameters.sql
+CREATE FUNCTION rolecall_internal.ended_parameters(wanted rolecall_internal.wanted_privilege[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $ended_parameters$
+BEGIN
+  RETURN (
+    SELECT jsonb_agg(jsonb_build_object(
+             'kind', e.kind, 'objid', e.objid::bigint, 'objsubid', 0, 'role', e.grantee::bigint,
+             'grantor', e.grantor::bigint, 'privilege', e.privilege, 'option', false
+           ))
+    FROM unnest(ended_parameters.wanted) AS w
+    CROSS JOIN LATERAL rolecall_internal.acl_entries(w.role_oid) AS e
+    WHERE w.kind = 'parameter' AND w.revoked AND w.role_oid <> 0
+      AND e.kind = 'PARAMETER' AND e.object = lower(w.object) AND e.grantee = w.role_oid AND e.privilege = w.privilege
+      AND e.grantor = CASE WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner
+        ELSE to_regrole(quote_ident(current_user))::oid END
+  );
+END
+$ended_parameters$;
+
+COMMENT ON FUNCTION rolecall_internal.ended_parameters(rolecall_internal.wanted_privilege[])
+  IS 'The privileges on parameters that are about to be revoked, as plan_kept() takes them; null where there are none';
+REVOKE ALL ON FUNCTION rolecall_internal.ended_parameters(rolecall_internal.wanted_privilege[]) FROM PUBLIC;
+
 -- sql/5-internal/granting/ended_privileges.sql
 CREATE FUNCTION rolecall_internal.ended_privileges(
   groups rolecall_internal.acl_group[],
@@ -11017,8 +11042,122 @@ $plan_owned_schemas$;
 COMMENT ON FUNCTION rolecall_internal.plan_owned_schemas(jsonb) IS 'Schemas that are missing, and owners that differ';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_owned_schemas(jsonb) FROM PUBLIC;
 
+-- sql/5-internal/granting/plan_parameter_excess.sql
+CREATE FUNCTION rolecall_internal.plan_parameter_excess(wanted rolecall_internal.wanted_privilege[])
+RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_parameter_excess$
+BEGIN
+  RETURN QUERY
+    WITH excess AS (
+      SELECT 1 AS position, coalesce(w.role, 'public') AS role, 'PARAMETER ' AS kind, w.object AS target,
+             (
+               SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
+               FROM string_to_table(w.object, '.') WITH ORDINALITY AS s(part, place)
+             ) AS object, 10::oid AS owner, x.grantor,
+             string_agg(w.privilege, ', ' ORDER BY w.privilege) AS privileges
+      FROM unnest(plan_parameter_excess.wanted) AS w
+      JOIN jsonb_to_recordset(rolecall_internal.parameter_privileges())
+        AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
+        ON x.parameter = lower(w.object) AND x.grantee = w.role_oid AND x.privilege_type = w.privilege
+      WHERE w.kind = 'parameter' AND w.revoked
+      GROUP BY w.role, w.object, x.grantor
+    )
+    SELECT r.operation, r.target::text, r.statement, NULL::text, array_remove(ARRAY[r.role], 'public'),
+           CASE WHEN r.note IS NOT NULL THEN '42501' END, r.note
+    FROM (
+      SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
+             concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
+                    format('REVOKE %s ON %s%s FROM %I CASCADE',
+                           r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
+                    CASE WHEN r.delegated THEN '; RESET ROLE' END) AS statement,
+             r.role, 'granted by ' || quote_ident(r.held_by) || ', whose it is to take back' AS note
+      FROM (
+        SELECT e.*, h.held_by, h.delegated,
+               (row_number() OVER (
+                 PARTITION BY e.position, e.kind, e.target, e.privileges, h.held_by, h.delegated ORDER BY e.object
+               ) - 1) / 500 AS part
+        FROM excess AS e
+        CROSS JOIN LATERAL (
+          SELECT CASE WHEN pg_has_role(e.owner, 'USAGE') THEN e.owner
+                      ELSE to_regrole(quote_ident(current_user))::oid END
+        ) AS b(revoker)
+        CROSS JOIN LATERAL (
+          SELECT pg_get_userbyid(e.grantor), e.grantor <> e.owner WHERE e.grantor <> b.revoker
+          UNION ALL SELECT NULL, false WHERE e.grantor = b.revoker
+        ) AS h(held_by, delegated)
+      ) AS r
+      GROUP BY r.position, r.kind, r.target, r.privileges, r.role, r.held_by, r.delegated, r.part
+    ) AS r
+    ORDER BY r.position, r.role COLLATE "C", r.part, r.statement COLLATE "C";
+END
+$plan_parameter_excess$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_parameter_excess(rolecall_internal.wanted_privilege[])
+  IS 'Privileges on parameters that are to be revoked';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_parameter_excess(rolecall_internal.wanted_privilege[]) FROM PUBLIC;
+
+-- sql/5-internal/granting/plan_parameter_grants.sql
+CREATE FUNCTION rolecall_internal.plan_parameter_grants(document jsonb, wanted rolecall_internal.wanted_privilege[])
+RETURNS SETOF rolecall_internal.change
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $plan_parameter_grants$
+BEGIN
+  RETURN QUERY
+    SELECT 'grant_privilege', f.object, concat_ws('; ', f.revokes, format(
+             'GRANT %s ON PARAMETER %s TO %s%s', f.privileges, (
+               SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
+               FROM string_to_table(f.object, '.') WITH ORDINALITY AS s(part, place)
+             ), coalesce(quote_ident(nullif(f.role, 'public')), 'PUBLIC'),
+             CASE WHEN f.grantable THEN ' WITH GRANT OPTION' END
+           )), NULL::text, array_remove(ARRAY[f.role], NULL),
+           CASE WHEN p.present THEN r.code ELSE '42704' END,
+           CASE WHEN p.present THEN r.note ELSE 'it does not exist' END
+    FROM (
+      SELECT w.role, w.object, w.grantable, t.names, t.revokes, has_table_privilege(
+        to_regrole(quote_ident(current_user))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+      ) AS allowed, 10 AS owner,
+             string_agg(w.privilege, ', ' ORDER BY w.privilege) AS privileges
+      FROM unnest(plan_parameter_grants.wanted) AS w
+      LEFT JOIN LATERAL rolecall_internal.privilege_takers(w.role_oid, ARRAY(
+        SELECT x.grantee FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
+          AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
+        WHERE x.parameter = lower(w.object) AND x.privilege_type = w.privilege
+      )) AS t ON true
+      WHERE w.kind = 'parameter' AND NOT w.revoked AND NOT EXISTS (
+        SELECT FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
+          AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
+        WHERE x.parameter = lower(w.object) AND x.grantee = w.role_oid AND x.privilege_type = w.privilege
+          AND (x.is_grantable OR NOT w.grantable)
+      )
+      GROUP BY w.role, w.object, w.grantable, t.names, t.revokes
+    ) AS f
+    CROSS JOIN LATERAL (SELECT rolecall_internal.is_nobody(plan_parameter_grants.document, f.role)) AS m(missing)
+    CROSS JOIN LATERAL (
+      SELECT
+        CASE WHEN m.missing THEN '42704' WHEN NOT f.allowed OR f.names IS NOT NULL THEN '42501' END AS code,
+        CASE WHEN m.missing THEN format('role "%s" does not exist', f.role)
+             WHEN NOT f.allowed
+               THEN format('owned by %I, and the caller cannot grant it', pg_get_userbyid(f.owner))
+             ELSE 'it could be taken by ' || f.names || ', by membership or ADMIN OPTION' END AS note
+    ) AS r
+    CROSS JOIN LATERAL (
+      -- Where it is not set, the server takes any name with a dot.
+      SELECT NOT f.allowed OR f.object ~ '^[[:alpha:]_][[:alnum:]_$]*([.][[:alpha:]_][[:alnum:]_$]*)+$'
+        OR current_setting(f.object, true) IS NOT NULL
+    ) AS p(present)
+    ORDER BY f.role COLLATE "C", f.object COLLATE "C";
+END
+$plan_parameter_grants$;
+
+COMMENT ON FUNCTION rolecall_internal.plan_parameter_grants(jsonb, rolecall_internal.wanted_privilege[])
+  IS 'Privileges on parameters that roles are missing';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_parameter_grants(jsonb, rolecall_internal.wanted_privilege[]) FROM PUBLIC;
+
 -- sql/5-internal/granting/plan_parameters.sql
-CREATE FUNCTION rolecall_internal.plan_parameters(wanted rolecall_internal.wanted_privilege[])
+CREATE FUNCTION rolecall_internal.plan_parameters(document jsonb, wanted rolecall_internal.wanted_privilege[])
 RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -11027,49 +11166,17 @@ BEGIN
   IF NOT EXISTS (SELECT FROM unnest(plan_parameters.wanted) AS w WHERE w.kind = 'parameter') THEN
     RETURN;
   END IF;
-  RETURN QUERY
-    SELECT CASE WHEN w.revoked THEN 'revoke_privilege' ELSE 'grant_privilege' END, w.object,
-           concat_ws('; ', t.revokes, format(
-             CASE WHEN w.revoked THEN 'REVOKE %s ON PARAMETER %s FROM %s'
-                  ELSE 'GRANT %s ON PARAMETER %s TO %s%s' END,
-             string_agg(w.privilege, ', ' ORDER BY w.privilege), i.name,
-             coalesce(quote_ident(nullif(w.role, 'public')), 'PUBLIC'),
-             CASE WHEN w.grantable THEN ' WITH GRANT OPTION' END
-           )),
-           NULL::text, array_remove(ARRAY[w.role], NULL),
-           CASE WHEN NOT c.super OR t.names IS NOT NULL THEN '42501' END,
-           CASE WHEN NOT c.super THEN 'a superuser may do this'
-                ELSE 'it could be taken by ' || t.names || ', by membership or ADMIN OPTION' END
-    FROM unnest(plan_parameters.wanted) AS w
-    CROSS JOIN (SELECT has_table_privilege(
-      to_regrole(quote_ident(current_user))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
-    )) AS c(super)
-    CROSS JOIN LATERAL (
-      SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
-      FROM string_to_table(w.object, '.') WITH ORDINALITY AS s(part, place)
-    ) AS i(name)
-    LEFT JOIN LATERAL (
-      SELECT k.* FROM rolecall_internal.privilege_takers(w.role_oid, ARRAY(
-        SELECT x.grantee FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
-          AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
-        WHERE x.parameter = lower(w.object) AND x.privilege_type = w.privilege
-      )) AS k
-      WHERE NOT w.revoked
-    ) AS t ON true
-    WHERE w.kind = 'parameter' AND w.revoked = EXISTS (
-      SELECT FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
-        AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
-      WHERE x.parameter = lower(w.object) AND x.grantee = w.role_oid AND x.privilege_type = w.privilege
-        AND (w.revoked OR x.is_grantable OR NOT w.grantable)
-    )
-    GROUP BY w.object, w.revoked, w.grantable, w.role, i.name, c.super, t.names, t.revokes
-    ORDER BY w.role, w.object;
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_kept(
+    rolecall_internal.ended_parameters(plan_parameters.wanted)
+  );
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_parameter_excess(plan_parameters.wanted);
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_parameter_grants(plan_parameters.document, plan_parameters.wanted);
 END
 $plan_parameters$;
 
-COMMENT ON FUNCTION rolecall_internal.plan_parameters(rolecall_internal.wanted_privilege[])
+COMMENT ON FUNCTION rolecall_internal.plan_parameters(jsonb, rolecall_internal.wanted_privilege[])
   IS 'Privileges on configuration parameters that roles are missing, or that are to be revoked';
-REVOKE ALL ON FUNCTION rolecall_internal.plan_parameters(rolecall_internal.wanted_privilege[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.plan_parameters(jsonb, rolecall_internal.wanted_privilege[]) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_passwords.sql
 -- The document has the mask where there is a password, and the passwords are beside it: see run().
@@ -11262,7 +11369,7 @@ BEGIN
   RETURN QUERY SELECT * FROM rolecall_internal.plan_columns(
     plan_privileges.document, v_wanted, v_groups, v_differences, v_exact
   );
-  RETURN QUERY SELECT * FROM rolecall_internal.plan_parameters(v_wanted);
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_parameters(plan_privileges.document, v_wanted);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_future(plan_privileges.document, v_wanted, v_groups, v_exact);
 END
 $plan_privileges$;

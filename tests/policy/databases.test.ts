@@ -11,6 +11,7 @@ let cluster: Cluster;
 let one: Client;
 let two: Client;
 let names: string[];
+const hasParameters = Number(process.env.PG ?? 18) >= 15;
 
 before(async () => {
   cluster = await startCluster();
@@ -370,7 +371,6 @@ test('nobody but a superuser can say what the policy of another database says', 
 
 test('privileges on objects of the cluster: what only one says is that one’s, what both say differently is skipped in the second', async () => {
   const [first = '', second = ''] = names;
-  const parameters = cluster.version >= 15;
   /** What a policy says on such objects, as the entries of one role and as statements. */
   const said = (to: string, what: 'grant' | 'revoke') => {
     const verb = what === 'grant' ? ['GRANT', 'TO'] : ['REVOKE', 'FROM'];
@@ -378,7 +378,7 @@ test('privileges on objects of the cluster: what only one says is that one’s, 
       [{ database: first }, 'TEMPORARY', `DATABASE ${first}`],
       [{ database: second }, 'CREATE', `DATABASE ${second}`],
       [{ tablespace: 'pg_default' }, 'CREATE', 'TABLESPACE pg_default'],
-      ...(parameters
+      ...(hasParameters
         ? [
             [{ parameter: 'Log_Min_Duration_Statement' }, 'SET', 'PARAMETER "Log_Min_Duration_Statement"'] as [
               object,
@@ -393,7 +393,7 @@ test('privileges on objects of the cluster: what only one says is that one’s, 
       statements: objects
         .map(
           ([, privilege, object]) =>
-            `${verb[0]} ${privilege} ON ${object} ${verb[1]} ${to}${what === 'grant' || object.startsWith('PARAMETER') ? '' : ' CASCADE'}`,
+            `${verb[0]} ${privilege} ON ${object} ${verb[1]} ${to}${what === 'grant' ? '' : ' CASCADE'}`,
         )
         .sort(),
     };
@@ -436,6 +436,45 @@ test('privileges on objects of the cluster: what only one says is that one’s, 
     await two.query(`SELECT rolecall.forget($1)`, [to.toLowerCase()]);
   }
 });
+
+test(
+  'privileges on parameters: what a role granted on is kept, and what does not exist is a row',
+  { skip: !hasParameters },
+  async () => {
+    const policy = async (...privileges: object[]) =>
+      shown(
+        await one.query<Row>('SELECT statement, status, sqlstate, note FROM rolecall.apply($1)', [
+          JSON.stringify({ privileges }),
+        ]),
+      );
+    await one.query(`
+    CREATE ROLE giver; CREATE ROLE friend;
+    GRANT SET ON PARAMETER work_mem, my.own TO giver WITH GRANT OPTION;
+    SET ROLE giver; GRANT SET ON PARAMETER work_mem, my.own TO friend; RESET ROLE`);
+    const entry = (to: string, parameter: string, what: string) => ({ to, on: { parameter }, [what]: ['SET'] });
+    assert.deepEqual(await policy(entry('friend', 'work_mem', 'revoke')), [
+      '42501: SET ROLE giver; REVOKE SET ON PARAMETER work_mem FROM friend CASCADE; RESET ROLE (granted by giver, whose it is to take back)',
+    ]);
+    await one.query(`SELECT rolecall.forget('friend')`);
+    assert.deepEqual(await policy(...['Work_mem', 'my.Own'].map((name) => entry('giver', name, 'revoke'))), [
+      'GRANT SET ON PARAMETER my.own, work_mem TO friend',
+      'REVOKE SET ON PARAMETER "Work_mem" FROM giver CASCADE',
+      'REVOKE SET ON PARAMETER my."Own" FROM giver CASCADE',
+    ]);
+    assert.deepEqual(
+      await policy(
+        entry('nobody', 'work_mem', 'grant'),
+        entry('friend', 'nonsense', 'grant'),
+        entry('friend', 'my.other', 'grant'),
+      ),
+      [
+        '42704: GRANT SET ON PARAMETER nonsense TO friend (it does not exist)',
+        '42704: GRANT SET ON PARAMETER work_mem TO nobody (role "nobody" does not exist)',
+        'GRANT SET ON PARAMETER my.other TO friend',
+      ],
+    );
+  },
+);
 
 test('the note names the database whose policy says otherwise, where others are about the same role', async () => {
   await one.query('CREATE DATABASE "0" TEMPLATE template1');

@@ -1,5 +1,5 @@
 /**
- * Differences in privileges on columns and on configuration parameters, which are not in the table of kinds.
+ * Differences in privileges on columns.
  */
 import type {
   AclGroups,
@@ -12,11 +12,9 @@ import type {
   WantedPrivileges,
 } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
-import { parameterPrivileges, revocations } from '../catalogs/grantable.ts';
-import { caller } from '../catalogs/server.ts';
-import { isSuperuser } from '../document/names.ts';
+import { revocations } from '../catalogs/grantable.ts';
 import { numbered, ofColumns } from './groups.ts';
-import { couldBeTaken, grantee, holdersIn, refusal } from './privileges.ts';
+import { grantee, holdersIn, refusal } from './privileges.ts';
 import { isRevocable } from './regrants.ts';
 
 /**
@@ -195,53 +193,6 @@ export function plan_column_changes(document: Jsonb, differences: Jsonb): SetOf<
         )
         SELECT c.operation, c.target, c.statement, NULL::text, array_remove(ARRAY[c.role], 'public'), c.code, c.note
         FROM change AS c ORDER BY c.phase, c.role COLLATE "C", c.statement COLLATE "C";
-    END
-  `;
-}
-
-/**
- * Privileges on configuration parameters that roles are missing, or that are to be revoked
- * @volatility stable
- */
-export function plan_parameters(wanted: WantedPrivileges): SetOf<ChangeRow> {
-  return sql`
-    BEGIN
-      IF NOT EXISTS (SELECT FROM unnest(${wanted}) AS w WHERE w.kind = 'parameter') THEN
-        RETURN;
-      END IF;
-      RETURN QUERY
-        SELECT CASE WHEN w.revoked THEN 'revoke_privilege' ELSE 'grant_privilege' END, w.object,
-               concat_ws('; ', t.revokes, format(
-                 CASE WHEN w.revoked THEN 'REVOKE %s ON PARAMETER %s FROM %s'
-                      ELSE 'GRANT %s ON PARAMETER %s TO %s%s' END,
-                 string_agg(w.privilege, ', ' ORDER BY w.privilege), i.name,
-                 ${grantee(sql`w.role`)},
-                 CASE WHEN w.grantable THEN ' WITH GRANT OPTION' END
-               )),
-               NULL::text, array_remove(ARRAY[w.role], NULL),
-               CASE WHEN NOT c.super OR t.names IS NOT NULL THEN '42501' END,
-               CASE WHEN NOT c.super THEN 'a superuser may do this'
-                    ELSE ${couldBeTaken(sql`t.names`)} END
-        FROM unnest(${wanted}) AS w
-        CROSS JOIN (SELECT ${isSuperuser(caller)}) AS c(super)
-        CROSS JOIN LATERAL (
-          SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
-          FROM string_to_table(w.object, '.') WITH ORDINALITY AS s(part, place)
-        ) AS i(name)
-        LEFT JOIN LATERAL (
-          SELECT k.* FROM rolecall_internal.privilege_takers(w.role_oid, ARRAY(
-            SELECT x.grantee FROM ${parameterPrivileges(sql`x`)}
-            WHERE x.parameter = lower(w.object) AND x.privilege_type = w.privilege
-          )) AS k
-          WHERE NOT w.revoked
-        ) AS t ON true
-        WHERE w.kind = 'parameter' AND w.revoked = EXISTS (
-          SELECT FROM ${parameterPrivileges(sql`x`)}
-          WHERE x.parameter = lower(w.object) AND x.grantee = w.role_oid AND x.privilege_type = w.privilege
-            AND (w.revoked OR x.is_grantable OR NOT w.grantable)
-        )
-        GROUP BY w.object, w.revoked, w.grantable, w.role, i.name, c.super, t.names, t.revokes
-        ORDER BY w.role, w.object;
     END
   `;
 }

@@ -80,7 +80,7 @@ export function plan_privileges(document: Jsonb): SetOf<ChangeRow> {
       RETURN QUERY SELECT * FROM rolecall_internal.plan_columns(
         ${document}, v_wanted, v_groups, v_differences, v_exact
       );
-      RETURN QUERY SELECT * FROM rolecall_internal.plan_parameters(v_wanted);
+      RETURN QUERY SELECT * FROM rolecall_internal.plan_parameters(${document}, v_wanted);
       RETURN QUERY SELECT * FROM rolecall_internal.plan_future(${document}, v_wanted, v_groups, v_exact);
     END
   `;

@@ -55,7 +55,7 @@ BEGIN
   RETURN QUERY SELECT * FROM rolecall_internal.plan_columns(
     plan_privileges.document, v_wanted, v_groups, v_differences, v_exact
   );
-  RETURN QUERY SELECT * FROM rolecall_internal.plan_parameters(v_wanted);
+  RETURN QUERY SELECT * FROM rolecall_internal.plan_parameters(plan_privileges.document, v_wanted);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_future(plan_privileges.document, v_wanted, v_groups, v_exact);
 END
 $plan_privileges$;
