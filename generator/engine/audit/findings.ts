@@ -45,6 +45,14 @@ const initial = (entry: Sql, catalog: Sql, object: Sql, column: Sql) => sql`
   )
 `;
 
+/** Whether an ACL is another one than the server set up; mostly none is, which is found before more is planned. */
+const isChanged = (acl: Sql, catalog: Sql, object: Sql, column: Sql) => sql`
+  ${acl} IS DISTINCT FROM (
+    SELECT i.initprivs FROM pg_init_privs AS i
+    WHERE i.classoid = ${catalog}::regclass AND i.objoid = ${object} AND i.objsubid = ${column} AND i.privtype = 'i'
+  )
+`;
+
 /**
  * Powerful attributes, memberships, and what the server lets any login do to itself
  * @volatility stable
@@ -267,10 +275,8 @@ export function audit_columns(principals: Principals): SetOf<FindingRow> {
       -- starts no parallel workers.
       v_columns tid[] := ARRAY(
         SELECT a.ctid FROM pg_attribute AS a
-        WHERE a.attacl IS NOT NULL AND NOT a.attisdropped AND a.attacl IS DISTINCT FROM (
-          SELECT i.initprivs FROM pg_init_privs AS i
-          WHERE i.classoid = 'pg_class'::regclass AND i.objoid = a.attrelid AND i.objsubid = a.attnum AND i.privtype = 'i'
-        )
+        WHERE a.attacl IS NOT NULL AND NOT a.attisdropped
+          AND ${isChanged(sql`a.attacl`, sql`'pg_class'`, sql`a.attrelid`, sql`a.attnum`)}
       );
     BEGIN
       IF cardinality(v_columns) = 0 THEN
@@ -313,6 +319,17 @@ export function audit_columns(principals: Principals): SetOf<FindingRow> {
 export function audit_catalogs(principals: Principals): SetOf<FindingRow> {
   return sql`
     BEGIN
+      IF NOT EXISTS (
+        SELECT FROM pg_class AS c
+        WHERE c.oid < ${firstNormal} AND c.relacl IS NOT NULL
+          AND ${isChanged(sql`c.relacl`, sql`'pg_class'`, sql`c.oid`, sql`0`)}
+          AND (c.relnamespace <> 'information_schema'::regnamespace OR EXISTS (
+            SELECT FROM aclexplode(c.relacl) AS x
+            WHERE x.grantee <> c.relowner AND (x.grantee <> 0 OR x.privilege_type <> 'SELECT')
+          ))
+      ) THEN
+        RETURN;
+      END IF;
       RETURN QUERY
         SELECT CASE WHEN h.writes OR h.relname IN ('pg_authid', 'pg_statistic', 'pg_user_mapping', 'pg_largeobject')
                  THEN 'critical' ELSE 'warning' END,
@@ -518,19 +535,24 @@ export function audit_functions(principals: Principals): SetOf<FindingRow> {
       IF EXISTS (${powerfulFunctions}) THEN
         RETURN QUERY SELECT * FROM rolecall_internal.audit_powerful(${principals});
       END IF;
-      RETURN QUERY
-        SELECT 'critical', p.path || ' -> function grant', ${function_},
-               'only a superuser can execute it, unless somebody grants it',
-               ${revoke(sql`p`, execution, sql`x.grantor`, sql`f.proowner`, sql`x.is_grantable`)}
-        FROM pg_proc AS f
-        ${executable(principals)}
-        WHERE f.pronamespace IN ${systemSchemas}
-          AND f.proacl IS NOT NULL AND x.grantee <> f.proowner
-          AND EXISTS (
-            SELECT FROM pg_init_privs AS i
-            WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.privtype = 'i'
-          )
-          AND NOT ${initial(sql`x`, sql`'pg_proc'`, sql`f.oid`, sql`0`)};
+      IF EXISTS (
+        SELECT FROM pg_init_privs AS i JOIN pg_proc AS f ON f.oid = i.objoid
+        WHERE i.classoid = 'pg_proc'::regclass AND i.privtype = 'i' AND f.proacl IS DISTINCT FROM i.initprivs
+      ) THEN
+        RETURN QUERY
+          SELECT 'critical', p.path || ' -> function grant', ${function_},
+                 'only a superuser can execute it, unless somebody grants it',
+                 ${revoke(sql`p`, execution, sql`x.grantor`, sql`f.proowner`, sql`x.is_grantable`)}
+          FROM pg_proc AS f
+          ${executable(principals)}
+          WHERE f.pronamespace IN ${systemSchemas}
+            AND f.proacl IS NOT NULL AND x.grantee <> f.proowner
+            AND EXISTS (
+              SELECT FROM pg_init_privs AS i
+              WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.privtype = 'i'
+            )
+            AND NOT ${initial(sql`x`, sql`'pg_proc'`, sql`f.oid`, sql`0`)};
+      END IF;
       IF EXISTS (SELECT FROM pg_extension AS e WHERE e.extname = 'dblink') THEN
         RETURN QUERY SELECT * FROM rolecall_internal.audit_dblink(${principals});
       END IF;

@@ -14,32 +14,37 @@ BEGIN
     AND f.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)) THEN
     RETURN QUERY SELECT * FROM rolecall_internal.audit_powerful(audit_functions.principals);
   END IF;
-  RETURN QUERY
-    SELECT 'critical', p.path || ' -> function grant', f.oid::regprocedure::text,
-           'only a superuser can execute it, unless somebody grants it',
-           coalesce(p.remedy, format(
-             CASE WHEN x.grantor = f.proowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
-             pg_get_userbyid(x.grantor),
-             concat(
-               'REVOKE ', 'EXECUTE ON ', CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END,
-               f.oid::regprocedure::text,
-               ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END
-             )
-           ))
-    FROM pg_proc AS f
-    CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
-    JOIN unnest(audit_functions.principals) AS p ON p.role_oid = x.grantee
-    WHERE f.pronamespace IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-      AND f.proacl IS NOT NULL AND x.grantee <> f.proowner
-      AND EXISTS (
-        SELECT FROM pg_init_privs AS i
-        WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.privtype = 'i'
-      )
-      AND NOT EXISTS (
-        SELECT FROM pg_init_privs AS i CROSS JOIN LATERAL aclexplode(i.initprivs) AS y
-        WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.objsubid = 0
-          AND i.privtype = 'i' AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
-      );
+  IF EXISTS (
+    SELECT FROM pg_init_privs AS i JOIN pg_proc AS f ON f.oid = i.objoid
+    WHERE i.classoid = 'pg_proc'::regclass AND i.privtype = 'i' AND f.proacl IS DISTINCT FROM i.initprivs
+  ) THEN
+    RETURN QUERY
+      SELECT 'critical', p.path || ' -> function grant', f.oid::regprocedure::text,
+             'only a superuser can execute it, unless somebody grants it',
+             coalesce(p.remedy, format(
+               CASE WHEN x.grantor = f.proowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
+               pg_get_userbyid(x.grantor),
+               concat(
+                 'REVOKE ', 'EXECUTE ON ', CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END,
+                 f.oid::regprocedure::text,
+                 ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END
+               )
+             ))
+      FROM pg_proc AS f
+      CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
+      JOIN unnest(audit_functions.principals) AS p ON p.role_oid = x.grantee
+      WHERE f.pronamespace IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+        AND f.proacl IS NOT NULL AND x.grantee <> f.proowner
+        AND EXISTS (
+          SELECT FROM pg_init_privs AS i
+          WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.privtype = 'i'
+        )
+        AND NOT EXISTS (
+          SELECT FROM pg_init_privs AS i CROSS JOIN LATERAL aclexplode(i.initprivs) AS y
+          WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.objsubid = 0
+            AND i.privtype = 'i' AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
+        );
+  END IF;
   IF EXISTS (SELECT FROM pg_extension AS e WHERE e.extname = 'dblink') THEN
     RETURN QUERY SELECT * FROM rolecall_internal.audit_dblink(audit_functions.principals);
   END IF;
