@@ -14,6 +14,26 @@ import { isOfGroup, numbered, readers, recorderMay } from './tables.ts';
 import { withholdAny } from './withheld.ts';
 
 /**
+ * Whether a role may lack CONNECT or USAGE. Mostly it has what the owner granted to it or to PUBLIC; a grant by somebody else
+ * is found by the queries that this saves.
+ */
+const mayLackAccess = (places: Places) => {
+  const has = (acl: Sql, owner: Sql, privilege: Sql) => sql`
+    ${acl} @> makeaclitem(0, ${owner}, ${privilege}, false)
+    OR ${acl} @> makeaclitem(p.role_oid, ${owner}, ${privilege}, false)
+  `;
+  return sql`EXISTS (
+    SELECT FROM unnest(${places}) AS p
+    LEFT JOIN pg_namespace AS n ON n.oid = p.schema_oid
+    CROSS JOIN pg_database AS d
+    WHERE d.datname = current_database() AND (
+      (${has(sql`n.nspacl`, sql`n.nspowner`, sql`'USAGE'`)}) IS NOT TRUE
+      OR (d.datacl IS NULL OR ${has(sql`d.datacl`, sql`d.datdba`, sql`'CONNECT'`)}) IS NOT TRUE
+    )
+  )`;
+};
+
+/**
  * Differences in the read-only access of reporting roles, on request with a statement for each privilege
  * @volatility stable
  */
@@ -29,8 +49,10 @@ export function plan_read_access(resources: Jsonb, singly: Bool): SetOf<ChangeRo
       PERFORM rolecall_internal.check_provisioned_here(${resources});
       v_groups := rolecall_internal.table_groups();
       v_places := rolecall_internal.places(${resources}, v_groups);
-      RETURN QUERY SELECT * FROM rolecall_internal.plan_connect(v_places);
-      RETURN QUERY SELECT * FROM rolecall_internal.plan_schemas(v_places);
+      IF ${mayLackAccess(sql`v_places`)} THEN
+        RETURN QUERY SELECT * FROM rolecall_internal.plan_connect(v_places);
+        RETURN QUERY SELECT * FROM rolecall_internal.plan_schemas(v_places);
+      END IF;
       SELECT * INTO v_tables FROM rolecall_internal.table_differences(v_places, v_groups);
       IF v_tables.excess THEN
         RETURN QUERY SELECT * FROM rolecall_internal.plan_table_excess(v_places, v_groups);

@@ -8,6 +8,7 @@ import { recordedMark } from '../../model/sections.ts';
 import type { Bool, Interval, Jsonb, Nothing, Returns, Steps, Text, Texts } from '../../model/types.ts';
 import { isOfWrongLength, raiseNull, raiseWrongLength } from '../../sql/raise.ts';
 import { sql, text } from '../../sql/template.ts';
+import { isImpossible } from '../document/names.ts';
 import { ownership } from '../reading/ownership.ts';
 import { reportingSecret } from '../secrets/reporting.ts';
 
@@ -82,7 +83,8 @@ export function check_definitions(definitions: Jsonb): Nothing {
   return sql`
     BEGIN
       PERFORM rolecall_internal.check_read_access(${definitions});
-      PERFORM rolecall_internal.check_document(jsonb_build_object('read_access', ${definitions}));
+      PERFORM rolecall_internal.check_role_name(d.role)
+      FROM jsonb_to_recordset(${definitions}) AS d(role text) WHERE ${isImpossible(sql`d.role`)};
       PERFORM rolecall_internal.warn_about_readers(${definitions});
     END
   `;

@@ -15,8 +15,20 @@ BEGIN
   PERFORM rolecall_internal.check_provisioned_here(plan_read_access.resources);
   v_groups := rolecall_internal.table_groups();
   v_places := rolecall_internal.places(plan_read_access.resources, v_groups);
-  RETURN QUERY SELECT * FROM rolecall_internal.plan_connect(v_places);
-  RETURN QUERY SELECT * FROM rolecall_internal.plan_schemas(v_places);
+  IF EXISTS (
+      SELECT FROM unnest(v_places) AS p
+      LEFT JOIN pg_namespace AS n ON n.oid = p.schema_oid
+      CROSS JOIN pg_database AS d
+      WHERE d.datname = current_database() AND (
+        (n.nspacl @> makeaclitem(0, n.nspowner, 'USAGE', false)
+        OR n.nspacl @> makeaclitem(p.role_oid, n.nspowner, 'USAGE', false)) IS NOT TRUE
+        OR (d.datacl IS NULL OR d.datacl @> makeaclitem(0, d.datdba, 'CONNECT', false)
+        OR d.datacl @> makeaclitem(p.role_oid, d.datdba, 'CONNECT', false)) IS NOT TRUE
+      )
+    ) THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.plan_connect(v_places);
+    RETURN QUERY SELECT * FROM rolecall_internal.plan_schemas(v_places);
+  END IF;
   SELECT * INTO v_tables FROM rolecall_internal.table_differences(v_places, v_groups);
   IF v_tables.excess THEN
     RETURN QUERY SELECT * FROM rolecall_internal.plan_table_excess(v_places, v_groups);

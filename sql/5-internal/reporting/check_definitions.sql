@@ -6,7 +6,13 @@ SET search_path = pg_catalog, pg_temp
 AS $check_definitions$
 BEGIN
   PERFORM rolecall_internal.check_read_access(check_definitions.definitions);
-  PERFORM rolecall_internal.check_document(jsonb_build_object('read_access', check_definitions.definitions));
+  PERFORM rolecall_internal.check_role_name(d.role)
+  FROM jsonb_to_recordset(check_definitions.definitions) AS d(role text) WHERE (
+    d.role IS NULL
+    OR octet_length(d.role) NOT BETWEEN 1 AND 63
+    OR d.role IN ('public', 'none', 'current_user', 'session_user', 'current_role')
+    OR starts_with(d.role, 'pg_')
+  );
   PERFORM rolecall_internal.warn_about_readers(check_definitions.definitions);
 END
 $check_definitions$;
