@@ -241,7 +241,7 @@ test('a first call with nothing to do enters few functions, each of which has to
     await client.end();
     return rows.map(({ name }) => name);
   };
-  for (const [call, most] of Object.entries({ 'drift()': 30, "provision_reporting_roles('some', 'others')": 40 })) {
+  for (const [call, most] of Object.entries({ 'drift()': 28, "provision_reporting_roles('some', 'others')": 37 })) {
     const functions = await entered(call);
     assert.ok(
       functions.length > 1 && functions.length <= most,
