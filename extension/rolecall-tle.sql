@@ -1599,6 +1599,20 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_catalogs$
 BEGIN
+  IF NOT EXISTS (
+    SELECT FROM pg_class AS c
+    WHERE c.oid < 16384 AND c.relacl IS NOT NULL
+      AND c.relacl IS DISTINCT FROM (
+        SELECT i.initprivs FROM pg_init_privs AS i
+        WHERE i.classoid = 'pg_class'::regclass AND i.objoid = c.oid AND i.objsubid = 0 AND i.privtype = 'i'
+      )
+      AND (c.relnamespace <> 'information_schema'::regnamespace OR EXISTS (
+        SELECT FROM aclexplode(c.relacl) AS x
+        WHERE x.grantee <> c.relowner AND (x.grantee <> 0 OR x.privilege_type <> 'SELECT')
+      ))
+  ) THEN
+    RETURN;
+  END IF;
   RETURN QUERY
     SELECT CASE WHEN h.writes OR h.relname IN ('pg_authid', 'pg_statistic', 'pg_user_mapping', 'pg_largeobject')
              THEN 'critical' ELSE 'warning' END,
@@ -1648,10 +1662,11 @@ DECLARE
   -- starts no parallel workers.
   v_columns tid[] := ARRAY(
     SELECT a.ctid FROM pg_attribute AS a
-    WHERE a.attacl IS NOT NULL AND NOT a.attisdropped AND a.attacl IS DISTINCT FROM (
-      SELECT i.initprivs FROM pg_init_privs AS i
-      WHERE i.classoid = 'pg_class'::regclass AND i.objoid = a.attrelid AND i.objsubid = a.attnum AND i.privtype = 'i'
-    )
+    WHERE a.attacl IS NOT NULL AND NOT a.attisdropped
+      AND a.attacl IS DISTINCT FROM (
+        SELECT i.initprivs FROM pg_init_privs AS i
+        WHERE i.classoid = 'pg_class'::regclass AND i.objoid = a.attrelid AND i.objsubid = a.attnum AND i.privtype = 'i'
+      )
   );
 BEGIN
   IF cardinality(v_columns) = 0 THEN
@@ -1845,32 +1860,37 @@ BEGIN
     AND f.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)) THEN
     RETURN QUERY SELECT * FROM rolecall_internal.audit_powerful(audit_functions.principals);
   END IF;
-  RETURN QUERY
-    SELECT 'critical', p.path || ' -> function grant', f.oid::regprocedure::text,
-           'only a superuser can execute it, unless somebody grants it',
-           coalesce(p.remedy, format(
-             CASE WHEN x.grantor = f.proowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
-             pg_get_userbyid(x.grantor),
-             concat(
-               'REVOKE ', 'EXECUTE ON ', CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END,
-               f.oid::regprocedure::text,
-               ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END
-             )
-           ))
-    FROM pg_proc AS f
-    CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
-    JOIN unnest(audit_functions.principals) AS p ON p.role_oid = x.grantee
-    WHERE f.pronamespace IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-      AND f.proacl IS NOT NULL AND x.grantee <> f.proowner
-      AND EXISTS (
-        SELECT FROM pg_init_privs AS i
-        WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.privtype = 'i'
-      )
-      AND NOT EXISTS (
-        SELECT FROM pg_init_privs AS i CROSS JOIN LATERAL aclexplode(i.initprivs) AS y
-        WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.objsubid = 0
-          AND i.privtype = 'i' AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
-      );
+  IF EXISTS (
+    SELECT FROM pg_init_privs AS i JOIN pg_proc AS f ON f.oid = i.objoid
+    WHERE i.classoid = 'pg_proc'::regclass AND i.privtype = 'i' AND f.proacl IS DISTINCT FROM i.initprivs
+  ) THEN
+    RETURN QUERY
+      SELECT 'critical', p.path || ' -> function grant', f.oid::regprocedure::text,
+             'only a superuser can execute it, unless somebody grants it',
+             coalesce(p.remedy, format(
+               CASE WHEN x.grantor = f.proowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
+               pg_get_userbyid(x.grantor),
+               concat(
+                 'REVOKE ', 'EXECUTE ON ', CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END,
+                 f.oid::regprocedure::text,
+                 ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END
+               )
+             ))
+      FROM pg_proc AS f
+      CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
+      JOIN unnest(audit_functions.principals) AS p ON p.role_oid = x.grantee
+      WHERE f.pronamespace IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+        AND f.proacl IS NOT NULL AND x.grantee <> f.proowner
+        AND EXISTS (
+          SELECT FROM pg_init_privs AS i
+          WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.privtype = 'i'
+        )
+        AND NOT EXISTS (
+          SELECT FROM pg_init_privs AS i CROSS JOIN LATERAL aclexplode(i.initprivs) AS y
+          WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.objsubid = 0
+            AND i.privtype = 'i' AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
+        );
+  END IF;
   IF EXISTS (SELECT FROM pg_extension AS e WHERE e.extname = 'dblink') THEN
     RETURN QUERY SELECT * FROM rolecall_internal.audit_dblink(audit_functions.principals);
   END IF;
@@ -3183,7 +3203,13 @@ SET search_path = pg_catalog, pg_temp
 AS $check_definitions$
 BEGIN
   PERFORM rolecall_internal.check_read_access(check_definitions.definitions);
-  PERFORM rolecall_internal.check_document(jsonb_build_object('read_access', check_definitions.definitions));
+  PERFORM rolecall_internal.check_role_name(d.role)
+  FROM jsonb_to_recordset(check_definitions.definitions) AS d(role text) WHERE (
+    d.role IS NULL
+    OR octet_length(d.role) NOT BETWEEN 1 AND 63
+    OR d.role IN ('public', 'none', 'current_user', 'session_user', 'current_role')
+    OR starts_with(d.role, 'pg_')
+  );
   PERFORM rolecall_internal.warn_about_readers(check_definitions.definitions);
 END
 $check_definitions$;
@@ -11404,8 +11430,20 @@ BEGIN
   PERFORM rolecall_internal.check_provisioned_here(plan_read_access.resources);
   v_groups := rolecall_internal.table_groups();
   v_places := rolecall_internal.places(plan_read_access.resources, v_groups);
-  RETURN QUERY SELECT * FROM rolecall_internal.plan_connect(v_places);
-  RETURN QUERY SELECT * FROM rolecall_internal.plan_schemas(v_places);
+  IF EXISTS (
+      SELECT FROM unnest(v_places) AS p
+      LEFT JOIN pg_namespace AS n ON n.oid = p.schema_oid
+      CROSS JOIN pg_database AS d
+      WHERE d.datname = current_database() AND (
+        (n.nspacl @> makeaclitem(0, n.nspowner, 'USAGE', false)
+        OR n.nspacl @> makeaclitem(p.role_oid, n.nspowner, 'USAGE', false)) IS NOT TRUE
+        OR (d.datacl IS NULL OR d.datacl @> makeaclitem(0, d.datdba, 'CONNECT', false)
+        OR d.datacl @> makeaclitem(p.role_oid, d.datdba, 'CONNECT', false)) IS NOT TRUE
+      )
+    ) THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.plan_connect(v_places);
+    RETURN QUERY SELECT * FROM rolecall_internal.plan_schemas(v_places);
+  END IF;
   SELECT * INTO v_tables FROM rolecall_internal.table_differences(v_places, v_groups);
   IF v_tables.excess THEN
     RETURN QUERY SELECT * FROM rolecall_internal.plan_table_excess(v_places, v_groups);
@@ -21467,6 +21505,20 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_catalogs$
 BEGIN
+  IF NOT EXISTS (
+    SELECT FROM pg_class AS c
+    WHERE c.oid < 16384 AND c.relacl IS NOT NULL
+      AND c.relacl IS DISTINCT FROM (
+        SELECT i.initprivs FROM pg_init_privs AS i
+        WHERE i.classoid = 'pg_class'::regclass AND i.objoid = c.oid AND i.objsubid = 0 AND i.privtype = 'i'
+      )
+      AND (c.relnamespace <> 'information_schema'::regnamespace OR EXISTS (
+        SELECT FROM aclexplode(c.relacl) AS x
+        WHERE x.grantee <> c.relowner AND (x.grantee <> 0 OR x.privilege_type <> 'SELECT')
+      ))
+  ) THEN
+    RETURN;
+  END IF;
   RETURN QUERY
     SELECT CASE WHEN h.writes OR h.relname IN ('pg_authid', 'pg_statistic', 'pg_user_mapping', 'pg_largeobject')
              THEN 'critical' ELSE 'warning' END,
@@ -21514,10 +21566,11 @@ DECLARE
   -- starts no parallel workers.
   v_columns tid[] := ARRAY(
     SELECT a.ctid FROM pg_attribute AS a
-    WHERE a.attacl IS NOT NULL AND NOT a.attisdropped AND a.attacl IS DISTINCT FROM (
-      SELECT i.initprivs FROM pg_init_privs AS i
-      WHERE i.classoid = 'pg_class'::regclass AND i.objoid = a.attrelid AND i.objsubid = a.attnum AND i.privtype = 'i'
-    )
+    WHERE a.attacl IS NOT NULL AND NOT a.attisdropped
+      AND a.attacl IS DISTINCT FROM (
+        SELECT i.initprivs FROM pg_init_privs AS i
+        WHERE i.classoid = 'pg_class'::regclass AND i.objoid = a.attrelid AND i.objsubid = a.attnum AND i.privtype = 'i'
+      )
   );
 BEGIN
   IF cardinality(v_columns) = 0 THEN
@@ -21707,32 +21760,37 @@ BEGIN
     AND f.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)) THEN
     RETURN QUERY SELECT * FROM rolecall_internal.audit_powerful(audit_functions.principals);
   END IF;
-  RETURN QUERY
-    SELECT 'critical', p.path || ' -> function grant', f.oid::regprocedure::text,
-           'only a superuser can execute it, unless somebody grants it',
-           coalesce(p.remedy, format(
-             CASE WHEN x.grantor = f.proowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
-             pg_get_userbyid(x.grantor),
-             concat(
-               'REVOKE ', 'EXECUTE ON ', CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END,
-               f.oid::regprocedure::text,
-               ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END
-             )
-           ))
-    FROM pg_proc AS f
-    CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
-    JOIN unnest(audit_functions.principals) AS p ON p.role_oid = x.grantee
-    WHERE f.pronamespace IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
-      AND f.proacl IS NOT NULL AND x.grantee <> f.proowner
-      AND EXISTS (
-        SELECT FROM pg_init_privs AS i
-        WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.privtype = 'i'
-      )
-      AND NOT EXISTS (
-        SELECT FROM pg_init_privs AS i CROSS JOIN LATERAL aclexplode(i.initprivs) AS y
-        WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.objsubid = 0
-          AND i.privtype = 'i' AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
-      );
+  IF EXISTS (
+    SELECT FROM pg_init_privs AS i JOIN pg_proc AS f ON f.oid = i.objoid
+    WHERE i.classoid = 'pg_proc'::regclass AND i.privtype = 'i' AND f.proacl IS DISTINCT FROM i.initprivs
+  ) THEN
+    RETURN QUERY
+      SELECT 'critical', p.path || ' -> function grant', f.oid::regprocedure::text,
+             'only a superuser can execute it, unless somebody grants it',
+             coalesce(p.remedy, format(
+               CASE WHEN x.grantor = f.proowner THEN '%2$s' ELSE 'SET ROLE %1$I; %2$s; RESET ROLE' END,
+               pg_get_userbyid(x.grantor),
+               concat(
+                 'REVOKE ', 'EXECUTE ON ', CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END,
+                 f.oid::regprocedure::text,
+                 ' FROM ', p.grantee, CASE WHEN x.is_grantable THEN ' CASCADE' END
+               )
+             ))
+      FROM pg_proc AS f
+      CROSS JOIN LATERAL aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) AS x
+      JOIN unnest(audit_functions.principals) AS p ON p.role_oid = x.grantee
+      WHERE f.pronamespace IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+        AND f.proacl IS NOT NULL AND x.grantee <> f.proowner
+        AND EXISTS (
+          SELECT FROM pg_init_privs AS i
+          WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.privtype = 'i'
+        )
+        AND NOT EXISTS (
+          SELECT FROM pg_init_privs AS i CROSS JOIN LATERAL aclexplode(i.initprivs) AS y
+          WHERE i.classoid = 'pg_proc'::regclass AND i.objoid = f.oid AND i.objsubid = 0
+            AND i.privtype = 'i' AND y.grantee = x.grantee AND y.privilege_type = x.privilege_type
+        );
+  END IF;
   IF EXISTS (SELECT FROM pg_extension AS e WHERE e.extname = 'dblink') THEN
     RETURN QUERY SELECT * FROM rolecall_internal.audit_dblink(audit_functions.principals);
   END IF;
@@ -23006,7 +23064,13 @@ SET search_path = pg_catalog, pg_temp
 AS $check_definitions$
 BEGIN
   PERFORM rolecall_internal.check_read_access(check_definitions.definitions);
-  PERFORM rolecall_internal.check_document(jsonb_build_object('read_access', check_definitions.definitions));
+  PERFORM rolecall_internal.check_role_name(d.role)
+  FROM jsonb_to_recordset(check_definitions.definitions) AS d(role text) WHERE (
+    d.role IS NULL
+    OR octet_length(d.role) NOT BETWEEN 1 AND 63
+    OR d.role IN ('public', 'none', 'current_user', 'session_user', 'current_role')
+    OR starts_with(d.role, 'pg_')
+  );
   PERFORM rolecall_internal.warn_about_readers(check_definitions.definitions);
 END
 $check_definitions$;
@@ -30744,8 +30808,20 @@ BEGIN
   PERFORM rolecall_internal.check_provisioned_here(plan_read_access.resources);
   v_groups := rolecall_internal.table_groups();
   v_places := rolecall_internal.places(plan_read_access.resources, v_groups);
-  RETURN QUERY SELECT * FROM rolecall_internal.plan_connect(v_places);
-  RETURN QUERY SELECT * FROM rolecall_internal.plan_schemas(v_places);
+  IF EXISTS (
+      SELECT FROM unnest(v_places) AS p
+      LEFT JOIN pg_namespace AS n ON n.oid = p.schema_oid
+      CROSS JOIN pg_database AS d
+      WHERE d.datname = current_database() AND (
+        (n.nspacl @> makeaclitem(0, n.nspowner, 'USAGE', false)
+        OR n.nspacl @> makeaclitem(p.role_oid, n.nspowner, 'USAGE', false)) IS NOT TRUE
+        OR (d.datacl IS NULL OR d.datacl @> makeaclitem(0, d.datdba, 'CONNECT', false)
+        OR d.datacl @> makeaclitem(p.role_oid, d.datdba, 'CONNECT', false)) IS NOT TRUE
+      )
+    ) THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.plan_connect(v_places);
+    RETURN QUERY SELECT * FROM rolecall_internal.plan_schemas(v_places);
+  END IF;
   SELECT * INTO v_tables FROM rolecall_internal.table_differences(v_places, v_groups);
   IF v_tables.excess THEN
     RETURN QUERY SELECT * FROM rolecall_internal.plan_table_excess(v_places, v_groups);

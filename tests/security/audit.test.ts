@@ -448,6 +448,24 @@ const ways: readonly Way[] = [
     take: ['SELECT rolpassword FROM pg_authid'],
   },
   {
+    name: 'the same for everybody',
+    open: ['GRANT SELECT ON pg_authid TO PUBLIC'],
+    finds: [['critical', 'rep -> PUBLIC -> table grant', 'pg_catalog.pg_authid']],
+    take: ['SELECT rolpassword FROM pg_authid'],
+  },
+  {
+    name: 'a table of the information schema',
+    open: ['GRANT DELETE ON information_schema.sql_sizing TO rep'],
+    finds: [['critical', 'rep -> table grant', 'information_schema.sql_sizing']],
+    take: ['DELETE FROM information_schema.sql_sizing'],
+  },
+  {
+    name: 'a function of the server that is for superusers, for everybody',
+    open: ['GRANT EXECUTE ON FUNCTION pg_read_file(text) TO PUBLIC'],
+    finds: [['critical', 'rep -> PUBLIC -> function grant', 'pg_read_file(text)']],
+    take: [`SELECT pg_read_file('PG_VERSION')`],
+  },
+  {
     name: 'columns of one',
     open: ['GRANT SELECT (rolname, rolpassword) ON pg_authid TO rep'],
     finds: [['warning', 'rep -> column grant', 'pg_catalog.pg_authid']],

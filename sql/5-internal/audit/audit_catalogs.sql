@@ -6,6 +6,20 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $audit_catalogs$
 BEGIN
+  IF NOT EXISTS (
+    SELECT FROM pg_class AS c
+    WHERE c.oid < 16384 AND c.relacl IS NOT NULL
+      AND c.relacl IS DISTINCT FROM (
+        SELECT i.initprivs FROM pg_init_privs AS i
+        WHERE i.classoid = 'pg_class'::regclass AND i.objoid = c.oid AND i.objsubid = 0 AND i.privtype = 'i'
+      )
+      AND (c.relnamespace <> 'information_schema'::regnamespace OR EXISTS (
+        SELECT FROM aclexplode(c.relacl) AS x
+        WHERE x.grantee <> c.relowner AND (x.grantee <> 0 OR x.privilege_type <> 'SELECT')
+      ))
+  ) THEN
+    RETURN;
+  END IF;
   RETURN QUERY
     SELECT CASE WHEN h.writes OR h.relname IN ('pg_authid', 'pg_statistic', 'pg_user_mapping', 'pg_largeobject')
              THEN 'critical' ELSE 'warning' END,

@@ -10,10 +10,11 @@ DECLARE
   -- starts no parallel workers.
   v_columns tid[] := ARRAY(
     SELECT a.ctid FROM pg_attribute AS a
-    WHERE a.attacl IS NOT NULL AND NOT a.attisdropped AND a.attacl IS DISTINCT FROM (
-      SELECT i.initprivs FROM pg_init_privs AS i
-      WHERE i.classoid = 'pg_class'::regclass AND i.objoid = a.attrelid AND i.objsubid = a.attnum AND i.privtype = 'i'
-    )
+    WHERE a.attacl IS NOT NULL AND NOT a.attisdropped
+      AND a.attacl IS DISTINCT FROM (
+        SELECT i.initprivs FROM pg_init_privs AS i
+        WHERE i.classoid = 'pg_class'::regclass AND i.objoid = a.attrelid AND i.objsubid = a.attnum AND i.privtype = 'i'
+      )
   );
 BEGIN
   IF cardinality(v_columns) = 0 THEN
