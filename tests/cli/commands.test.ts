@@ -3,16 +3,12 @@
  * passwords that are meant badly.
  */
 import assert from 'node:assert/strict';
-import test, { after } from 'node:test';
-import { startCluster } from '../support/cluster.ts';
+import test from 'node:test';
+import { placeOfFile } from '../support/place.ts';
 import { environment, expectStatus, jsonRows } from './support.ts';
 
-const cluster = await startCluster({ settings: { log_statement: 'all' } });
-after(() => cluster.stop());
-const database = await cluster.createDatabase('commands');
+const { cluster, database, admin } = await placeOfFile({ name: 'commands', settings: { log_statement: 'all' } });
 const env = environment(cluster, database);
-const admin = await cluster.connect({ database });
-after(() => admin.end());
 
 const roles = async (pattern: string): Promise<string[]> => {
   const { rows } = await admin.query<{ name: string }>(

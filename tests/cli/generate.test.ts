@@ -6,14 +6,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
-import { startCluster } from '../support/cluster.ts';
+import { placeOfFile } from '../support/place.ts';
 import { expectStatus } from './support.ts';
 
-const cluster = await startCluster();
-after(() => cluster.stop());
-const database = await cluster.createDatabase('plain', 'template1');
-const admin = await cluster.connect({ database });
-after(() => admin.end());
+const { cluster, database, admin } = await placeOfFile({ name: 'plain', template: 'template1' });
 const generate = async (...parameters: string[]): Promise<string> =>
   (await expectStatus(0, ['generate', ...parameters])).stdout;
 /** Transactions that have written something have a number. */

@@ -6,15 +6,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test, { after } from 'node:test';
-import { startCluster } from '../support/cluster.ts';
+import { placeOfFile } from '../support/place.ts';
 import { environment, expectStatus, jsonRows } from './support.ts';
 
-const cluster = await startCluster({ settings: { log_statement: 'all' } });
-after(() => cluster.stop());
-const database = await cluster.createDatabase('policies');
+const { cluster, database, admin } = await placeOfFile({ name: 'policies', settings: { log_statement: 'all' } });
 const env = environment(cluster, database);
-const admin = await cluster.connect({ database });
-after(() => admin.end());
 await admin.query('CREATE SCHEMA shop; CREATE TABLE shop.item (id int, name text); CREATE TABLE shop.card (id int)');
 
 const folder = mkdtempSync(join(tmpdir(), 'rolecall-cli-'));

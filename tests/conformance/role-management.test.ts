@@ -6,35 +6,24 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import type { Client, DatabaseError } from 'pg';
 import { operations, type Operation, type OperationName } from '../../generator/model/operations.ts';
 import { sqlstates, type Condition } from '../../generator/model/sqlstates.ts';
-import { root, startCluster, until, type Cluster } from '../support/cluster.ts';
+import { root, until } from '../support/cluster.ts';
+import { placeOfFile } from '../support/place.ts';
 
-let cluster: Cluster;
-let database: string;
-let admin: Client;
+const place = await placeOfFile();
+const { cluster, database, admin } = place;
+await admin.query(`
+  CREATE ROLE powerless LOGIN PASSWORD 'powerless';
+  GRANT USAGE ON SCHEMA rolecall, rolecall_internal, rolecall_watch TO powerless;
+  GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal TO powerless;
+  GRANT ALL ON ALL TABLES IN SCHEMA rolecall_internal, rolecall_watch TO powerless;
+  CREATE ROLE conform_group; CREATE ROLE conform_user; CREATE ROLE conform_other;
+`);
 /** May call, and no more. */
-let powerless: Client;
-
-before(async () => {
-  cluster = await startCluster();
-  database = await cluster.createDatabase();
-  admin = await cluster.connect({ database });
-  await admin.query(`
-    CREATE ROLE powerless LOGIN PASSWORD 'powerless';
-    GRANT USAGE ON SCHEMA rolecall, rolecall_internal, rolecall_watch TO powerless;
-    GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal TO powerless;
-    GRANT ALL ON ALL TABLES IN SCHEMA rolecall_internal, rolecall_watch TO powerless;
-    CREATE ROLE conform_group; CREATE ROLE conform_user; CREATE ROLE conform_other;
-  `);
-  powerless = await cluster.connect({ database, user: 'powerless', password: 'powerless' });
-});
-after(async () => {
-  await Promise.all([admin.end(), powerless.end()]);
-  await cluster.stop();
-});
+const powerless = await place.login('powerless');
 
 /** What came of a call: its steps as `operation status sqlstate`, or the error that it raised. */
 interface Outcome {

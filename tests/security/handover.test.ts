@@ -3,33 +3,21 @@
  * of that may begin to act as the superuser.
  */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import type { Client } from 'pg';
-import { type Cluster, startCluster, until } from '../support/cluster.ts';
+import { test } from 'node:test';
+import { until } from '../support/cluster.ts';
+import { placeOfFile } from '../support/place.ts';
 
 const major = Number(process.env.PG || 18);
-let cluster: Cluster;
-let admin: Client;
-let database: string;
 
-before(async () => {
-  cluster = await startCluster();
-  database = await cluster.createDatabase();
-  admin = await cluster.connect({ database });
-  await admin.query(
-    'CREATE SCHEMA app; GRANT CREATE, USAGE ON SCHEMA app TO PUBLIC; CREATE TABLE app.parent (id integer PRIMARY KEY)',
-  );
-  await admin.query(
-    'GRANT REFERENCES ON app.parent TO PUBLIC; CREATE FOREIGN DATA WRAPPER nowhere; CREATE SERVER far FOREIGN DATA WRAPPER nowhere',
-  );
-  await admin.query(`GRANT CREATE ON DATABASE ${database} TO PUBLIC`);
-  await admin.query('GRANT USAGE ON FOREIGN SERVER far TO PUBLIC; GRANT USAGE ON SCHEMA rolecall_internal TO PUBLIC');
-});
-
-after(async () => {
-  await admin.end();
-  await cluster.stop();
-});
+const { cluster, database, admin } = await placeOfFile();
+await admin.query(
+  'CREATE SCHEMA app; GRANT CREATE, USAGE ON SCHEMA app TO PUBLIC; CREATE TABLE app.parent (id integer PRIMARY KEY)',
+);
+await admin.query(
+  'GRANT REFERENCES ON app.parent TO PUBLIC; CREATE FOREIGN DATA WRAPPER nowhere; CREATE SERVER far FOREIGN DATA WRAPPER nowhere',
+);
+await admin.query(`GRANT CREATE ON DATABASE ${database} TO PUBLIC`);
+await admin.query('GRANT USAGE ON FOREIGN SERVER far TO PUBLIC; GRANT USAGE ON SCHEMA rolecall_internal TO PUBLIC');
 
 interface Trap {
   readonly name: string;

@@ -3,33 +3,21 @@
  * stated error, and nothing has changed, or a role of exactly that name that logs in with exactly that password.
  */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import fc from 'fast-check';
-import pg, { type Client, type DatabaseError } from 'pg';
-import { startCluster, versions, type Cluster } from '../support/cluster.ts';
+import pg, { type DatabaseError } from 'pg';
+import { versions } from '../support/cluster.ts';
+import { placeOfFile } from '../support/place.ts';
 import { seed } from '../support/seed.ts';
 
 /** Each version draws names of its own, so that it needs fewer. */
 const version = Number(process.env.PG || versions().at(-1));
 fc.configureGlobal({ seed: seed * 100 + version, endOnFailure: true, asyncAfterEach: cleanUp });
 
-let cluster: Cluster;
-let database: string;
-let admin: Client;
-let atFirst: Present;
-
-before(async () => {
-  cluster = await startCluster();
-  database = await cluster.createDatabase();
-  admin = await cluster.connect({ database });
-  await admin.query('SELECT rolecall.create_base_roles()');
-  await admin.query('CREATE ROLE "quoted group"; CREATE TABLE public.hostile_table ()');
-  atFirst = await present();
-});
-after(async () => {
-  await admin.end();
-  await cluster.stop();
-});
+const { cluster, database, admin } = await placeOfFile();
+await admin.query('SELECT rolecall.create_base_roles()');
+await admin.query('CREATE ROLE "quoted group"; CREATE TABLE public.hostile_table ()');
+const atFirst = await present();
 
 // prettier-ignore
 const fragments = [

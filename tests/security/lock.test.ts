@@ -1,25 +1,13 @@
 /** A user that is locked: its sessions end, and it cannot log in until it is unlocked. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import type { Client } from 'pg';
-import { startCluster, until, type Cluster } from '../support/cluster.ts';
+import { test } from 'node:test';
+import { until } from '../support/cluster.ts';
+import { placeOfFile } from '../support/place.ts';
 
-let cluster: Cluster;
-let database: string;
-let admin: Client;
-
-before(async () => {
-  cluster = await startCluster();
-  database = await cluster.createDatabase();
-  admin = await cluster.connect({ database });
-  await admin.query("SELECT rolecall.create_base_roles(); SELECT rolecall.create_user('alice', 'secret')");
-  await admin.query("CREATE ROLE operator LOGIN PASSWORD 'secret' CREATEROLE");
-  await admin.query("SELECT rolecall.add_operator('operator')");
-});
-after(async () => {
-  await admin.end();
-  await cluster.stop();
-});
+const { cluster, database, admin } = await placeOfFile();
+await admin.query("SELECT rolecall.create_base_roles(); SELECT rolecall.create_user('alice', 'secret')");
+await admin.query("CREATE ROLE operator LOGIN PASSWORD 'secret' CREATEROLE");
+await admin.query("SELECT rolecall.add_operator('operator')");
 
 const login = (user = 'alice') => cluster.connect({ database, user, password: 'secret' });
 /** A session of alice; resolves once the server has ended it. */

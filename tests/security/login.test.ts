@@ -3,32 +3,18 @@
  */
 import assert from 'node:assert/strict';
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
-import { after, before, test } from 'node:test';
-import pg, { type Client } from 'pg';
-import { startCluster, type Cluster } from '../support/cluster.ts';
+import { test } from 'node:test';
+import pg from 'pg';
+import { placeOfFile } from '../support/place.ts';
 
 const grants = `
   GRANT USAGE ON SCHEMA rolecall, rolecall_internal, rolecall_watch TO operator;
   GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rolecall, rolecall_internal TO operator;
   GRANT ALL ON ALL TABLES IN SCHEMA rolecall_internal, rolecall_watch TO operator`;
 
-let cluster: Cluster;
-let database: string;
-let admin: Client;
-let operator: Client;
-
-before(async () => {
-  cluster = await startCluster();
-  database = await cluster.createDatabase();
-  admin = await cluster.connect({ database });
-  await admin.query(`CREATE ROLE operator LOGIN CREATEROLE PASSWORD 'operator'; ${grants}`);
-  operator = await cluster.connect({ database, user: 'operator', password: 'operator' });
-});
-
-after(async () => {
-  await Promise.all([admin, operator].map((client) => client.end()));
-  await cluster.stop();
-});
+const { cluster, database, admin, login } = await placeOfFile();
+await admin.query(`CREATE ROLE operator LOGIN CREATEROLE PASSWORD 'operator'; ${grants}`);
+const operator = await login('operator');
 
 async function lets(user: string, password: string): Promise<boolean> {
   try {

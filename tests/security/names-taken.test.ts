@@ -3,31 +3,15 @@
  * so whatever the role is given, that one can take.
  */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import type { Client } from 'pg';
-import { type Cluster, startCluster } from '../support/cluster.ts';
+import { test } from 'node:test';
+import { placeOfFile } from '../support/place.ts';
 
 const major = Number(process.env.PG || 18);
-let cluster: Cluster;
-let admin: Client;
-let mallory: Client;
-let warnings: string[];
-
-before(async () => {
-  cluster = await startCluster();
-  const database = await cluster.createDatabase();
-  admin = await cluster.connect({ database });
-  admin.on('notice', (notice) => warnings.push([notice.message, notice.hint].join(' ')));
-  await admin.query(`CREATE ROLE mallory LOGIN CREATEROLE PASSWORD 'mallory'`);
-  mallory = await cluster.connect({ database, user: 'mallory', password: 'mallory' });
-  warnings = [];
-});
-
-after(async () => {
-  await mallory.end();
-  await admin.end();
-  await cluster.stop();
-});
+let warnings: string[] = [];
+const { cluster, admin, login } = await placeOfFile();
+admin.on('notice', (notice) => warnings.push([notice.message, notice.hint].join(' ')));
+await admin.query(`CREATE ROLE mallory LOGIN CREATEROLE PASSWORD 'mallory'`);
+const mallory = await login('mallory');
 
 /** From 16 the ADMIN OPTION of the creator; before, CREATEROLE can make itself a member, and here has. */
 const take = async (role: string) => {

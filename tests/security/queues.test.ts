@@ -3,30 +3,18 @@
  * waits for it without end.
  */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import type { Client, DatabaseError } from 'pg';
-import { startCluster, until, type Cluster } from '../support/cluster.ts';
+import { test } from 'node:test';
+import type { DatabaseError } from 'pg';
+import { until } from '../support/cluster.ts';
+import { placeOfFile } from '../support/place.ts';
 
-let cluster: Cluster;
-let admin: Client;
-let attacker: Client;
-let database: string;
-
-before(async () => {
-  cluster = await startCluster();
-  database = await cluster.createDatabase();
-  admin = await cluster.connect({ database });
-  await admin.query(`
-    CREATE ROLE attacker LOGIN PASSWORD 'attacker';
-    SELECT rolecall.create_base_roles(); SELECT rolecall.create_user('victim'); CREATE ROLE departing;
-    SELECT rolecall.provision_reporting_role('reader', '{public}');
-  `);
-  attacker = await cluster.connect({ database, user: 'attacker', password: 'attacker' });
-});
-after(async () => {
-  await Promise.all([admin, attacker].map((client) => client.end()));
-  await cluster.stop();
-});
+const { cluster, database, admin, login } = await placeOfFile();
+await admin.query(`
+  CREATE ROLE attacker LOGIN PASSWORD 'attacker';
+  SELECT rolecall.create_base_roles(); SELECT rolecall.create_user('victim'); CREATE ROLE departing;
+  SELECT rolecall.provision_reporting_role('reader', '{public}');
+`);
+const attacker = await login('attacker');
 
 /** Keys of an earlier state, those of today, and what else pg_locks has ever shown of a call. */
 const keys = `

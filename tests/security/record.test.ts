@@ -2,22 +2,18 @@
  * What an operator writes into the record is acted on by a superuser's calls: it must not become a superuser by that.
  */
 import assert from 'node:assert/strict';
-import test, { after } from 'node:test';
+import test from 'node:test';
 import type { Client } from 'pg';
-import { startCluster } from '../support/cluster.ts';
+import { placeOfFile } from '../support/place.ts';
 
-const cluster = await startCluster();
-after(() => cluster.stop());
-
-const database = await cluster.createDatabase('app');
-const admin = await cluster.connect({ database });
+const { cluster, database, admin, login } = await placeOfFile({ name: 'app' });
 await admin.query(`CREATE ROLE boss SUPERUSER LOGIN PASSWORD 'boss';
   CREATE ROLE mallory LOGIN CREATEROLE PASSWORD 'mallory';
   CREATE SCHEMA clinic; CREATE TABLE clinic.patient (id integer);
   SELECT rolecall.create_base_roles();
   SELECT rolecall.provision_reporting_role('reports', '{clinic}');
   SELECT rolecall.add_operator('mallory')`);
-const mallory = await cluster.connect({ database, user: 'mallory', password: 'mallory' });
+const mallory = await login('mallory');
 
 async function record(client: Client, section: string, key: unknown, resource: unknown): Promise<void> {
   await client.query('INSERT INTO rolecall_internal.resource (section, key, resource) VALUES ($1, $2, $3)', [

@@ -3,37 +3,26 @@
  */
 import { test } from 'node:test';
 import type { Client, DatabaseError, QueryResultRow } from 'pg';
-import { type Cluster, startCluster } from './cluster.ts';
+import { openPlace, type Place } from './place.ts';
 
-export interface Place {
-  readonly cluster: Cluster;
-  readonly database: string;
-  /** A superuser. */
-  readonly admin: Client;
+export interface Report extends Place {
   /** The rows of a statement, of the superuser or another client. */
   rows<Row extends QueryResultRow>(statement: string, client?: Client): Promise<Row[]>;
   /** The error of a statement; the test fails where there is none. */
   error(statement: string, client?: Client): Promise<DatabaseError>;
-  /** A connection of a role whose password is its name. */
-  login(role: string): Promise<Client>;
 }
 
 /** A report as a test: what was given, and that what comes of it is right. */
-export function report(title: string, work: (place: Place) => Promise<void>): void {
+export function report(title: string, work: (place: Report) => Promise<void>): void {
   test(title, async () => {
-    const cluster = await startCluster();
-    const database = await cluster.createDatabase('app');
-    const admin = await cluster.connect({ database });
-    const clients = [admin];
+    const place = await openPlace({ name: 'app' });
     try {
       await work({
-        cluster,
-        database,
-        admin,
-        async rows<Row extends QueryResultRow>(statement: string, client = admin) {
+        ...place,
+        async rows<Row extends QueryResultRow>(statement: string, client = place.admin) {
           return (await client.query<Row>(statement)).rows;
         },
-        async error(statement, client = admin) {
+        async error(statement, client = place.admin) {
           try {
             await client.query(statement);
           } catch (error) {
@@ -41,15 +30,9 @@ export function report(title: string, work: (place: Place) => Promise<void>): vo
           }
           throw new Error(`did not fail: ${statement}`);
         },
-        async login(role) {
-          const client = await cluster.connect({ database, user: role, password: role });
-          clients.push(client);
-          return client;
-        },
       });
     } finally {
-      for (const client of clients) await client.end().catch(() => undefined);
-      await cluster.stop();
+      await place.close();
     }
   });
 }
