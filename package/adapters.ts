@@ -12,7 +12,9 @@ const rows = (found: Rows | { readonly rows: Rows } | undefined): { rows: unknow
   rows: [...(found === undefined ? [] : 'rows' in found ? found.rows : found)],
 });
 
-/** The text between the parameters; the script of install() has none, and dollar signs and question marks of its own. */
+/**
+ * The text between the parameters; the script of install() has none, and dollar signs and question marks of its own.
+ */
 const parts = (text: string, values: readonly unknown[]): string[] => (values.length ? text.split(/\$\d+/) : [text]);
 
 // The parameters of what is asked for have the type never: each library allows other values, and every one these.

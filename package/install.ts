@@ -31,7 +31,9 @@ interface Found {
   readonly plain: string | null;
 }
 
-/** The scripts of the package: to install it plainly, to make it known to pg_tle, and to remove a plain installation. */
+/**
+ * The scripts of the package: to install it plainly, to make it known to pg_tle, and to remove a plain installation.
+ */
 export const scripts = {
   plain: 'rolecall.sql',
   pg_tle: 'rolecall-tle.sql',
@@ -46,7 +48,10 @@ export async function readScript(which: keyof typeof scripts): Promise<string> {
   return text.replaceAll(/<<(rolecall--.*)>>/g, (_, name: string) => files.get(name)?.trimEnd() ?? '');
 }
 
-/** The files of a tar archive by their names without folders: a header of 512 bytes before each, and its size in octal. */
+/**
+ * The files of a tar archive by their names without folders: a header of 512 bytes before each, and its size in
+ * octal.
+ */
 function filesOf(archive: Buffer): Map<string, string> {
   const files = new Map<string, string>();
   for (let at = 0; archive[at] !== 0 && at < archive.length;) {
@@ -94,11 +99,12 @@ END
 $do$`;
 
 /**
- * Installs rolecall where it is missing, updates it where it is older, and else does nothing. Many processes may call it
- * at once, and within a transaction.
+ * Installs rolecall where it is missing, updates it where it is older, and else does nothing. Many processes may call
+ * it at once, and within a transaction.
  *
- * It is installed as an extension where the server has its files, or else where it has pg_tle and the caller may use it;
- * else by the plain script, which takes CREATE on the database alone. Where it is there already, it stays what it is.
+ * It is installed as an extension where the server has its files, or else where it has pg_tle and the caller may use
+ * it; else by the plain script, which takes CREATE on the database alone. Where it is there already, it stays what it
+ * is.
  *
  * @param options.via this way and no other
  * @throws TypeError where that is none of the three

@@ -51,7 +51,8 @@ export const isVerifier = (text: string): boolean => complete.test(text);
  * @param password plain text
  * @param iterations rounds of hashing; more are slower to guess, and slower to log in with
  * @returns `SCRAM-SHA-256$iterations:salt$stored key:server key`
- * @throws RangeError - the password is empty, an MD5 hash or an incomplete verifier, holds what no password of PostgreSQL can, or iterations is not a whole number from 1 to 2147483647
+ * @throws RangeError - the password is empty, an MD5 hash or an incomplete verifier, holds what no password of
+ *   PostgreSQL can, or iterations is not a whole number from 1 to 2147483647
  */
 export function verifier(password: string, iterations = 4096): string {
   if (password === '') throw new RangeError('password must not be empty');

@@ -103,7 +103,9 @@ function runNodeTest(files: readonly string[], version: number): Promise<Result>
   });
 }
 
-/** Adds up what the reporter wrote. A file without tests writes nothing, one that ends before its tests no last line. */
+/**
+ * Adds up what the reporter wrote. A file without tests writes nothing, one that ends before its tests no last line.
+ */
 function readResults(file: string, output: string): Result {
   const result: Result = { passed: 0, failed: 0, skipped: 0, failures: [] };
   const lines = fs.existsSync(file) ? fs.readFileSync(file, 'utf8').trimEnd().split('\n') : [];

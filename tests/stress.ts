@@ -1,5 +1,6 @@
 /**
- * `make stress`: the races of tests/concurrency in a large size, and how fast they are; then a mixed load; then the random tests, with a seed of their own.
+ * `make stress`: the races of tests/concurrency in a large size, and how fast they are; then a mixed load; then the
+ * random tests, with a seed of their own.
  */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';

@@ -338,9 +338,9 @@ export class Rolecall {
    * Creates a restricted group role for clients: a member of the authenticated role whose statements time out
    *
    * The server applies the settings of a role only to sessions that log in as that very role. So a user that
-   * grant_role() or create_user_with_grants() puts into the role gets the same timeout itself, unless it has one of its own.
-   * That timeout ends when revoke_role() ends the membership or remove_user() drops the client role. A user in a group that
-   * is in the role gets none: put it into the role itself.
+   * grant_role() or create_user_with_grants() puts into the role gets the same timeout itself, unless it has one of its
+   * own. That timeout ends when revoke_role() ends the membership or remove_user() drops the client role. A user in a
+   * group that is in the role gets none: put it into the role itself.
    *
    * @returns one row per change; none where all is as asked for
    * @throws null_value_not_allowed - the timeout is null

@@ -7,9 +7,9 @@ import { baseRole, established, groupRole } from './_shared.ts';
  * Creates a restricted group role for clients: a member of the authenticated role whose statements time out
  *
  * The server applies the settings of a role only to sessions that log in as that very role. So a user that
- * grant_role() or create_user_with_grants() puts into the role gets the same timeout itself, unless it has one of its own.
- * That timeout ends when revoke_role() ends the membership or remove_user() drops the client role. A user in a group that
- * is in the role gets none: put it into the role itself.
+ * grant_role() or create_user_with_grants() puts into the role gets the same timeout itself, unless it has one of its
+ * own. That timeout ends when revoke_role() ends the membership or remove_user() drops the client role. A user in a
+ * group that is in the role gets none: put it into the role itself.
  *
  * @group users
  * @param role_name name of the role; null: `authenticated_client`
@@ -19,7 +19,8 @@ import { baseRole, established, groupRole } from './_shared.ts';
  * @throws null_value_not_allowed - the timeout is null
  * @throws invalid_name - the name is empty or longer than 63 bytes
  * @throws reserved_name - the name belongs to PostgreSQL
- * @throws invalid_parameter_value - the role is a superuser, the caller or a reporting role, or the timeout is not a time, has no unit, or is rounded to 0
+ * @throws invalid_parameter_value - the role is a superuser, the caller or a reporting role, or the timeout is not a
+ *   time, has no unit, or is rounded to 0
  * @throws insufficient_privilege - the caller may not create roles, or may not grant the authenticated role
  * @example SELECT operation, statement, status FROM rolecall.create_client_role();
  */

@@ -10,13 +10,16 @@ import { advisoryLock, baseRole, establish, user } from './_shared.ts';
  * @group users
  * @param username name of the role
  * @param password plain text, or a ready-made `SCRAM-SHA-256$...` verifier; null: no password
- * @param use_locks true: also take `pg_advisory_xact_lock(42, hashtext(username))`, for other tools that do; not needed for safety
+ * @param use_locks true: also take `pg_advisory_xact_lock(42, hashtext(username))`, for other tools that do; not
+ *   needed for safety
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per change; none where all is as asked for; a membership by which others could take a power of the role is a WARNING and a skipped row with 42501
+ * @returns one row per change; none where all is as asked for; a membership by which others could take a power of the
+ *   role is a WARNING and a skipped row with 42501
  * @throws null_value_not_allowed - the name is null
  * @throws invalid_name - the name is empty or longer than 63 bytes
  * @throws reserved_name - the name belongs to PostgreSQL
- * @throws invalid_parameter_value - the role is a reporting role, or the password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
+ * @throws invalid_parameter_value - the role is a reporting role, or the password is empty, a verifier of the empty
+ *   one, an MD5 hash or an incomplete verifier
  * @throws insufficient_privilege - the caller may not create roles, or may not grant the two roles
  * @example SELECT operation, target, status FROM rolecall.create_user('alice', 'correct horse battery staple');
  */

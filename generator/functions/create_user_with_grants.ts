@@ -11,13 +11,16 @@ import { advisoryLock, established, user } from './_shared.ts';
  * @param username name of the role
  * @param password plain text, or a ready-made `SCRAM-SHA-256$...` verifier; null: no password
  * @param roles_to_grant roles that it becomes a member of, in this order, predefined ones too; null or empty: none
- * @param use_locks true: also take `pg_advisory_xact_lock(42, hashtext(username))`, for other tools that do; not needed for safety
+ * @param use_locks true: also take `pg_advisory_xact_lock(42, hashtext(username))`, for other tools that do; not
+ *   needed for safety
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per change; a role that does not exist is a NOTICE and a skipped row with 42704; a membership by which others could take a power of the role is a WARNING and a skipped row with 42501
+ * @returns one row per change; a role that does not exist is a NOTICE and a skipped row with 42704; a membership by
+ *   which others could take a power of the role is a WARNING and a skipped row with 42501
  * @throws null_value_not_allowed - a name is null
  * @throws invalid_name - a name is empty or longer than 63 bytes
  * @throws reserved_name - a name belongs to PostgreSQL, and is not that of a predefined role to be granted
- * @throws invalid_parameter_value - the role is a reporting role, or the password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
+ * @throws invalid_parameter_value - the role is a reporting role, or the password is empty, a verifier of the empty
+ *   one, an MD5 hash or an incomplete verifier
  * @throws insufficient_privilege - the caller may not create roles, or may not grant one of the roles
  * @throws invalid_grant_operation - the role would become a member of itself
  * @example SELECT operation, statement, status FROM rolecall.create_user_with_grants('bob', NULL, ARRAY['authenticated']);

@@ -15,7 +15,8 @@ import { sql } from '../sql/template.ts';
  * @param iterations rounds of hashing; more make guessing slower, and logging in too
  * @returns `SCRAM-SHA-256$iterations:salt$stored key:server key`
  * @throws null_value_not_allowed - an argument is null
- * @throws invalid_parameter_value - the password is empty, an MD5 hash or an incomplete verifier, or iterations is less than 1
+ * @throws invalid_parameter_value - the password is empty, an MD5 hash or an incomplete verifier, or iterations is
+ *   less than 1
  * @example SELECT left(rolecall.scram_sha_256('correct horse battery staple'), 19);
  */
 export function scram_sha_256(password: Text, iterations: Integer = 4096): Returns<Text> {

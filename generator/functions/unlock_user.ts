@@ -15,7 +15,8 @@ import { establish } from './_shared.ts';
  * @throws null_value_not_allowed - the name is null
  * @throws invalid_name - the name is empty or longer than 63 bytes
  * @throws reserved_name - the name belongs to PostgreSQL
- * @throws invalid_parameter_value - the role is a superuser, the caller, a reporting role, or a group role of this database
+ * @throws invalid_parameter_value - the role is a superuser, the caller, a reporting role, or a group role of this
+ *   database
  * @throws undefined_object - the role does not exist
  * @throws insufficient_privilege - the caller may not alter the role
  * @example SELECT operation, statement, status FROM rolecall.unlock_user('alice');

@@ -1,9 +1,11 @@
 /**
- * A policy: the whole access control of a database as one document. This type is the one source of its format: the checks
- * in SQL, the JSON Schema and the reference page are made of it (generator/model/policy-shape.ts).
+ * A policy: the whole access control of a database as one document. This type is the one source of its format: the
+ * checks in SQL, the JSON Schema and the reference page are made of it (generator/model/policy-shape.ts).
  */
 
-/** The access control of a database, as rolecall.apply() takes it and rolecall.policy() and rolecall.inspect() give it */
+/**
+ * The access control of a database, as rolecall.apply() takes it and rolecall.policy() and rolecall.inspect() give it
+ */
 export interface Policy {
   /** roles, by name */
   readonly roles?: Readonly<Record<string, Role>>;
@@ -73,14 +75,20 @@ export type Membership =
       readonly set?: boolean;
     };
 
-/** A value of a setting; a list is one of names, such as search_path has. A number, in quotes too, has the unit that the server gives it: for statement_timeout milliseconds */
+/**
+ * A value of a setting; a list is one of names, such as search_path has. A number, in quotes too, has the unit that
+ * the server gives it: for statement_timeout milliseconds
+ */
 export type Setting = string | number | boolean | readonly string[];
 
 /** One schema */
 export interface Schema {
   /** who owns it; left out: as it is */
   readonly owner?: string;
-  /** the role, or roles, that have the privileges of a profile here, by the name of the profile; a role that is missing is created */
+  /**
+   * the role, or roles, that have the privileges of a profile here, by the name of the profile; a role that is
+   * missing is created
+   */
   readonly profiles?: Readonly<Record<string, Names>>;
 }
 
@@ -114,7 +122,10 @@ export interface Entry {
   readonly with_grant_option?: boolean;
 }
 
-/** Objects: one key, but for those that belong to another one. Names of tables, sequences, functions and types are written as in SQL, with their schema; all others are plain names */
+/**
+ * Objects: one key, but for those that belong to another one. Names of tables, sequences, functions and types are
+ * written as in SQL, with their schema; all others are plain names
+ */
 export interface On {
   /** databases */
   readonly database?: Names;

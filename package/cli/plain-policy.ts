@@ -1,6 +1,7 @@
 /**
- * A policy as plain SQL: what it says is added, and what it says to revoke is revoked; roles keep what it does not mention.
- * Which objects a schema has, who owns them and what is granted already the statements look up when they are run.
+ * A policy as plain SQL: what it says is added, and what it says to revoke is revoked; roles keep what it does not
+ * mention. Which objects a schema has, who owns them and what is granted already the statements look up when they are
+ * run.
  */
 import { columnPrivileges, columnsOf, kinds, type Kind, query, targets } from '../../generator/model/kinds.ts';
 import type {
@@ -191,7 +192,10 @@ const written = (role: string): string => (isEverybody(role) ? 'PUBLIC' : name(r
 const ending = ({ verb, role, option }: Change): string =>
   `${verb === 'GRANT' ? 'TO' : 'FROM'} ${written(role)}${option ? ' WITH GRANT OPTION' : ''}`;
 
-/** The privileges asked for that an ACL lacks, or has where they are to be revoked; ALL is what the server has of them. */
+/**
+ * The privileges asked for that an ACL lacks, or has where they are to be revoked; ALL is what the server has of
+ * them.
+ */
 function differing({ verb, role, privileges, option }: Change, known: Kind['privileges'], acl: string): string {
   const wanted = privileges.includes('ALL') ? Object.entries(known) : privileges.map((each) => [each, 0] as const);
   const values = wanted.map(([privilege, since]) => `(${literal(privilege)}, ${since * 10_000})`).join(', ');

@@ -1,7 +1,7 @@
 /**
- * Plain SQL for projects that keep SQL in their repository, and can have no functions in the database. It can be run again,
- * and by several at once: each statement is run where what it does is missing, and what another transaction did at the
- * same moment is taken as done.
+ * Plain SQL for projects that keep SQL in their repository, and can have no functions in the database. It can be run
+ * again, and by several at once: each statement is run where what it does is missing, and what another transaction
+ * did at the same moment is taken as done.
  */
 import { dollarQuoted, literal } from '../../generator/sql/quote.ts';
 import { UsageError } from './command.ts';

@@ -1,5 +1,6 @@
 /**
- * Roles and memberships as a graph: groups can be folded, a role is found by its name, and what is around it shown alone.
+ * Roles and memberships as a graph: groups can be folded, a role is found by its name, and what is around it shown
+ * alone.
  */
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />

@@ -1,6 +1,6 @@
 /**
- * Roles by schemas: who reads, writes and executes what, and by which way. It can be filtered, sorted by any schema, and
- * walked through with the arrow keys.
+ * Roles by schemas: who reads, writes and executes what, and by which way. It can be filtered, sorted by any schema,
+ * and walked through with the arrow keys.
  */
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />

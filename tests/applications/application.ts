@@ -5,7 +5,10 @@ import assert from 'node:assert/strict';
 import pg, { type Client } from 'pg';
 import { type Cluster, password as superuserPassword } from '../support/cluster.ts';
 
-/** Who provisions: a superuser, or the owner of the database, who has CREATEROLE and is a member of the package's role. */
+/**
+ * Who provisions: a superuser, or the owner of the database, who has CREATEROLE and is a member of the package's
+ * role.
+ */
 export const provisioners = ['superuser', 'owner'] as const;
 
 export interface Application {

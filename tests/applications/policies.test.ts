@@ -1,7 +1,8 @@
 /**
- * Databases as others have made them, taken over by a policy: what inspect() says of them has no steps, and makes the same
- * in another cluster, which has the objects but none of the roles. The schemas are those of graphile-worker, pg-boss,
- * node-pg-migrate and @pgpm/database-jobs, of the demo, what @pgpmjs/core makes of roles, and a shop that this file writes.
+ * Databases as others have made them, taken over by a policy: what inspect() says of them has no steps, and makes the
+ * same in another cluster, which has the objects but none of the roles. The schemas are those of graphile-worker,
+ * pg-boss, node-pg-migrate and @pgpm/database-jobs, of the demo, what @pgpmjs/core makes of roles, and a shop that
+ * this file writes.
  */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';

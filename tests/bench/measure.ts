@@ -96,9 +96,9 @@ function spent(client: Client): number {
 }
 
 /**
- * Milliseconds that each way takes the server, in turns: every round runs all of them, each round in another order, so that whatever else
- * the machine does falls on all. The first rounds are not counted: they make plans and fill caches. A small run, whose
- * figures say nothing, has none of these.
+ * Milliseconds that each way takes the server, in turns: every round runs all of them, each round in another order,
+ * so that whatever else the machine does falls on all. The first rounds are not counted: they make plans and fill
+ * caches. A small run, whose figures say nothing, has none of these.
  */
 export async function inTurns(rounds: number, ways: readonly Way[], warmUps = 2): Promise<Series[]> {
   const all = ways.map(({ name }) => ({ name, samples: [] as number[] }));

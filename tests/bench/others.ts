@@ -124,8 +124,8 @@ async function withAnsible({ cluster, pick, report }: Bench): Promise<void> {
 }
 
 /**
- * Roles by profiles, as in the benchmark of policies, but for few of the schemas, and once: each role takes Ansible four tasks, and
- * each task a process and a connection.
+ * Roles by profiles, as in the benchmark of policies, but for few of the schemas, and once: each role takes Ansible
+ * four tasks, and each task a process and a connection.
  */
 export async function policyOfOthers({ cluster, pick, report }: Bench): Promise<void> {
   const tables = pick(10_000, 200);

@@ -1,4 +1,7 @@
-/** A policy over many tables, schemas and roles by profiles; reading the access control of such a database; many users in one policy. */
+/**
+ * A policy over many tables, schemas and roles by profiles; reading the access control of such a database; many users
+ * in one policy.
+ */
 import type { Client } from 'pg';
 import { type Bench, compare, growth, inTurns, type Series, spread } from './measure.ts';
 import { plain, walBytes } from './statements.ts';

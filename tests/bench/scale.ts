@@ -14,7 +14,9 @@ function peak(client: Client): number | undefined {
   return found === null ? undefined : Number(found[1]) / 1024;
 }
 
-/** Measures a call at each size, and how the time grows with it. `grow` brings the database from one size to the next. */
+/**
+ * Measures a call at each size, and how the time grows with it. `grow` brings the database from one size to the next.
+ */
 async function measure(
   { cluster, pick, report }: Bench,
   of: string,

@@ -1,5 +1,6 @@
 /**
- * The SQL of generate: run again, by several at once, by a role that is no superuser, and with names that are meant badly.
+ * The SQL of generate: run again, by several at once, by a role that is no superuser, and with names that are meant
+ * badly.
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';

@@ -5,17 +5,17 @@ import { startCluster, type Cluster } from '../support/cluster.ts';
 import { callers, isolations, openArena, race, scenarios, type Arena } from '../support/race.ts';
 
 /**
- * Two for each database, which make different calls where there are two: some meet in a database and some across. Where a
- * role that another transaction has created is an error, these find it in half of the tests, and where a change of the same
- * row at the same moment is not tried again, in several. `make stress` has more.
+ * Two for each database, which make different calls where there are two: some meet in a database and some across.
+ * Where a role that another transaction has created is an error, these find it in half of the tests, and where a
+ * change of the same row at the same moment is not tried again, in several. `make stress` has more.
  */
 const connections = 4;
 const databases = 2;
 
 let cluster: Cluster;
 before(async () => {
-  // What is read is in memory. With the cost of a disk the server reads all roles that the rounds leave behind, again and
-  // again, instead of asking an index: half of the time of this file.
+  // What is read is in memory. With the cost of a disk the server reads all roles that the rounds leave behind, again
+  // and again, instead of asking an index: half of the time of this file.
   cluster = await startCluster({ settings: { max_connections: connections + 20, random_page_cost: 1.1 } });
 });
 after(() => cluster.stop());

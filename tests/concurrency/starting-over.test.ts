@@ -1,6 +1,6 @@
 /**
- * What another transaction brings about in the middle of a call, and what passes with it: the call goes on, or undoes what
- * it did and starts over. Each interleaving is held in place by locks.
+ * What another transaction brings about in the middle of a call, and what passes with it: the call goes on, or undoes
+ * what it did and starts over. Each interleaving is held in place by locks.
  */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
@@ -52,8 +52,8 @@ function outcome<T>(call: Promise<T>): Promise<T> {
 
 /**
  * Runs a call that looks a role up in two states of the cluster, one after the other. At first the other one has
- * pg_authid, and leaves the first state when it commits. Then the third one has pg_proc, where the call finds the function
- * that decides whether an error passes: nothing else that it needs is new to the session.
+ * pg_authid, and leaves the first state when it commits. Then the third one has pg_proc, where the call finds the
+ * function that decides whether an error passes: nothing else that it needs is new to the session.
  */
 async function betweenLooks(first: string, call: string, then: string): Promise<string[]> {
   const client = await cluster.connect({ database });
@@ -268,7 +268,9 @@ test('a membership is not granted in a role that is being dropped', async () => 
   await other.query('DROP ROLE member');
 });
 
-/** From 16 on a caller without SUPERUSER drops only roles of which the server knows that it has ADMIN OPTION on them. */
+/**
+ * From 16 on a caller without SUPERUSER drops only roles of which the server knows that it has ADMIN OPTION on them.
+ */
 const hasMembershipCache = Number(process.env.PG || 18) >= 16;
 test(
   '42501: a role that the membership cache does not know yet',

@@ -77,7 +77,10 @@ export class Container {
     return (await this.inspect('.State.Health.Status')) === 'healthy';
   }
 
-  /** Docker's own proxy takes a connection before the server listens, and then drops it: only the server's word counts. */
+  /**
+   * Docker's own proxy takes a connection before the server listens, and then drops it: only the server's word
+   * counts.
+   */
   async login(secret = password, attempts = 40): Promise<pg.Client> {
     const published = await docker('port', this.id, '5432/tcp');
     const client = new pg.Client({

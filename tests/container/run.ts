@@ -460,7 +460,8 @@ async function main(): Promise<void> {
     });
     if (!isBuilt) continue;
     await testExtension(where, version, image('test'), version === versions.at(-1), tarball);
-    // From the oldest: 17.12 gives columns an option that 18.6 does not know, so that no table can go from the one to the other.
+    // From the oldest: 17.12 gives columns an option that 18.6 does not know, so that no table can go from the one to
+    // the other.
     const [oldest = version] = versions;
     if (version !== oldest)
       await check(where, `pg_upgrade from ${oldest} keeps what is remembered, and the secrets`, () =>

@@ -1,7 +1,7 @@
 /**
- * pg_upgrade from one version of PostgreSQL to the next that Debian has, with the last released version of the extension,
- * which is then updated. It runs both servers, and the older one only runs with the libraries of its own Debian: its image
- * is copied beside the newer one, and started by its own loader.
+ * pg_upgrade from one version of PostgreSQL to the next that Debian has, with the last released version of the
+ * extension, which is then updated. It runs both servers, and the older one only runs with the libraries of its own
+ * Debian: its image is copied beside the newer one, and started by its own loader.
  */
 import assert from 'node:assert/strict';
 import { released } from '../../generator/model/released.ts';

@@ -72,8 +72,9 @@ async function runCode(text: string, client: Client): Promise<void> {
 }
 
 /**
- * Runs the SQL and the code of a page from its first line to its last, and its sessions with psql. Returns the sessions, each by the
- * line on which it begins, as they are printed now; throws where anything outside of them fails.
+ * Runs the SQL and the code of a page from its first line to its last, and its sessions with psql. Returns the
+ * sessions, each by the line on which it begins, as they are printed now; throws where anything outside of them
+ * fails.
  */
 export async function rerun(path: string, cluster: Cluster): Promise<Map<number, string>> {
   const printed = new Map<number, string>();

@@ -44,8 +44,8 @@ interface Outcome {
 }
 
 /**
- * Runs the build as often as it is told to, in one process: to load what it needs takes longer than the build itself. What
- * build.ts imports is loaded once, so after a change there another process is needed.
+ * Runs the build as often as it is told to, in one process: to load what it needs takes longer than the build itself.
+ * What build.ts imports is loaded once, so after a change there another process is needed.
  */
 const runs = `
   let output = '';

@@ -1,6 +1,6 @@
 /**
- * The checks of the call graph, by the smallest change of sound files that triggers each; and that nothing is overlooked
- * in what is really emitted.
+ * The checks of the call graph, by the smallest change of sound files that triggers each; and that nothing is
+ * overlooked in what is really emitted.
  */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';

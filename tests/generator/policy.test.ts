@@ -76,8 +76,8 @@ test('every condition that can be named is surfaced by its class or left to the 
     const code = sqlstates[name];
     return !classes.includes(code.slice(0, 2));
   });
-  // What a call is started over for; what pgcrypto says, which no operation runs; a warning; and a rollback that the caller
-  // has to repeat.
+  // What a call is started over for; what pgcrypto says, which no operation runs; a warning; and a rollback that the
+  // caller has to repeat.
   const expected = [
     'deadlock_detected',
     'external_routine_invocation_exception',

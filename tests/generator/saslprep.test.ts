@@ -1,6 +1,6 @@
 /**
- * The tables that SASLprep looks code points up in, over all of Unicode: what the installed functions say, compared with
- * the npm package saslprep and with the normalization of JavaScript.
+ * The tables that SASLprep looks code points up in, over all of Unicode: what the installed functions say, compared
+ * with the npm package saslprep and with the normalization of JavaScript.
  */
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
@@ -43,7 +43,10 @@ function combining(): Set<string | undefined> {
   return found;
 }
 
-/** Whether marks of the lowest and of the highest class change places with it: neither it nor they stay where they are. */
+/**
+ * Whether marks of the lowest and of the highest class change places with it: neither it nor they stay where they
+ * are.
+ */
 const isReordered = (character: string) =>
   character.normalize('NFD') === character &&
   [`${character}\u0334`, `\u0345${character}`].some((text) => text.normalize('NFD') !== text);

@@ -1,6 +1,6 @@
 /**
- * psql installs the plain script, and what pg_dump takes along of that, as docs/secrets.md has it. The program is the system's: of a version
- * that it cannot dump, nothing is tested.
+ * psql installs the plain script, and what pg_dump takes along of that, as docs/secrets.md has it. The program is the
+ * system's: of a version that it cannot dump, nothing is tested.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';

@@ -1,6 +1,6 @@
 /**
- * install(): by the way that the server has, by many at once, again without a write, and as whom it may not. pg_tle is a
- * stand-in with its functions: what they are given is what is looked at, as CREATE EXTENSION is not theirs here.
+ * install(): by the way that the server has, by many at once, again without a write, and as whom it may not. pg_tle
+ * is a stand-in with its functions: what they are given is what is looked at, as CREATE EXTENSION is not theirs here.
  */
 import assert from 'node:assert/strict';
 import * as fs from 'node:fs';

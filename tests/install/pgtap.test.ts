@@ -1,6 +1,7 @@
 /**
- * The pgTAP files where the plain script has installed rolecall: all by a database owner with CREATEROLE, who also calls it;
- * and some by a superuser, who has all of it but the extension. TAP in the environment is a part of a file's path.
+ * The pgTAP files where the plain script has installed rolecall: all by a database owner with CREATEROLE, who also
+ * calls it; and some by a superuser, who has all of it but the extension. TAP in the environment is a part of a
+ * file's path.
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -20,8 +21,8 @@ const queryOn =
     (await client.query<unknown[]>({ text, rowMode: 'array' })).rows.map(([first]) => first);
 
 /**
- * What a test does besides calling rolecall often takes a superuser: to read pg_authid, to become a role. So a statement
- * that is refused to the owner is run by the superuser that has logged in.
+ * What a test does besides calling rolecall often takes a superuser: to read pg_authid, to become a role. So a
+ * statement that is refused to the owner is run by the superuser that has logged in.
  */
 function asOwner(query: Query): Query {
   const user = async () => (await query('SELECT session_user || $$ $$ || current_user'))[0];

@@ -42,8 +42,8 @@ after(async () => {
 const undone = new Error('undone');
 
 /**
- * Makes the same calls in a transaction, which `inTransaction` rolls back when it throws. `leak` is where an error of the
- * library has the password of the call, as docs/security.md says.
+ * Makes the same calls in a transaction, which `inTransaction` rolls back when it throws. `leak` is where an error of
+ * the library has the password of the call, as docs/security.md says.
  */
 function same(
   name: string,

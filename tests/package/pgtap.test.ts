@@ -1,4 +1,7 @@
-/** Some of the pgTAP files in PGlite, with the extension that the npm package has for it. TAP is a part of a file's path. */
+/**
+ * Some of the pgTAP files in PGlite, with the extension that the npm package has for it. TAP is a part of a file's
+ * path.
+ */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,10 +1,10 @@
 /**
- * Random policies, applied to a database where random privileges were given by hand, give exactly what a model of this file
- * predicts; again they do nothing; after random changes converge() makes it exact again, and neither policy() nor inspect()
- * has steps.
+ * Random policies, applied to a database where random privileges were given by hand, give exactly what a model of
+ * this file predicts; again they do nothing; after random changes converge() makes it exact again, and neither
+ * policy() nor inspect() has steps.
  *
- * Several policies are tried side by side as one, each about roles, schemas and objects of its own, which costs little more
- * than one: what one of them says must not reach the others. DOCUMENTS is how many there are in all.
+ * Several policies are tried side by side as one, each about roles, schemas and objects of its own, which costs
+ * little more than one: what one of them says must not reach the others. DOCUMENTS is how many there are in all.
  */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
@@ -192,7 +192,10 @@ class Policy {
   schema = (number: number) => this.place.schemas[number] as string;
   in = (schema: number, name: string) => `${quoted(this.schema(schema))}.${quoted(name)}`;
 
-  /** Who inherits is a matter of the membership from 16 on; what is left out there is as the role has it, which has to be said. */
+  /**
+   * Who inherits is a matter of the membership from 16 on; what is left out there is as the role has it, which has to
+   * be said.
+   */
   get edges(): Membership[] {
     const inherits = (member: number) => this.drawn.attributes[member]?.inherit ?? true;
     return this.drawn.edges.map((edge) =>
@@ -203,8 +206,8 @@ class Policy {
   }
 
   /**
-   * Where a role is to have a power, none of what the policy asks for by hand: that its members could take it, as nobody is
-   * known to have asked for them, is said first, and the next call gives it.
+   * Where a role is to have a power, none of what the policy asks for by hand: that its members could take it, as
+   * nobody is known to have asked for them, is said first, and the next call gives it.
    */
   get edgesByHand(): { before: Membership[]; later: Membership[] } {
     const { attributes, edges, edgesBefore, edgesLater } = this.drawn;

@@ -1,6 +1,6 @@
 /**
- * who_can() in random graphs of roles: it agrees with the server about every role; without what its paths name a role no
- * longer can, and with any one of them it still can.
+ * who_can() in random graphs of roles: it agrees with the server about every role; without what its paths name a role
+ * no longer can, and with any one of them it still can.
  */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';

@@ -1,7 +1,7 @@
 /**
  * The administrators of managed servers, imitated on a plain server by roles with the attributes and memberships that
- * their providers document (docs/providers.md has the sources): each installs the plain script, calls every function, and
- * gets as far as the server lets it; what is left is a row or an error with a hint that it can follow.
+ * their providers document (docs/providers.md has the sources): each installs the plain script, calls every function,
+ * and gets as far as the server lets it; what is left is a row or an error with a hint that it can follow.
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * A search_path without the schema of an extension: citext compares as text does, silently, and unaccent() is not found.
- * scaleway/docs-content#3669, patr-cloud/patr#285
+ * A search_path without the schema of an extension: citext compares as text does, silently, and unaccent() is not
+ * found. scaleway/docs-content#3669, patr-cloud/patr#285
  */
 import assert from 'node:assert/strict';
 import { report } from '../support/report.ts';

@@ -144,8 +144,8 @@ test('the locks of a default server do for 10,000 tables, whatever of them is th
   );
   const statements = await provision(large, 'partly');
   assert.ok(named(statements).length <= 1000, `${named(statements).length} tables by name`);
-  // A privilege that stays, as it is in another database: without one, PostgreSQL 14 goes over all that it has revoked in
-  // the transaction again for each table.
+  // A privilege that stays, as it is in another database: without one, PostgreSQL 14 goes over all that it has
+  // revoked in the transaction again for each table.
   await small.query('CREATE ROLE writer; GRANT USAGE ON SCHEMA public TO writer');
   // What was granted on each is taken away in batches, not one by one.
   await large.query(

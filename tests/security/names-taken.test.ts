@@ -1,6 +1,6 @@
 /**
- * A role of a name that is to be expected, made by somebody else first: from PostgreSQL 16 who made it has ADMIN OPTION on it,
- * so whatever the role is given, that one can take.
+ * A role of a name that is to be expected, made by somebody else first: from PostgreSQL 16 who made it has ADMIN
+ * OPTION on it, so whatever the role is given, that one can take.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,6 +1,6 @@
 /**
- * Policies and their kin, among roles that wish the superuser who calls them ill: nobody gets more by such a call than was asked
- * for, and nobody can keep it from ending.
+ * Policies and their kin, among roles that wish the superuser who calls them ill: nobody gets more by such a call
+ * than was asked for, and nobody can keep it from ending.
  */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
@@ -542,7 +542,8 @@ test('a database owner with CREATEROLE applies a policy as far as its rights go,
     ),
     [[true, true, false, true]],
   );
-  // What others do to its roles it restores; what it no longer says ends, and authoritative removes what it has created.
+  // What others do to its roles it restores; what it no longer says ends, and authoritative removes what it has
+  // created.
   await above.query(`ALTER ROLE k_app CONNECTION LIMIT 9`);
   await above.query('ALTER ROLE k_app RESET statement_timeout; REVOKE SELECT ON shop.item FROM k_group');
   assert.equal((await keeper.query('SELECT FROM rolecall.converge()')).rows.length, 3);

@@ -1,6 +1,6 @@
 /**
- * What is withheld stays so under another name, in another schema, and detached from what was withheld, for as long as the
- * entry that it was withheld by is in the list.
+ * What is withheld stays so under another name, in another schema, and detached from what was withheld, for as long
+ * as the entry that it was withheld by is in the list.
  */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';

@@ -1,6 +1,6 @@
 /**
- * Where a secret must not be: the server's log, the statistics views, a step, an error. The server logs all that it can,
- * the plans of nested statements with their values included.
+ * Where a secret must not be: the server's log, the statistics views, a step, an error. The server logs all that it
+ * can, the plans of nested statements with their values included.
  *
  * Values come to the calls through settings: what a caller writes into its own statement is logged as the caller's.
  */

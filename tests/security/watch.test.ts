@@ -41,7 +41,10 @@ interface Place {
   end(): Promise<void>;
 }
 
-/** A database whose schema `app` the role `reports_N` reads but for `token` and `event`, and where `maker` makes tables. */
+/**
+ * A database whose schema `app` the role `reports_N` reads but for `token` and `event`, and where `maker` makes
+ * tables.
+ */
 let places = 0;
 async function place(watched = true): Promise<Place> {
   const role = `reports_${++places}`;
@@ -624,7 +627,10 @@ if (major >= 17) {
   });
 }
 
-/** A database where a policy says what `app_reader` has of the schema `app`, and where `maker` and `other` make tables. */
+/**
+ * A database where a policy says what `app_reader` has of the schema `app`, and where `maker` and `other` make
+ * tables.
+ */
 async function policyPlace() {
   const here = await place();
   const reader = `reader_${places}`;

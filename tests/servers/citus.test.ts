@@ -1,7 +1,7 @@
 /**
- * What a Citus node does to a call, imitated on a plain server: the catalogs and the functions that rolecall looks for, a
- * shard with the default privileges of its schema, the name of an internal session, and errors that only a worker has.
- * tests/citus is for a real cluster.
+ * What a Citus node does to a call, imitated on a plain server: the catalogs and the functions that rolecall looks
+ * for, a shard with the default privileges of its schema, the name of an internal session, and errors that only a
+ * worker has. tests/citus is for a real cluster.
  */
 import assert from 'node:assert/strict';
 import test, { after } from 'node:test';

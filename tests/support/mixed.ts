@@ -1,8 +1,9 @@
 /**
- * A mixed load: about thirty kinds of calls for the same names at once, from several databases, at all isolation levels,
- * beside a database that is created and dropped all the time, backends that are terminated, transactions that sit idle or
- * are prepared, and tables that come and go. No call may fail but by what was done to it, and after each round nothing
- * may be left that no call asked for. `make stress` runs it for minutes, tests/concurrency/mixed.test.ts for moments.
+ * A mixed load: about thirty kinds of calls for the same names at once, from several databases, at all isolation
+ * levels, beside a database that is created and dropped all the time, backends that are terminated, transactions that
+ * sit idle or are prepared, and tables that come and go. No call may fail but by what was done to it, and after each
+ * round nothing may be left that no call asked for. `make stress` runs it for minutes,
+ * tests/concurrency/mixed.test.ts for moments.
  */
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -388,7 +389,8 @@ async function checkInvariants(cluster: Cluster, admins: ReadonlyMap<string, Cli
   });
   assert.deepEqual(await rows(first, orphans), []);
 
-  // What is remembered of a role holds only where another database has not removed it, and of a membership, neither of the two.
+  // What is remembered of a role holds only where another database has not removed it, and of a membership, neither
+  // of the two.
   for (const [database, admin] of admins) {
     for (const prefix of database === 'mixed_three' ? [''] : ['', 'op_']) {
       if (prefix !== '') await admin.query(`SET ROLE ${operator}`);

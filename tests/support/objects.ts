@@ -3,7 +3,9 @@
  */
 import type { Client } from 'pg';
 
-/** Every object of the three schemas, with triggers, constraints and indexes; but for who owns it, and who may use it. */
+/**
+ * Every object of the three schemas, with triggers, constraints and indexes; but for who owns it, and who may use it.
+ */
 export async function objects(client: Client): Promise<unknown[]> {
   const { rows } = await client.query(`
     SELECT n.nspname || '.' || o.name AS object, o.definition, obj_description(o.oid, o.catalog) AS comment

@@ -118,7 +118,10 @@ export class Session {
     });
   }
 
-  /** Runs statements up to the first error, or `\c database user`, or `\set SHOW_CONTEXT never`; returns what psql prints. */
+  /**
+   * Runs statements up to the first error, or `\c database user`, or `\set SHOW_CONTEXT never`; returns what psql
+   * prints.
+   */
   async run(text: string): Promise<string> {
     this.#output = [];
     const [command = '', ...words] = text.trim().split(/\s+/);

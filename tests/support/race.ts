@@ -351,8 +351,9 @@ export const scenarios: readonly Scenario[] = [
     expected: (_, sqlstate) => sqlstate === '22023',
   },
   {
-    // The role is the same in all databases, and what it has is each one's own. Where it is there before, every second
-    // caller says a part of it by another call, or grants others something of the same, or creates and drops a role, by hand.
+    // The role is the same in all databases, and what it has is each one's own. Where it is there before, every
+    // second caller says a part of it by another call, or grants others something of the same, or creates and drops a
+    // role, by hand.
     name: 'apply, other calls and grants by hand',
     async prepare(round) {
       await make(round, 'group', '', operators);

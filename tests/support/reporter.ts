@@ -1,6 +1,7 @@
 /**
- * The reporter of node:test for the runner (see run.ts): a line of JSON, part of a `Result`, for each test, and one more
- * at the end. They go straight into the file that RESULTS names: what a process has yet to print when it crashes is lost.
+ * The reporter of node:test for the runner (see run.ts): a line of JSON, part of a `Result`, for each test, and one
+ * more at the end. They go straight into the file that RESULTS names: what a process has yet to print when it crashes
+ * is lost.
  */
 import { appendFileSync } from 'node:fs';
 import { Transform, type TransformCallback } from 'node:stream';

@@ -171,9 +171,10 @@ async function makeSandbox(cluster: Cluster, kind: Kind): Promise<Sandbox> {
 const taken = new WeakMap<Client, ReadonlyMap<string, { versions: string | undefined; rows: string[] }>>();
 
 /**
- * Every row of every catalog, table and sequence of the database, each with the name of where it is. To print them takes
- * the server longest, so a table that still has the versions of rows of the last snapshot is not read again. A version of
- * a row does not change, but for those that the server writes over: in pg_class, in pg_database and in sequences.
+ * Every row of every catalog, table and sequence of the database, each with the name of where it is. To print them
+ * takes the server longest, so a table that still has the versions of rows of the last snapshot is not read again. A
+ * version of a row does not change, but for those that the server writes over: in pg_class, in pg_database and in
+ * sequences.
  */
 export async function snapshot(admin: Client): Promise<Set<string>> {
   const { rows: tables } = await admin.query<{ name: string; overwritten: boolean; versions: string; rows: string }>(

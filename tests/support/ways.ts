@@ -22,9 +22,10 @@ export const pgTapFiles = readdirSync(folder, { recursive: true, encoding: 'utf8
   .sort();
 
 /**
- * What a way to install can break is met by these: an object that is missing or somebody else's, a contrib module, an event
- * trigger, a table that is not writable, the loop that calls run in, what reads the catalogs. Where the functions and the
- * caller's rights are the same as after CREATE EXTENSION, which all files are for, these are enough.
+ * What a way to install can break is met by these: an object that is missing or somebody else's, a contrib module, an
+ * event trigger, a table that is not writable, the loop that calls run in, what reads the catalogs. Where the
+ * functions and the caller's rights are the same as after CREATE EXTENSION, which all files are for, these are
+ * enough.
  */
 export const someFiles = process.env.TAP
   ? pgTapFiles
@@ -37,8 +38,8 @@ export const someFiles = process.env.TAP
 export const helpers = readFileSync(join(folder, 'helpers.sql'), 'utf8');
 
 /**
- * Runs a file; where some of it cannot work here it goes on after an error, so that this does not hide what follows. Each
- * exception that is needed becomes a skipped test; one whose text is not in the file, a failure.
+ * Runs a file; where some of it cannot work here it goes on after an error, so that this does not hide what follows.
+ * Each exception that is needed becomes a skipped test; one whose text is not in the file, a failure.
  */
 export async function runPgTapFile(
   t: TestContext,

@@ -1,6 +1,7 @@
 /**
- * Migration tools, each with the plain script and with the extension, as a database owner with CREATEROLE: all migrations
- * up, up again, down, where the tool has that, and by two runners at once. docs/migrations.md has a recipe for each.
+ * Migration tools, each with the plain script and with the extension, as a database owner with CREATEROLE: all
+ * migrations up, up again, down, where the tool has that, and by two runners at once. docs/migrations.md has a recipe
+ * for each.
  */
 import assert from 'node:assert/strict';
 import { execFile, spawnSync } from 'node:child_process';

@@ -1,7 +1,7 @@
 /**
- * From every released version to this one, with all that is in use: the catalogs are those of a fresh installation, what
- * is remembered holds, and calls that were made before are made again with no rows. The last version is made up: it
- * differs from this one in every way that the generator can lead to.
+ * From every released version to this one, with all that is in use: the catalogs are those of a fresh installation,
+ * what is remembered holds, and calls that were made before are made again with no rows. The last version is made up:
+ * it differs from this one in every way that the generator can lead to.
  */
 import assert from 'node:assert/strict';
 import * as fs from 'node:fs';

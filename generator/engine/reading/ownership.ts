@@ -14,8 +14,8 @@ import { verifierPrefix } from '../secrets/reporting.ts';
 export const ownership = sql`'{"name": "default_transaction_read_only", "value": "on", "here": true}'::jsonb`;
 
 /**
- * Whether a role of that name has a verifier that this database has kept for it: other_database() is null then. It is asked
- * first, so that nothing else has to be compiled.
+ * Whether a role of that name has a verifier that this database has kept for it: other_database() is null then. It is
+ * asked first, so that nothing else has to be compiled.
  */
 export const isKeptHere = (name: Sql) => sql`EXISTS (
   SELECT FROM rolecall_internal.secret AS s

@@ -31,7 +31,10 @@ export const isWatching = sql`EXISTS (
   WHERE t.evtfoid = ${handler} AND t.evtenabled IN ('O', 'A')
 )`;
 
-/** Commands that make an object or a column, move an object to another schema or under another parent, or rename either. */
+/**
+ * Commands that make an object or a column, move an object to another schema or under another parent, or rename
+ * either.
+ */
 const tags = [
   'ALTER AGGREGATE',
   'ALTER DOMAIN',
@@ -68,11 +71,12 @@ const attempts = 100;
 const retried = ['internal_error', ...operations.grant_privilege.retried] as const;
 
 /**
- * Whether a row that ties a table to its schema, or is a column of it, was written by the command that the trigger is at,
- * or at least by its transaction: as the table's own row was, and by no subtransaction that has ended.
+ * Whether a row that ties a table to its schema, or is a column of it, was written by the command that the trigger is
+ * at, or at least by its transaction: as the table's own row was, and by no subtransaction that has ended.
  *
- * Equal xmins alone stay so for every later command that does not touch the table's row. Of a transaction of ours none is
- * older than the transaction itself; which subtransactions are open shows in the locks that they hold on themselves.
+ * Equal xmins alone stay so for every later command that does not touch the table's row. Of a transaction of ours
+ * none is older than the transaction itself; which subtransactions are open shows in the locks that they hold on
+ * themselves.
  */
 const isThisCommands = (tie: string, table: string) => sql`
   CASE WHEN ${raw(tie)}.xmin = ${raw(table)}.xmin AND age(${raw(tie)}.xmin) <= 0
@@ -84,7 +88,10 @@ const isThisCommands = (tie: string, table: string) => sql`
   END
 `;
 
-/** The kinds of objects that are watched: what a policy says of all of a kind in a schema is kept for each that is made. */
+/**
+ * The kinds of objects that are watched: what a policy says of all of a kind in a schema is kept for each that is
+ * made.
+ */
 const watched = kindList.filter(([, { schema }]) => schema !== undefined);
 /** Their catalogs, each with its column of the schema. */
 const catalogs = [...new Map(watched.map(([, kind]) => [catalogOf(kind), String(kind.schema)]))];
@@ -92,8 +99,8 @@ const classes = join(catalogs.map(([catalog]) => sql`${text(catalog)}::regclass`
 const isTable = (alias: Sql) => sql`${alias}.classid = 'pg_class'::regclass`;
 
 /**
- * Who is to have what, by its number: reporting roles that exist, and what policies say of v_names. A reporting role has nothing
- * but SELECT, whatever a policy says of it.
+ * Who is to have what, by its number: reporting roles that exist, and what policies say of v_names. A reporting role
+ * has nothing but SELECT, whatever a policy says of it.
  */
 const readers = sql`
   reader AS MATERIALIZED (
@@ -160,8 +167,8 @@ const touchedObjects = sql`
 `;
 
 /**
- * What is withheld from each reader of those tables, and of what belongs to them; no column: the whole table. A policy names
- * what it excepts with the schema, and sequences by themselves.
+ * What is withheld from each reader of those tables, and of what belongs to them; no column: the whole table. A
+ * policy names what it excepts with the schema, and sequences by themselves.
  */
 const withheldTables = sql`
   lineage AS (
@@ -259,7 +266,10 @@ const subjects = sql`
   )
 `;
 
-/** Whether the exception of a policy is a function or type, o; a name that no function has means all that are called so. */
+/**
+ * Whether the exception of a policy is a function or type, o; a name that no function has means all that are called
+ * so.
+ */
 const isExcepted = (entry: Sql) => sql`(
   ${entry} = o.name OR o.kind = 'function' AND o.name LIKE '%(%'
     AND ${routineName(entry)}
@@ -269,7 +279,10 @@ const isExcepted = (entry: Sql) => sql`(
     )
 )`;
 
-/** What is said of each object, one by one: hidden are the columns that it is not about, or the whole, which has no name. */
+/**
+ * What is said of each object, one by one: hidden are the columns that it is not about, or the whole, which has no
+ * name.
+ */
 const sayings = sql`
   about AS (
     SELECT r.number, o.place, o.nspname = ANY (r.schemas) AS covers
@@ -315,8 +328,8 @@ const sayings = sql`
 `;
 
 /**
- * What each role has of each privilege on what may change hands, and what it is to have. Only a reporting role, and one that a
- * policy says everything of, loses what it had before the command.
+ * What each role has of each privilege on what may change hands, and what it is to have. Only a reporting role, and
+ * one that a policy says everything of, loses what it had before the command.
  */
 const examinedObjects = sql`
   role AS (
@@ -470,8 +483,8 @@ const summedObjects = sql`
 `;
 
 /**
- * Event trigger: grants reporting roles what they read of the tables that a command has made or moved, and takes away the rest;
- * grants roles what policies say of all objects of a schema, and takes away what those except
+ * Event trigger: grants reporting roles what they read of the tables that a command has made or moved, and takes away
+ * the rest; grants roles what policies say of all objects of a schema, and takes away what those except
  *
  * A table that was only altered gets no privilege: under another name, what was withheld is no less secret. That it
  * was moved shows in the row that ties it to its schema.
@@ -492,7 +505,8 @@ export function apply_to_new_tables(): EventTrigger {
       v_alone boolean := false;
       v_attempts integer := 0;
       v_transaction xid := pg_current_xact_id_if_assigned()::xid;
-      -- Citus creates shards in sessions of its own, and grants on each what is granted on the table that it is part of.
+      -- Citus creates shards in sessions of its own, and grants on each what is granted on the table that it is part
+      -- of.
       v_shards boolean := current_setting('application_name') ~ '^citus_(internal|rebalancer) gpid='
         AND to_regclass('pg_catalog.pg_dist_shard') IS NOT NULL;
     BEGIN
