@@ -929,7 +929,8 @@ DECLARE
   v_alone boolean := false;
   v_attempts integer := 0;
   v_transaction xid := pg_current_xact_id_if_assigned()::xid;
-  -- Citus creates shards in sessions of its own, and grants on each what is granted on the table that it is part of.
+  -- Citus creates shards in sessions of its own, and grants on each what is granted on the table that it is part
+  -- of.
   v_shards boolean := current_setting('application_name') ~ '^citus_(internal|rebalancer) gpid='
     AND to_regclass('pg_catalog.pg_dist_shard') IS NOT NULL;
 BEGIN
@@ -20840,7 +20841,8 @@ DECLARE
   v_alone boolean := false;
   v_attempts integer := 0;
   v_transaction xid := pg_current_xact_id_if_assigned()::xid;
-  -- Citus creates shards in sessions of its own, and grants on each what is granted on the table that it is part of.
+  -- Citus creates shards in sessions of its own, and grants on each what is granted on the table that it is part
+  -- of.
   v_shards boolean := current_setting('application_name') ~ '^citus_(internal|rebalancer) gpid='
     AND to_regclass('pg_catalog.pg_dist_shard') IS NOT NULL;
 BEGIN

@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script ran here before, and all of its objects are still there.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 1c2713553979b544142b21ceb66ba0367abc83d1297c94b92a8a3bbc960fed34'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 92cb6c5377bdf8ad29f79a52145bdc8986bf29dcfbb467206849ab05cc8f749c'
     AND 421 <= (
       SELECT count(*)
       FROM (
@@ -1970,7 +1970,8 @@ DECLARE
   v_alone boolean := false;
   v_attempts integer := 0;
   v_transaction xid := pg_current_xact_id_if_assigned()::xid;
-  -- Citus creates shards in sessions of its own, and grants on each what is granted on the table that it is part of.
+  -- Citus creates shards in sessions of its own, and grants on each what is granted on the table that it is part
+  -- of.
   v_shards boolean := current_setting('application_name') ~ '^citus_(internal|rebalancer) gpid='
     AND to_regclass('pg_catalog.pg_dist_shard') IS NOT NULL;
 BEGIN
@@ -20699,7 +20700,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 1c2713553979b544142b21ceb66ba0367abc83d1297c94b92a8a3bbc960fed34';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 92cb6c5377bdf8ad29f79a52145bdc8986bf29dcfbb467206849ab05cc8f749c';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

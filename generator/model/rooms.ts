@@ -1,24 +1,24 @@
 /**
- * The groups of functions, from the top: one folder each. A function calls others of its own group, and of those below;
- * so does a file import.
+ * The groups of functions, from top to bottom, with a folder for each. A function calls functions of its own group and
+ * of groups below it, and a file imports in the same way.
  *
  * The checks of calls and of imports and the picture in docs/architecture.md are made from this list.
  */
 export const rooms = [
   { name: 'functions', purpose: 'what users call' },
-  { name: 'policy', purpose: 'policies: what is wrong with one, and the desired state that it is' },
-  { name: 'reporting', purpose: 'provisioning and restoring reporting roles' },
-  { name: 'audit', purpose: 'what a role can do, and how' },
-  { name: 'run', purpose: 'plan, lock, execute, and plan again until nothing is left' },
-  { name: 'plan', purpose: 'what differs between a desired state and the catalogs' },
-  { name: 'granting', purpose: 'privileges on objects of every kind, now and on those made later' },
-  { name: 'reading', purpose: 'what a reporting role reads, now and in tables made later' },
-  { name: 'execute', purpose: 'one change, and what becomes of its errors' },
-  { name: 'record', purpose: 'what was asked for in this database' },
+  { name: 'policy', purpose: 'checks policies, and converts them to desired states and back' },
+  { name: 'reporting', purpose: 'provisions, renames and restores reporting roles' },
+  { name: 'audit', purpose: 'finds what a role can do, and how' },
+  { name: 'run', purpose: 'plans, locks, executes, and plans again until nothing is left' },
+  { name: 'plan', purpose: 'compares a desired state with the catalogs' },
+  { name: 'granting', purpose: 'plans privileges on objects of every kind, present and future' },
+  { name: 'reading', purpose: 'plans the access of reporting roles, and watches new tables' },
+  { name: 'execute', purpose: 'makes one change, and handles its errors' },
+  { name: 'record', purpose: 'remembers what was asked for in this database' },
   { name: 'secrets', purpose: 'the store that no reporting role can read' },
-  { name: 'passwords', purpose: 'verifiers, and what goes into them' },
-  { name: 'document', purpose: 'names, and the shape of a desired state' },
-  { name: 'catalogs', purpose: 'what several others read from the catalogs' },
+  { name: 'passwords', purpose: 'computes and checks verifiers' },
+  { name: 'document', purpose: 'checks names, and the shape of a desired state' },
+  { name: 'catalogs', purpose: 'queries of catalogs that several groups use' },
 ] as const;
 
 export type Room = (typeof rooms)[number]['name'];
