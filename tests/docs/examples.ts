@@ -1,9 +1,8 @@
 /** The examples of the public functions, which are those of docs/reference.md, and what they take for granted. */
 import type { Client } from 'pg';
-import { inspect } from '../../generator/model/inspect.ts';
-import { root } from '../support/cluster.ts';
+import { allSpecs } from '../support/once.ts';
 
-export const all = await inspect(root.replace(/\/$/, ''));
+export const all = await allSpecs();
 /** The public functions. */
 export const specs = all.filter(({ room }) => room === null);
 const examplesOf = (name: string) => specs.find((spec) => spec.name === name)?.examples ?? [];

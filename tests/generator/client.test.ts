@@ -4,7 +4,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Client, Pool } from 'pg';
-import { fileURLToPath } from 'node:url';
 import {
   isCondition,
   Rolecall,
@@ -14,10 +13,10 @@ import {
   type Step,
 } from '../../extension/client/rolecall.ts';
 import { executors } from '../../generator/engine/execute/execute.ts';
-import { inspect } from '../../generator/model/inspect.ts';
 import { operations, recorded } from '../../generator/model/operations.ts';
 import { sqlstates as model } from '../../generator/model/sqlstates.ts';
 import { startCluster, type Cluster } from '../support/cluster.ts';
+import { allSpecs } from '../support/once.ts';
 
 let cluster: Cluster;
 let client: Client;
@@ -92,8 +91,7 @@ test('a condition is found in what wraps the error of the server', () => {
 });
 
 test('every step that a function makes is of a known operation', async () => {
-  const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
-  const made = [...(await inspect(root)), ...executors()].flatMap(({ body }) =>
+  const made = [...(await allSpecs()), ...executors()].flatMap(({ body }) =>
     [...body.matchAll(/ROW\(\s*'(\w+)',(?:(?!ROW\()[\s\S])*?\)::\w+\.step\b/g)].map(([, operation]) => operation),
   );
   const known: Operation[] = [...(Object.keys(operations) as (keyof typeof operations)[]), ...recorded];
@@ -126,7 +124,6 @@ test('null is what the functions take as null, undefined is left out, and what i
 });
 
 test('an argument takes null where its type says so, and is refused as null elsewhere', async () => {
-  const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
   const samples: Readonly<Record<string, string>> = {
     text: "'one'",
     'text[]': "'{public}'",
@@ -135,7 +132,7 @@ test('an argument takes null where its type says so, and is refused as null else
     timestamptz: "'infinity'",
   };
   await client.query('CREATE ROLE one; CREATE ROLE two');
-  for (const spec of (await inspect(root)).filter(({ room }) => room === null)) {
+  for (const spec of (await allSpecs()).filter(({ room }) => room === null)) {
     // Null is false for a flag.
     for (const argument of spec.arguments.filter(({ type, nullable }) => type !== 'boolean' || nullable)) {
       const given = spec.arguments.flatMap(({ name, type, default: value }, index) => {

@@ -8,12 +8,12 @@ import test from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { metaFile } from '../../generator/emit/meta.ts';
 import { referencePage } from '../../generator/emit/reference.ts';
-import { inspect } from '../../generator/model/inspect.ts';
 import { operations, type Operation } from '../../generator/model/operations.ts';
 import { sqlstates } from '../../generator/model/sqlstates.ts';
+import { allSpecs } from '../support/once.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const specs = await inspect(root.replace(/\/$/, ''));
+const specs = await allSpecs();
 const page = referencePage(specs);
 
 test('META.json has what version 1.0.0 of the specification requires', () => {

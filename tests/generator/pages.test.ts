@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import test from 'node:test';
-import { inspect } from '../../generator/model/inspect.ts';
 import { read } from '../docs/pages.ts';
 import { root } from '../support/cluster.ts';
+import { allSpecs } from '../support/once.ts';
 
 const files = ['.', 'docs', 'tests'].flatMap((folder) =>
   readdirSync(join(root, folder))
@@ -36,7 +36,7 @@ for (const file of files) {
 }
 
 test('README.md has every public function in its table, with a link to the reference', async () => {
-  const specs = (await inspect(root.replace(/\/$/, ''))).filter(({ room }) => room === null);
+  const specs = (await allSpecs()).filter(({ room }) => room === null);
   const rows = [...read('README.md').matchAll(/^\| \[`(\w+)`\]\(docs\/reference\.md#(\w+)\) +\| \S/gm)];
   for (const [, name, anchor] of rows) assert.equal(anchor, name);
   assert.deepEqual(rows.map(([, name]) => name).sort(), specs.map(({ name }) => name).sort());

@@ -1,7 +1,8 @@
 /** What is made once for all files of a run. */
 import * as fs from 'node:fs';
 import { join } from 'node:path';
-import { runDirectory, until } from './cluster.ts';
+import type { FunctionSpec } from '../../generator/model/inspect.ts';
+import { root, runDirectory, until } from './cluster.ts';
 
 /** The path of a file or folder that whoever asks first makes there, and the others wait for. */
 export async function madeOnce(name: string, make: (path: string) => unknown): Promise<string> {
@@ -35,3 +36,12 @@ export const emptyPglite = (PGlite: { create(): Promise<PgliteInstance> }): Prom
     fs.writeFileSync(path, Buffer.from(await (await pglite.dumpDataDir('none')).arrayBuffer()));
     await pglite.close();
   });
+
+/** The specs of all functions, as `inspect()` of the generator reads them, which takes seconds. */
+export async function allSpecs(): Promise<FunctionSpec[]> {
+  const file = await madeOnce('specs.json', async (path) => {
+    const { inspect } = await import('../../generator/model/inspect.ts');
+    fs.writeFileSync(path, JSON.stringify(await inspect(root.replace(/\/$/, ''))));
+  });
+  return JSON.parse(fs.readFileSync(file, 'utf8')) as FunctionSpec[];
+}

@@ -13,13 +13,13 @@ import { sqlFiles } from '../../generator/emit/functions.ts';
 import { plainScript } from '../../generator/emit/plain.ts';
 import { upgradeScript } from '../../generator/emit/upgrade.ts';
 import { executors } from '../../generator/engine/execute/execute.ts';
-import { inspect } from '../../generator/model/inspect.ts';
 import { product } from '../../generator/model/product.ts';
 import { released } from '../../generator/model/released.ts';
 import type { Node } from '../../generator/sql/nodes.ts';
 import { print } from '../../generator/sql/print.ts';
 import { makeDirectory, root, startCluster } from '../support/cluster.ts';
 import { holders, objects } from '../support/objects.ts';
+import { allSpecs } from '../support/once.ts';
 
 const present = product.version;
 const madeUp = '9.9.9';
@@ -77,7 +77,7 @@ function changed(node: Node): Node[] {
 
 const folder = join(makeDirectory(), 'extension');
 fs.cpSync(join(root, 'extension'), folder, { recursive: true });
-const next = sqlFiles([...(await inspect(root)), ...executors()]).flatMap(({ path, node }) =>
+const next = sqlFiles([...(await allSpecs()), ...executors()]).flatMap(({ path, node }) =>
   changed(node).map((one) => ({ path, node: one, text: print(one) })),
 );
 fs.writeFileSync(join(folder, `rolecall--${madeUp}.sql`), installScript(next));
