@@ -1,5 +1,6 @@
 /** Comments belong to the users of the roles: whatever happens at the same moment, the last one written stays. */
 import assert from 'node:assert/strict';
+import { EventEmitter, once } from 'node:events';
 import { after, before, test } from 'node:test';
 import type { Client } from 'pg';
 import { startCluster, until, type Cluster } from '../support/cluster.ts';
@@ -60,9 +61,10 @@ for (const isolation of isolations) {
     await admin.query('CREATE ROLE busy');
     let running = true;
     let calls = 0;
+    const called = new EventEmitter();
     const callers = [verifier, otherVerifier].map(async (password, index) => {
       const client = await cluster.connect({ database: databases[index] ?? '' });
-      for (; running; calls++) {
+      for (; running; called.emit('call', ++calls)) {
         await client.query(`BEGIN ISOLATION LEVEL ${isolation}`);
         await client.query(`SELECT * FROM rolecall.set_password('busy', '${password}')`);
         await client.query('COMMIT');
@@ -74,7 +76,7 @@ for (const isolation of isolations) {
       const text = number % 3 === 0 ? null : `comment ${number}`;
       await admin.query(`COMMENT ON ROLE busy IS ${text === null ? 'NULL' : `'${text}'`}`);
       // Whoever had read the former comment has written what it will write.
-      for (const seen = calls; calls < seen + 3;) await new Promise(setImmediate);
+      for (const seen = calls; calls < seen + 3;) await once(called, 'call');
       const found = await comment('busy');
       if (found !== text) lost.push(`${String(found)} instead of ${String(text)}`);
     }
