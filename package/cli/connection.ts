@@ -3,7 +3,6 @@
  */
 import type { Client, ClientConfig, QueryResult } from 'pg';
 import { Interrupted, type Person } from './command.ts';
-import type { Target } from './targets.ts';
 
 /** What the server says beside the result. */
 export interface Notice {
@@ -18,6 +17,13 @@ type Phase = 'working' | 'committing' | 'done';
 /** Without a password, or with a wrong one, where the server asks for it. */
 const needsPassword = (error: unknown): boolean =>
   error instanceof Error && /client password must be a (non-empty )?string/.test(error.message);
+
+/** A database that a command is for. */
+export interface Target {
+  /** Its name in the results: that of the database, with the server where there are several. */
+  readonly name: string;
+  readonly config: ClientConfig;
+}
 
 export class Connection {
   readonly notices: Notice[] = [];

@@ -11,7 +11,7 @@ import {
   type Row,
   UsageError,
 } from './command.ts';
-import { Connection, Passwords } from './connection.ts';
+import { Connection, Passwords, type Target } from './connection.ts';
 import { describe, failure } from './failure.ts';
 import { json, line, lines } from './escape.ts';
 import {
@@ -28,7 +28,7 @@ import {
   tableText,
 } from './output.ts';
 import { agrees, person } from './person.ts';
-import { findTargets, isSeveral, type Target, type Where } from './targets.ts';
+import { findTargets, isSeveral, type Where } from './targets.ts';
 
 /** The options that are not the command's own. */
 export interface Common extends Where {

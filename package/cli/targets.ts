@@ -4,7 +4,7 @@
 import { readFile } from 'node:fs/promises';
 import type { ClientConfig } from 'pg';
 import { UsageError } from './command.ts';
-import type { Connection } from './connection.ts';
+import type { Connection, Target } from './connection.ts';
 import { line } from './escape.ts';
 
 /** What the options for connections were given. */
@@ -14,12 +14,6 @@ export interface Where {
   readonly allDatabases: boolean;
   readonly excludeDatabase: readonly string[];
   readonly urls?: string | undefined;
-}
-
-export interface Target {
-  /** What it is called in the results: the database, and the server where there are several. */
-  readonly name: string;
-  readonly config: ClientConfig;
 }
 
 /** Whether the results are told apart by database. */
