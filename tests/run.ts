@@ -9,6 +9,7 @@ import { availableParallelism, cpus } from 'node:os';
 import { dirname, join, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { inspect } from 'node:util';
+import type { Client } from 'pg';
 import { type Cluster, prepare, root, runDirectory, startCluster, versions } from './support/cluster.ts';
 import { type Failure, inShort } from './support/failures.ts';
 import { type Result, runTap } from './support/tap.ts';
@@ -124,11 +125,9 @@ function readResults(file: string, output: string): Result {
 }
 
 /** Runs one pgTAP file in a database of its own; roles are the cluster's, so it must take its roles back. */
-async function runPgTap(cluster: Cluster, file: string): Promise<Result> {
+async function runPgTap(cluster: Cluster, superuser: Client, file: string): Promise<Result> {
   const roles = async (): Promise<string[]> => {
-    const superuser = await cluster.connect();
     const { rows } = await superuser.query<{ rolname: string }>('SELECT rolname FROM pg_roles');
-    await superuser.end();
     return rows.map(({ rolname }) => rolname);
   };
   const before = await roles();
@@ -171,7 +170,9 @@ function plan(majors: number[]): Job[] {
     // One after another: uncommitted roles of the same name would wait for each other.
     const work: Job['work'] = async (report) => {
       const cluster = await startCluster({ version });
-      for (const path of pgTap) await report(path, () => runPgTap(cluster, join(tests, path)));
+      const superuser = await cluster.connect();
+      for (const path of pgTap) await report(path, () => runPgTap(cluster, superuser, join(tests, path)));
+      await superuser.end();
       await cluster.stop();
     };
     if (pgTap.length > 0) jobs.push({ version, work });
