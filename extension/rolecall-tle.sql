@@ -1525,8 +1525,11 @@ DECLARE
 BEGIN
   FOR v_round IN 1 .. 1000 LOOP
     v_changes := rolecall_internal.plan(v_document, attempt.passwords);
-    v_changes := rolecall_internal.with_waiting(CASE WHEN v_done IS NULL THEN v_changes
-                                                     ELSE rolecall_internal.left_to_do(v_changes, v_done, v_steps) END);
+    v_changes := CASE
+      WHEN v_done IS NOT NULL
+        THEN rolecall_internal.with_waiting(rolecall_internal.left_to_do(v_changes, v_done, v_steps))
+      WHEN to_jsonb(v_changes) @? '$[*] ? (@.operation == "revoke_role")' THEN rolecall_internal.with_waiting(v_changes)
+      ELSE v_changes END;
     EXIT WHEN cardinality(v_changes) = 0;
     IF current_setting('transaction_read_only')::boolean OR v_repeated > 1 OR v_round = 1000
       OR v_changes[1].operation = 'terminate_sessions' THEN
@@ -3256,6 +3259,13 @@ DECLARE
     check_document.document, '$.memberships[*].role'
   );
 BEGIN
+  -- Most names are plain words, for which no query has to be planned.
+  IF NOT (v_names || v_grantable) @? '$[*] ? (@.type() != "string" || @ starts with "pg_"
+          || !(@ like_regex "^[a-z][a-z0-9_]{0,62}$")
+          || @ like_regex "^(public|none|current_user|session_user|current_role)$")'
+  THEN
+    RETURN;
+  END IF;
   PERFORM rolecall_internal.check_role_name(n.name)
   FROM jsonb_array_elements_text(v_names || v_grantable) WITH ORDINALITY AS n(name, position)
   WHERE (
@@ -6622,77 +6632,88 @@ CREATE FUNCTION rolecall_internal.is_established(document jsonb) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $is_established$
+DECLARE
+  v_section text;
+  v_list jsonb;
+  v_resource jsonb;
+  v_role oid;
+  v_member oid;
+  v_last rolecall_internal.resource;
 BEGIN
-  -- A new user is found without the query, which would have to be planned.
-  IF to_regrole(quote_ident(is_established.document #>> '{roles,0,name}')) IS NULL
-    OR is_established.document - '{roles,memberships,base_roles}'::text[] <> '{}'
-  THEN
+  IF is_established.document - '{roles,memberships,base_roles}'::text[] <> '{}' THEN
     RETURN false;
   END IF;
-  RETURN NOT EXISTS (
-    SELECT
-    FROM jsonb_each(is_established.document) AS s(section, resources)
-    CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS e(given)
-    CROSS JOIN LATERAL (
-      SELECT jsonb_strip_nulls(e.given) - '{password,note,says,recorded}'::text[],
-             to_regrole(quote_ident(coalesce(e.given ->> 'role', e.given ->> 'name')))::oid,
-             to_regrole(quote_ident(e.given ->> 'member'))::oid
-      OFFSET 0 -- Each is computed once, not at each use.
-    ) AS r(resource, role, member)
-    WHERE NOT coalesce(
-      r.role IS NOT NULL AND r.resource - '{name,initial,attributes,protected,role,member,key}'::text[] = '{}' AND CASE
-        WHEN s.section = 'memberships' THEN EXISTS (
-          SELECT FROM pg_auth_members AS m WHERE m.member = r.member AND m.roleid = r.role AND (
+  FOREACH v_section IN ARRAY '{roles,memberships,base_roles}'::text[] LOOP
+    v_list := is_established.document -> v_section;
+    FOR v_position IN 0 .. coalesce(jsonb_array_length(v_list), 0) - 1 LOOP
+      v_resource := jsonb_strip_nulls(v_list -> v_position) - '{password,note,says,recorded}'::text[];
+      v_role := to_regrole(quote_ident(coalesce(v_resource ->> 'role', v_resource ->> 'name')))::oid;
+      v_member := to_regrole(quote_ident(v_resource ->> 'member'))::oid;
+      IF v_role IS NULL OR v_resource - '{name,initial,attributes,protected,role,member,key}'::text[] <> '{}' THEN
+        RETURN false;
+      END IF;
+      SELECT r.* INTO v_last FROM rolecall_internal.resource AS r
+      WHERE r.section = v_section AND r.key = CASE
+        WHEN v_section IN ('base_roles')
+          THEN jsonb_build_array(v_resource -> 'key')
+        WHEN v_section IN ('roles')
+          THEN jsonb_build_array(v_resource -> 'name')
+        WHEN v_section IN ('memberships')
+          THEN jsonb_build_array(v_resource -> 'member', v_resource -> 'role')
+      END
+      ORDER BY r.recorded_at DESC LIMIT 1;
+      IF (
+        v_last.resource @> v_resource AND (v_section <> 'base_roles' OR v_last.resource = v_resource)
+        AND (
+          v_last.sqlstate IS NULL
+          AND (v_last.roles IS NULL OR v_last.roles = array_remove(ARRAY[v_member, v_role], NULL))
+          AND has_table_privilege(
+            v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
+          ) IS NOT TRUE
+        )
+      ) IS NOT TRUE THEN
+        RETURN false;
+      END IF;
+      IF v_section = 'memberships' THEN
+        IF EXISTS (
+          SELECT FROM rolecall_internal.resource AS p WHERE p.section = 'settings'
+          AND p.key IN (jsonb_build_array((v_resource -> 'role'), 'statement_timeout'),
+                        jsonb_build_array((v_resource -> 'role'), 'statement_timeout', true))
+        ) OR NOT EXISTS (
+          SELECT FROM pg_auth_members AS m WHERE m.member = v_member AND m.roleid = v_role AND (
             NOT to_jsonb(m) ? 'set_option'
             OR to_jsonb(m) @> '{"inherit_option": true}' OR to_jsonb(m) @> '{"set_option": true}'
           )
-        ) AND NOT EXISTS (
-          SELECT FROM rolecall_internal.resource AS p WHERE p.section = 'settings'
-          AND p.key IN (jsonb_build_array((r.resource -> 'role'), 'statement_timeout'),
-                        jsonb_build_array((r.resource -> 'role'), 'statement_timeout', true))
-        )
-        WHEN r.resource ? 'attributes' THEN EXISTS (
-          SELECT FROM pg_roles AS a WHERE a.oid = r.role AND jsonb_build_object(
+        ) THEN
+          RETURN false;
+        END IF;
+      ELSIF v_resource ? 'attributes' THEN
+        IF ((v_resource ->> 'name') IN (current_user, session_user) OR has_table_privilege(
+          v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
+        )) OR NOT EXISTS (
+          SELECT FROM pg_roles AS a WHERE a.oid = v_role AND jsonb_build_object(
             'superuser', a.rolsuper, 'createdb', a.rolcreatedb, 'createrole', a.rolcreaterole, 'inherit', a.rolinherit,
             'login', a.rolcanlogin, 'replication', a.rolreplication, 'bypassrls', a.rolbypassrls
-          ) @> (r.resource -> 'attributes')
-        ) AND NOT ((r.resource ->> 'name') IN (current_user, session_user) OR has_table_privilege(
-          r.role, 'pg_catalog.pg_authid', 'TRUNCATE'
-        ))
-        ELSE true
-      END AND EXISTS (
-        SELECT
-        FROM (
-          SELECT p.sqlstate, p.resource, p.roles FROM rolecall_internal.resource AS p
-          WHERE p.section = s.section AND p.key = CASE
-            WHEN s.section IN ('base_roles')
-              THEN jsonb_build_array(r.resource -> 'key')
-            WHEN s.section IN ('roles')
-              THEN jsonb_build_array(r.resource -> 'name')
-            WHEN s.section IN ('memberships')
-              THEN jsonb_build_array(r.resource -> 'member', r.resource -> 'role')
-          END
-          ORDER BY p.recorded_at DESC LIMIT 1
-        ) AS p
-        WHERE p.resource @> r.resource AND (s.section <> 'base_roles' OR p.resource = r.resource)
-          AND (
-            p.sqlstate IS NULL AND (p.roles IS NULL OR p.roles = array_remove(ARRAY[r.member, r.role], NULL))
-            AND has_table_privilege(
-              r.role, 'pg_catalog.pg_authid', 'TRUNCATE'
-            ) IS NOT TRUE
-          )
-      ) AND NOT EXISTS (
-        SELECT FROM rolecall_internal.resource AS p
-        WHERE p.section = 'read_access'
-          AND p.key = jsonb_build_array(coalesce(r.resource -> 'member', r.resource -> 'name'))
-      ), false)
-  );
+          ) @> (v_resource -> 'attributes')
+        ) THEN
+          RETURN false;
+        END IF;
+      END IF;
+      IF EXISTS (
+        SELECT FROM rolecall_internal.resource AS r
+        WHERE r.section = 'read_access'
+          AND r.key = jsonb_build_array(coalesce(v_resource -> 'member', v_resource -> 'name'))
+      ) THEN
+        RETURN false;
+      END IF;
+    END LOOP;
+  END LOOP;
+  RETURN true;
 END
 $is_established$;
 
 COMMENT ON FUNCTION rolecall_internal.is_established(jsonb)
-  IS 'Whether everything that a call asks for exists and is recorded, by one query and without a plan; false says '
-     'nothing';
+  IS 'Whether everything that a call asks for exists and is recorded, without a plan; false says nothing';
 REVOKE ALL ON FUNCTION rolecall_internal.is_established(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/secrets/is_kept_verifier.sql
@@ -6918,7 +6939,8 @@ BEGIN
         ) AS p
         WHERE p.resource @> r.resource AND (s.section = 'roles' OR p.resource = r.resource)
           AND (
-            p.sqlstate IS NULL AND (p.roles IS NULL OR p.roles = ARRAY[r.role])
+            p.sqlstate IS NULL
+            AND (p.roles IS NULL OR p.roles = ARRAY[r.role])
             AND has_table_privilege(
               r.role, 'pg_catalog.pg_authid', 'TRUNCATE'
             ) IS NOT TRUE
@@ -9030,8 +9052,10 @@ AS $password_of$
 BEGIN
   IF password_of.password = '' OR (
     password_of.password COLLATE "C" ~ '^md5[0-9a-f]{32}$'
-    OR starts_with(password_of.password COLLATE "C", 'SCRAM-SHA-256$')
-      AND NOT rolecall_internal.is_scram_verifier(password_of.password)
+    -- Where there is no password, nothing is called.
+    OR CASE WHEN starts_with(password_of.password COLLATE "C", 'SCRAM-SHA-256$')
+         THEN NOT rolecall_internal.is_scram_verifier(password_of.password)
+         ELSE false END
   ) THEN
     PERFORM rolecall_internal.check_role_name(password_of.role_name); -- An error about the name comes first.
     IF password_of.password = '' THEN
@@ -9123,8 +9147,10 @@ BEGIN
       CONTINUE WHEN v_resource ->> 'password' IS NULL;
       IF (v_resource ->> 'password') = '' OR (
         (v_resource ->> 'password') COLLATE "C" ~ '^md5[0-9a-f]{32}$'
-        OR starts_with((v_resource ->> 'password') COLLATE "C", 'SCRAM-SHA-256$')
-          AND NOT rolecall_internal.is_scram_verifier((v_resource ->> 'password'))
+        -- Where there is no password, nothing is called.
+        OR CASE WHEN starts_with((v_resource ->> 'password') COLLATE "C", 'SCRAM-SHA-256$')
+             THEN NOT rolecall_internal.is_scram_verifier((v_resource ->> 'password'))
+             ELSE false END
       ) THEN
         IF v_resource ->> 'password' = '' THEN
           RAISE EXCEPTION USING
@@ -13843,7 +13869,8 @@ BEGIN
              CASE WHEN (
                  p.resource IS NULL
                  OR NOT p.resource ?| '{inherit,set}' AND (
-                   p.sqlstate IS NULL AND (p.roles IS NULL OR p.roles = array_remove(
+                   p.sqlstate IS NULL
+                   AND (p.roles IS NULL OR p.roles = array_remove(
                      ARRAY[to_regrole(quote_ident(p.resource ->> 'member'))::oid, to_regrole(quote_ident(coalesce(
                          p.resource ->> 'role', p.resource ->> 'owner', p.resource ->> 'name'
                        )))::oid], NULL
@@ -13929,7 +13956,8 @@ BEGIN
   LOOP
     v_role := to_regrole(quote_ident(v_entry.resource ->> 'name'))::oid;
     IF (
-      v_entry.sqlstate IS NULL AND (v_entry.roles IS NULL OR v_entry.roles = ARRAY[v_role])
+      v_entry.sqlstate IS NULL
+      AND (v_entry.roles IS NULL OR v_entry.roles = ARRAY[v_role])
       AND has_table_privilege(
         v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
       ) IS NOT TRUE
@@ -18151,7 +18179,9 @@ BEGIN
       PERFORM rolecall_internal.check_role_name(create_base_roles.default_role);
       PERFORM rolecall_internal.check_protected(create_base_roles.default_role);
     END IF;
-    IF rolecall_internal.is_established(v_state) THEN
+    IF to_regrole(quote_ident(v_state #>> '{roles,0,name}')) IS NOT NULL
+      AND rolecall_internal.is_established(v_state)
+    THEN
       RETURN;
     END IF;
     PERFORM rolecall_internal.check_not_reporting(v_anonymous);
@@ -18343,7 +18373,9 @@ BEGIN
         v_user, create_test_users.app_password
       );
     BEGIN
-      IF rolecall_internal.is_established(v_document) THEN
+      IF to_regrole(quote_ident(v_document #>> '{roles,0,name}')) IS NOT NULL
+        AND rolecall_internal.is_established(v_document)
+      THEN
         RETURN;
       END IF;
       PERFORM rolecall_internal.check_not_reporting(v_user);
@@ -18421,7 +18453,9 @@ BEGIN
       create_user.username, create_user.password
     );
   BEGIN
-    IF rolecall_internal.is_established(v_document) THEN
+    IF to_regrole(quote_ident(v_document #>> '{roles,0,name}')) IS NOT NULL
+      AND rolecall_internal.is_established(v_document)
+    THEN
       RETURN;
     END IF;
     PERFORM rolecall_internal.check_not_reporting(create_user.username);
@@ -18503,7 +18537,9 @@ BEGIN
         create_user_with_grants.username, create_user_with_grants.password
       );
     BEGIN
-      IF rolecall_internal.is_established(v_document) THEN
+      IF to_regrole(quote_ident(v_document #>> '{roles,0,name}')) IS NOT NULL
+        AND rolecall_internal.is_established(v_document)
+      THEN
         RETURN;
       END IF;
       PERFORM rolecall_internal.check_not_reporting(create_user_with_grants.username);
@@ -19550,8 +19586,10 @@ BEGIN
       MESSAGE = 'password must not be empty';
   ELSIF (
     scram_sha_256.password COLLATE "C" ~ '^md5[0-9a-f]{32}$'
-    OR starts_with(scram_sha_256.password COLLATE "C", 'SCRAM-SHA-256$')
-      AND NOT rolecall_internal.is_scram_verifier(scram_sha_256.password)
+    -- Where there is no password, nothing is called.
+    OR CASE WHEN starts_with(scram_sha_256.password COLLATE "C", 'SCRAM-SHA-256$')
+         THEN NOT rolecall_internal.is_scram_verifier(scram_sha_256.password)
+         ELSE false END
   ) THEN
     PERFORM rolecall_internal.refuse_hash();
   ELSIF scram_sha_256.iterations IS NULL THEN
@@ -21434,8 +21472,11 @@ DECLARE
 BEGIN
   FOR v_round IN 1 .. 1000 LOOP
     v_changes := rolecall_internal.plan(v_document, attempt.passwords);
-    v_changes := rolecall_internal.with_waiting(CASE WHEN v_done IS NULL THEN v_changes
-                                                     ELSE rolecall_internal.left_to_do(v_changes, v_done, v_steps) END);
+    v_changes := CASE
+      WHEN v_done IS NOT NULL
+        THEN rolecall_internal.with_waiting(rolecall_internal.left_to_do(v_changes, v_done, v_steps))
+      WHEN to_jsonb(v_changes) @? '$[*] ? (@.operation == "revoke_role")' THEN rolecall_internal.with_waiting(v_changes)
+      ELSE v_changes END;
     EXIT WHEN cardinality(v_changes) = 0;
     IF current_setting('transaction_read_only')::boolean OR v_repeated > 1 OR v_round = 1000
       OR v_changes[1].operation = 'terminate_sessions' THEN
@@ -23117,6 +23158,13 @@ DECLARE
     check_document.document, '$.memberships[*].role'
   );
 BEGIN
+  -- Most names are plain words, for which no query has to be planned.
+  IF NOT (v_names || v_grantable) @? '$[*] ? (@.type() != "string" || @ starts with "pg_"
+          || !(@ like_regex "^[a-z][a-z0-9_]{0,62}$")
+          || @ like_regex "^(public|none|current_user|session_user|current_role)$")'
+  THEN
+    RETURN;
+  END IF;
   PERFORM rolecall_internal.check_role_name(n.name)
   FROM jsonb_array_elements_text(v_names || v_grantable) WITH ORDINALITY AS n(name, position)
   WHERE (
@@ -26218,77 +26266,88 @@ CREATE FUNCTION rolecall_internal.is_established(document jsonb) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $is_established$
+DECLARE
+  v_section text;
+  v_list jsonb;
+  v_resource jsonb;
+  v_role oid;
+  v_member oid;
+  v_last rolecall_internal.resource;
 BEGIN
-  -- A new user is found without the query, which would have to be planned.
-  IF to_regrole(quote_ident(is_established.document #>> '{roles,0,name}')) IS NULL
-    OR is_established.document - '{roles,memberships,base_roles}'::text[] <> '{}'
-  THEN
+  IF is_established.document - '{roles,memberships,base_roles}'::text[] <> '{}' THEN
     RETURN false;
   END IF;
-  RETURN NOT EXISTS (
-    SELECT
-    FROM jsonb_each(is_established.document) AS s(section, resources)
-    CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS e(given)
-    CROSS JOIN LATERAL (
-      SELECT jsonb_strip_nulls(e.given) - '{password,note,says,recorded}'::text[],
-             to_regrole(quote_ident(coalesce(e.given ->> 'role', e.given ->> 'name')))::oid,
-             to_regrole(quote_ident(e.given ->> 'member'))::oid
-      OFFSET 0 -- Each is computed once, not at each use.
-    ) AS r(resource, role, member)
-    WHERE NOT coalesce(
-      r.role IS NOT NULL AND r.resource - '{name,initial,attributes,protected,role,member,key}'::text[] = '{}' AND CASE
-        WHEN s.section = 'memberships' THEN EXISTS (
-          SELECT FROM pg_auth_members AS m WHERE m.member = r.member AND m.roleid = r.role AND (
+  FOREACH v_section IN ARRAY '{roles,memberships,base_roles}'::text[] LOOP
+    v_list := is_established.document -> v_section;
+    FOR v_position IN 0 .. coalesce(jsonb_array_length(v_list), 0) - 1 LOOP
+      v_resource := jsonb_strip_nulls(v_list -> v_position) - '{password,note,says,recorded}'::text[];
+      v_role := to_regrole(quote_ident(coalesce(v_resource ->> 'role', v_resource ->> 'name')))::oid;
+      v_member := to_regrole(quote_ident(v_resource ->> 'member'))::oid;
+      IF v_role IS NULL OR v_resource - '{name,initial,attributes,protected,role,member,key}'::text[] <> '{}' THEN
+        RETURN false;
+      END IF;
+      SELECT r.* INTO v_last FROM rolecall_internal.resource AS r
+      WHERE r.section = v_section AND r.key = CASE
+        WHEN v_section IN ('base_roles')
+          THEN jsonb_build_array(v_resource -> 'key')
+        WHEN v_section IN ('roles')
+          THEN jsonb_build_array(v_resource -> 'name')
+        WHEN v_section IN ('memberships')
+          THEN jsonb_build_array(v_resource -> 'member', v_resource -> 'role')
+      END
+      ORDER BY r.recorded_at DESC LIMIT 1;
+      IF (
+        v_last.resource @> v_resource AND (v_section <> 'base_roles' OR v_last.resource = v_resource)
+        AND (
+          v_last.sqlstate IS NULL
+          AND (v_last.roles IS NULL OR v_last.roles = array_remove(ARRAY[v_member, v_role], NULL))
+          AND has_table_privilege(
+            v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
+          ) IS NOT TRUE
+        )
+      ) IS NOT TRUE THEN
+        RETURN false;
+      END IF;
+      IF v_section = 'memberships' THEN
+        IF EXISTS (
+          SELECT FROM rolecall_internal.resource AS p WHERE p.section = 'settings'
+          AND p.key IN (jsonb_build_array((v_resource -> 'role'), 'statement_timeout'),
+                        jsonb_build_array((v_resource -> 'role'), 'statement_timeout', true))
+        ) OR NOT EXISTS (
+          SELECT FROM pg_auth_members AS m WHERE m.member = v_member AND m.roleid = v_role AND (
             NOT to_jsonb(m) ? 'set_option'
             OR to_jsonb(m) @> '{"inherit_option": true}' OR to_jsonb(m) @> '{"set_option": true}'
           )
-        ) AND NOT EXISTS (
-          SELECT FROM rolecall_internal.resource AS p WHERE p.section = 'settings'
-          AND p.key IN (jsonb_build_array((r.resource -> 'role'), 'statement_timeout'),
-                        jsonb_build_array((r.resource -> 'role'), 'statement_timeout', true))
-        )
-        WHEN r.resource ? 'attributes' THEN EXISTS (
-          SELECT FROM pg_roles AS a WHERE a.oid = r.role AND jsonb_build_object(
+        ) THEN
+          RETURN false;
+        END IF;
+      ELSIF v_resource ? 'attributes' THEN
+        IF ((v_resource ->> 'name') IN (current_user, session_user) OR has_table_privilege(
+          v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
+        )) OR NOT EXISTS (
+          SELECT FROM pg_roles AS a WHERE a.oid = v_role AND jsonb_build_object(
             'superuser', a.rolsuper, 'createdb', a.rolcreatedb, 'createrole', a.rolcreaterole, 'inherit', a.rolinherit,
             'login', a.rolcanlogin, 'replication', a.rolreplication, 'bypassrls', a.rolbypassrls
-          ) @> (r.resource -> 'attributes')
-        ) AND NOT ((r.resource ->> 'name') IN (current_user, session_user) OR has_table_privilege(
-          r.role, 'pg_catalog.pg_authid', 'TRUNCATE'
-        ))
-        ELSE true
-      END AND EXISTS (
-        SELECT
-        FROM (
-          SELECT p.sqlstate, p.resource, p.roles FROM rolecall_internal.resource AS p
-          WHERE p.section = s.section AND p.key = CASE
-            WHEN s.section IN ('base_roles')
-              THEN jsonb_build_array(r.resource -> 'key')
-            WHEN s.section IN ('roles')
-              THEN jsonb_build_array(r.resource -> 'name')
-            WHEN s.section IN ('memberships')
-              THEN jsonb_build_array(r.resource -> 'member', r.resource -> 'role')
-          END
-          ORDER BY p.recorded_at DESC LIMIT 1
-        ) AS p
-        WHERE p.resource @> r.resource AND (s.section <> 'base_roles' OR p.resource = r.resource)
-          AND (
-            p.sqlstate IS NULL AND (p.roles IS NULL OR p.roles = array_remove(ARRAY[r.member, r.role], NULL))
-            AND has_table_privilege(
-              r.role, 'pg_catalog.pg_authid', 'TRUNCATE'
-            ) IS NOT TRUE
-          )
-      ) AND NOT EXISTS (
-        SELECT FROM rolecall_internal.resource AS p
-        WHERE p.section = 'read_access'
-          AND p.key = jsonb_build_array(coalesce(r.resource -> 'member', r.resource -> 'name'))
-      ), false)
-  );
+          ) @> (v_resource -> 'attributes')
+        ) THEN
+          RETURN false;
+        END IF;
+      END IF;
+      IF EXISTS (
+        SELECT FROM rolecall_internal.resource AS r
+        WHERE r.section = 'read_access'
+          AND r.key = jsonb_build_array(coalesce(v_resource -> 'member', v_resource -> 'name'))
+      ) THEN
+        RETURN false;
+      END IF;
+    END LOOP;
+  END LOOP;
+  RETURN true;
 END
 $is_established$;
 
 COMMENT ON FUNCTION rolecall_internal.is_established(jsonb)
-  IS 'Whether everything that a call asks for exists and is recorded, by one query and without a plan; false says '
-     'nothing';
+  IS 'Whether everything that a call asks for exists and is recorded, without a plan; false says nothing';
 REVOKE ALL ON FUNCTION rolecall_internal.is_established(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.is_kept_verifier(verifier text) RETURNS boolean
@@ -26503,7 +26562,8 @@ BEGIN
         ) AS p
         WHERE p.resource @> r.resource AND (s.section = 'roles' OR p.resource = r.resource)
           AND (
-            p.sqlstate IS NULL AND (p.roles IS NULL OR p.roles = ARRAY[r.role])
+            p.sqlstate IS NULL
+            AND (p.roles IS NULL OR p.roles = ARRAY[r.role])
             AND has_table_privilege(
               r.role, 'pg_catalog.pg_authid', 'TRUNCATE'
             ) IS NOT TRUE
@@ -28475,8 +28535,10 @@ AS $password_of$
 BEGIN
   IF password_of.password = '' OR (
     password_of.password COLLATE "C" ~ '^md5[0-9a-f]{32}$'
-    OR starts_with(password_of.password COLLATE "C", 'SCRAM-SHA-256$')
-      AND NOT rolecall_internal.is_scram_verifier(password_of.password)
+    -- Where there is no password, nothing is called.
+    OR CASE WHEN starts_with(password_of.password COLLATE "C", 'SCRAM-SHA-256$')
+         THEN NOT rolecall_internal.is_scram_verifier(password_of.password)
+         ELSE false END
   ) THEN
     PERFORM rolecall_internal.check_role_name(password_of.role_name); -- An error about the name comes first.
     IF password_of.password = '' THEN
@@ -28565,8 +28627,10 @@ BEGIN
       CONTINUE WHEN v_resource ->> 'password' IS NULL;
       IF (v_resource ->> 'password') = '' OR (
         (v_resource ->> 'password') COLLATE "C" ~ '^md5[0-9a-f]{32}$'
-        OR starts_with((v_resource ->> 'password') COLLATE "C", 'SCRAM-SHA-256$')
-          AND NOT rolecall_internal.is_scram_verifier((v_resource ->> 'password'))
+        -- Where there is no password, nothing is called.
+        OR CASE WHEN starts_with((v_resource ->> 'password') COLLATE "C", 'SCRAM-SHA-256$')
+             THEN NOT rolecall_internal.is_scram_verifier((v_resource ->> 'password'))
+             ELSE false END
       ) THEN
         IF v_resource ->> 'password' = '' THEN
           RAISE EXCEPTION USING
@@ -33111,7 +33175,8 @@ BEGIN
              CASE WHEN (
                  p.resource IS NULL
                  OR NOT p.resource ?| '{inherit,set}' AND (
-                   p.sqlstate IS NULL AND (p.roles IS NULL OR p.roles = array_remove(
+                   p.sqlstate IS NULL
+                   AND (p.roles IS NULL OR p.roles = array_remove(
                      ARRAY[to_regrole(quote_ident(p.resource ->> 'member'))::oid, to_regrole(quote_ident(coalesce(
                          p.resource ->> 'role', p.resource ->> 'owner', p.resource ->> 'name'
                        )))::oid], NULL
@@ -33195,7 +33260,8 @@ BEGIN
   LOOP
     v_role := to_regrole(quote_ident(v_entry.resource ->> 'name'))::oid;
     IF (
-      v_entry.sqlstate IS NULL AND (v_entry.roles IS NULL OR v_entry.roles = ARRAY[v_role])
+      v_entry.sqlstate IS NULL
+      AND (v_entry.roles IS NULL OR v_entry.roles = ARRAY[v_role])
       AND has_table_privilege(
         v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
       ) IS NOT TRUE
@@ -37056,7 +37122,9 @@ BEGIN
       PERFORM rolecall_internal.check_role_name(create_base_roles.default_role);
       PERFORM rolecall_internal.check_protected(create_base_roles.default_role);
     END IF;
-    IF rolecall_internal.is_established(v_state) THEN
+    IF to_regrole(quote_ident(v_state #>> '{roles,0,name}')) IS NOT NULL
+      AND rolecall_internal.is_established(v_state)
+    THEN
       RETURN;
     END IF;
     PERFORM rolecall_internal.check_not_reporting(v_anonymous);
@@ -37244,7 +37312,9 @@ BEGIN
         v_user, create_test_users.app_password
       );
     BEGIN
-      IF rolecall_internal.is_established(v_document) THEN
+      IF to_regrole(quote_ident(v_document #>> '{roles,0,name}')) IS NOT NULL
+        AND rolecall_internal.is_established(v_document)
+      THEN
         RETURN;
       END IF;
       PERFORM rolecall_internal.check_not_reporting(v_user);
@@ -37320,7 +37390,9 @@ BEGIN
       create_user.username, create_user.password
     );
   BEGIN
-    IF rolecall_internal.is_established(v_document) THEN
+    IF to_regrole(quote_ident(v_document #>> '{roles,0,name}')) IS NOT NULL
+      AND rolecall_internal.is_established(v_document)
+    THEN
       RETURN;
     END IF;
     PERFORM rolecall_internal.check_not_reporting(create_user.username);
@@ -37400,7 +37472,9 @@ BEGIN
         create_user_with_grants.username, create_user_with_grants.password
       );
     BEGIN
-      IF rolecall_internal.is_established(v_document) THEN
+      IF to_regrole(quote_ident(v_document #>> '{roles,0,name}')) IS NOT NULL
+        AND rolecall_internal.is_established(v_document)
+      THEN
         RETURN;
       END IF;
       PERFORM rolecall_internal.check_not_reporting(create_user_with_grants.username);
@@ -38233,6 +38307,58 @@ $rotate_reporting_secret$;
 
 COMMENT ON FUNCTION rolecall.rotate_reporting_secret(boolean)
   IS 'Replaces the secret that the passwords of reporting roles are derived from, and sets all of those passwords';
+
+CREATE OR REPLACE FUNCTION rolecall.scram_sha_256(password text, iterations integer DEFAULT 4096) RETURNS text
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
+AS $scram_sha_256$
+DECLARE
+  v_detail text;
+  v_hint text;
+BEGIN
+  IF scram_sha_256.password IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'password must not be null';
+  ELSIF octet_length(scram_sha_256.password) = 0 THEN
+    RAISE EXCEPTION USING
+      ERRCODE = 'invalid_parameter_value',
+      MESSAGE = 'password must not be empty';
+  ELSIF (
+    scram_sha_256.password COLLATE "C" ~ '^md5[0-9a-f]{32}$'
+    -- Where there is no password, nothing is called.
+    OR CASE WHEN starts_with(scram_sha_256.password COLLATE "C", 'SCRAM-SHA-256$')
+         THEN NOT rolecall_internal.is_scram_verifier(scram_sha_256.password)
+         ELSE false END
+  ) THEN
+    PERFORM rolecall_internal.refuse_hash();
+  ELSIF scram_sha_256.iterations IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'iteration count must not be null';
+  ELSIF scram_sha_256.iterations < 1 THEN
+    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'iteration count must be at least 1';
+  END IF;
+  RETURN rolecall_internal.scram(
+    scram_sha_256.password, substring(rolecall_internal.random_bytes() FOR 16), scram_sha_256.iterations
+  );
+EXCEPTION
+  -- Raised afresh, so that CONTEXT is this function alone.
+  WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'
+    OR SQLSTATE '23000' OR SQLSTATE '25000' OR SQLSTATE '2B000' OR SQLSTATE '3D000' OR SQLSTATE '3F000'
+    OR SQLSTATE '42000' OR SQLSTATE '53000' OR SQLSTATE '54000' OR SQLSTATE '55000' OR SQLSTATE '58000'
+    OR SQLSTATE 'P0000' OR SQLSTATE 'XX000' OR SQLSTATE '40000' OR SQLSTATE '57014' THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+    IF v_detail <> '' AND v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_detail;
+    ELSIF v_hint <> '' THEN
+      RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, HINT = v_hint;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM;
+END
+$scram_sha_256$;
+
+COMMENT ON FUNCTION rolecall.scram_sha_256(text, integer)
+  IS 'Computes a SCRAM-SHA-256 verifier of a password, in the form in which PostgreSQL stores it';
 
 CREATE OR REPLACE FUNCTION rolecall.set_password(
   username text,

@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script ran here before, and all of its objects are still there.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 92cb6c5377bdf8ad29f79a52145bdc8986bf29dcfbb467206849ab05cc8f749c'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script c4521a0c29c23d1973b8e00db5d7ae5f90fec71b1e16d8581ff7e164612de9d8'
     AND 421 <= (
       SELECT count(*)
       FROM (
@@ -2564,8 +2564,11 @@ DECLARE
 BEGIN
   FOR v_round IN 1 .. 1000 LOOP
     v_changes := rolecall_internal.plan(v_document, attempt.passwords);
-    v_changes := rolecall_internal.with_waiting(CASE WHEN v_done IS NULL THEN v_changes
-                                                     ELSE rolecall_internal.left_to_do(v_changes, v_done, v_steps) END);
+    v_changes := CASE
+      WHEN v_done IS NOT NULL
+        THEN rolecall_internal.with_waiting(rolecall_internal.left_to_do(v_changes, v_done, v_steps))
+      WHEN to_jsonb(v_changes) @? '$[*] ? (@.operation == "revoke_role")' THEN rolecall_internal.with_waiting(v_changes)
+      ELSE v_changes END;
     EXIT WHEN cardinality(v_changes) = 0;
     IF current_setting('transaction_read_only')::boolean OR v_repeated > 1 OR v_round = 1000
       OR v_changes[1].operation = 'terminate_sessions' THEN
@@ -4261,6 +4264,13 @@ DECLARE
     check_document.document, '$.memberships[*].role'
   );
 BEGIN
+  -- Most names are plain words, for which no query has to be planned.
+  IF NOT (v_names || v_grantable) @? '$[*] ? (@.type() != "string" || @ starts with "pg_"
+          || !(@ like_regex "^[a-z][a-z0-9_]{0,62}$")
+          || @ like_regex "^(public|none|current_user|session_user|current_role)$")'
+  THEN
+    RETURN;
+  END IF;
   PERFORM rolecall_internal.check_role_name(n.name)
   FROM jsonb_array_elements_text(v_names || v_grantable) WITH ORDINALITY AS n(name, position)
   WHERE (
@@ -7547,77 +7557,88 @@ CREATE OR REPLACE FUNCTION rolecall_internal.is_established(document jsonb) RETU
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $is_established$
+DECLARE
+  v_section text;
+  v_list jsonb;
+  v_resource jsonb;
+  v_role oid;
+  v_member oid;
+  v_last rolecall_internal.resource;
 BEGIN
-  -- A new user is found without the query, which would have to be planned.
-  IF to_regrole(quote_ident(is_established.document #>> '{roles,0,name}')) IS NULL
-    OR is_established.document - '{roles,memberships,base_roles}'::text[] <> '{}'
-  THEN
+  IF is_established.document - '{roles,memberships,base_roles}'::text[] <> '{}' THEN
     RETURN false;
   END IF;
-  RETURN NOT EXISTS (
-    SELECT
-    FROM jsonb_each(is_established.document) AS s(section, resources)
-    CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS e(given)
-    CROSS JOIN LATERAL (
-      SELECT jsonb_strip_nulls(e.given) - '{password,note,says,recorded}'::text[],
-             to_regrole(quote_ident(coalesce(e.given ->> 'role', e.given ->> 'name')))::oid,
-             to_regrole(quote_ident(e.given ->> 'member'))::oid
-      OFFSET 0 -- Each is computed once, not at each use.
-    ) AS r(resource, role, member)
-    WHERE NOT coalesce(
-      r.role IS NOT NULL AND r.resource - '{name,initial,attributes,protected,role,member,key}'::text[] = '{}' AND CASE
-        WHEN s.section = 'memberships' THEN EXISTS (
-          SELECT FROM pg_auth_members AS m WHERE m.member = r.member AND m.roleid = r.role AND (
+  FOREACH v_section IN ARRAY '{roles,memberships,base_roles}'::text[] LOOP
+    v_list := is_established.document -> v_section;
+    FOR v_position IN 0 .. coalesce(jsonb_array_length(v_list), 0) - 1 LOOP
+      v_resource := jsonb_strip_nulls(v_list -> v_position) - '{password,note,says,recorded}'::text[];
+      v_role := to_regrole(quote_ident(coalesce(v_resource ->> 'role', v_resource ->> 'name')))::oid;
+      v_member := to_regrole(quote_ident(v_resource ->> 'member'))::oid;
+      IF v_role IS NULL OR v_resource - '{name,initial,attributes,protected,role,member,key}'::text[] <> '{}' THEN
+        RETURN false;
+      END IF;
+      SELECT r.* INTO v_last FROM rolecall_internal.resource AS r
+      WHERE r.section = v_section AND r.key = CASE
+        WHEN v_section IN ('base_roles')
+          THEN jsonb_build_array(v_resource -> 'key')
+        WHEN v_section IN ('roles')
+          THEN jsonb_build_array(v_resource -> 'name')
+        WHEN v_section IN ('memberships')
+          THEN jsonb_build_array(v_resource -> 'member', v_resource -> 'role')
+      END
+      ORDER BY r.recorded_at DESC LIMIT 1;
+      IF (
+        v_last.resource @> v_resource AND (v_section <> 'base_roles' OR v_last.resource = v_resource)
+        AND (
+          v_last.sqlstate IS NULL
+          AND (v_last.roles IS NULL OR v_last.roles = array_remove(ARRAY[v_member, v_role], NULL))
+          AND has_table_privilege(
+            v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
+          ) IS NOT TRUE
+        )
+      ) IS NOT TRUE THEN
+        RETURN false;
+      END IF;
+      IF v_section = 'memberships' THEN
+        IF EXISTS (
+          SELECT FROM rolecall_internal.resource AS p WHERE p.section = 'settings'
+          AND p.key IN (jsonb_build_array((v_resource -> 'role'), 'statement_timeout'),
+                        jsonb_build_array((v_resource -> 'role'), 'statement_timeout', true))
+        ) OR NOT EXISTS (
+          SELECT FROM pg_auth_members AS m WHERE m.member = v_member AND m.roleid = v_role AND (
             NOT to_jsonb(m) ? 'set_option'
             OR to_jsonb(m) @> '{"inherit_option": true}' OR to_jsonb(m) @> '{"set_option": true}'
           )
-        ) AND NOT EXISTS (
-          SELECT FROM rolecall_internal.resource AS p WHERE p.section = 'settings'
-          AND p.key IN (jsonb_build_array((r.resource -> 'role'), 'statement_timeout'),
-                        jsonb_build_array((r.resource -> 'role'), 'statement_timeout', true))
-        )
-        WHEN r.resource ? 'attributes' THEN EXISTS (
-          SELECT FROM pg_roles AS a WHERE a.oid = r.role AND jsonb_build_object(
+        ) THEN
+          RETURN false;
+        END IF;
+      ELSIF v_resource ? 'attributes' THEN
+        IF ((v_resource ->> 'name') IN (current_user, session_user) OR has_table_privilege(
+          v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
+        )) OR NOT EXISTS (
+          SELECT FROM pg_roles AS a WHERE a.oid = v_role AND jsonb_build_object(
             'superuser', a.rolsuper, 'createdb', a.rolcreatedb, 'createrole', a.rolcreaterole, 'inherit', a.rolinherit,
             'login', a.rolcanlogin, 'replication', a.rolreplication, 'bypassrls', a.rolbypassrls
-          ) @> (r.resource -> 'attributes')
-        ) AND NOT ((r.resource ->> 'name') IN (current_user, session_user) OR has_table_privilege(
-          r.role, 'pg_catalog.pg_authid', 'TRUNCATE'
-        ))
-        ELSE true
-      END AND EXISTS (
-        SELECT
-        FROM (
-          SELECT p.sqlstate, p.resource, p.roles FROM rolecall_internal.resource AS p
-          WHERE p.section = s.section AND p.key = CASE
-            WHEN s.section IN ('base_roles')
-              THEN jsonb_build_array(r.resource -> 'key')
-            WHEN s.section IN ('roles')
-              THEN jsonb_build_array(r.resource -> 'name')
-            WHEN s.section IN ('memberships')
-              THEN jsonb_build_array(r.resource -> 'member', r.resource -> 'role')
-          END
-          ORDER BY p.recorded_at DESC LIMIT 1
-        ) AS p
-        WHERE p.resource @> r.resource AND (s.section <> 'base_roles' OR p.resource = r.resource)
-          AND (
-            p.sqlstate IS NULL AND (p.roles IS NULL OR p.roles = array_remove(ARRAY[r.member, r.role], NULL))
-            AND has_table_privilege(
-              r.role, 'pg_catalog.pg_authid', 'TRUNCATE'
-            ) IS NOT TRUE
-          )
-      ) AND NOT EXISTS (
-        SELECT FROM rolecall_internal.resource AS p
-        WHERE p.section = 'read_access'
-          AND p.key = jsonb_build_array(coalesce(r.resource -> 'member', r.resource -> 'name'))
-      ), false)
-  );
+          ) @> (v_resource -> 'attributes')
+        ) THEN
+          RETURN false;
+        END IF;
+      END IF;
+      IF EXISTS (
+        SELECT FROM rolecall_internal.resource AS r
+        WHERE r.section = 'read_access'
+          AND r.key = jsonb_build_array(coalesce(v_resource -> 'member', v_resource -> 'name'))
+      ) THEN
+        RETURN false;
+      END IF;
+    END LOOP;
+  END LOOP;
+  RETURN true;
 END
 $is_established$;
 
 COMMENT ON FUNCTION rolecall_internal.is_established(jsonb)
-  IS 'Whether everything that a call asks for exists and is recorded, by one query and without a plan; false says '
-     'nothing';
+  IS 'Whether everything that a call asks for exists and is recorded, without a plan; false says nothing';
 REVOKE ALL ON FUNCTION rolecall_internal.is_established(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.is_kept_verifier(verifier text) RETURNS boolean
@@ -7836,7 +7857,8 @@ BEGIN
         ) AS p
         WHERE p.resource @> r.resource AND (s.section = 'roles' OR p.resource = r.resource)
           AND (
-            p.sqlstate IS NULL AND (p.roles IS NULL OR p.roles = ARRAY[r.role])
+            p.sqlstate IS NULL
+            AND (p.roles IS NULL OR p.roles = ARRAY[r.role])
             AND has_table_privilege(
               r.role, 'pg_catalog.pg_authid', 'TRUNCATE'
             ) IS NOT TRUE
@@ -9894,8 +9916,10 @@ AS $password_of$
 BEGIN
   IF password_of.password = '' OR (
     password_of.password COLLATE "C" ~ '^md5[0-9a-f]{32}$'
-    OR starts_with(password_of.password COLLATE "C", 'SCRAM-SHA-256$')
-      AND NOT rolecall_internal.is_scram_verifier(password_of.password)
+    -- Where there is no password, nothing is called.
+    OR CASE WHEN starts_with(password_of.password COLLATE "C", 'SCRAM-SHA-256$')
+         THEN NOT rolecall_internal.is_scram_verifier(password_of.password)
+         ELSE false END
   ) THEN
     PERFORM rolecall_internal.check_role_name(password_of.role_name); -- An error about the name comes first.
     IF password_of.password = '' THEN
@@ -9984,8 +10008,10 @@ BEGIN
       CONTINUE WHEN v_resource ->> 'password' IS NULL;
       IF (v_resource ->> 'password') = '' OR (
         (v_resource ->> 'password') COLLATE "C" ~ '^md5[0-9a-f]{32}$'
-        OR starts_with((v_resource ->> 'password') COLLATE "C", 'SCRAM-SHA-256$')
-          AND NOT rolecall_internal.is_scram_verifier((v_resource ->> 'password'))
+        -- Where there is no password, nothing is called.
+        OR CASE WHEN starts_with((v_resource ->> 'password') COLLATE "C", 'SCRAM-SHA-256$')
+             THEN NOT rolecall_internal.is_scram_verifier((v_resource ->> 'password'))
+             ELSE false END
       ) THEN
         IF v_resource ->> 'password' = '' THEN
           RAISE EXCEPTION USING
@@ -14617,7 +14643,8 @@ BEGIN
              CASE WHEN (
                  p.resource IS NULL
                  OR NOT p.resource ?| '{inherit,set}' AND (
-                   p.sqlstate IS NULL AND (p.roles IS NULL OR p.roles = array_remove(
+                   p.sqlstate IS NULL
+                   AND (p.roles IS NULL OR p.roles = array_remove(
                      ARRAY[to_regrole(quote_ident(p.resource ->> 'member'))::oid, to_regrole(quote_ident(coalesce(
                          p.resource ->> 'role', p.resource ->> 'owner', p.resource ->> 'name'
                        )))::oid], NULL
@@ -14702,7 +14729,8 @@ BEGIN
   LOOP
     v_role := to_regrole(quote_ident(v_entry.resource ->> 'name'))::oid;
     IF (
-      v_entry.sqlstate IS NULL AND (v_entry.roles IS NULL OR v_entry.roles = ARRAY[v_role])
+      v_entry.sqlstate IS NULL
+      AND (v_entry.roles IS NULL OR v_entry.roles = ARRAY[v_role])
       AND has_table_privilege(
         v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
       ) IS NOT TRUE
@@ -18828,7 +18856,9 @@ BEGIN
       PERFORM rolecall_internal.check_role_name(create_base_roles.default_role);
       PERFORM rolecall_internal.check_protected(create_base_roles.default_role);
     END IF;
-    IF rolecall_internal.is_established(v_state) THEN
+    IF to_regrole(quote_ident(v_state #>> '{roles,0,name}')) IS NOT NULL
+      AND rolecall_internal.is_established(v_state)
+    THEN
       RETURN;
     END IF;
     PERFORM rolecall_internal.check_not_reporting(v_anonymous);
@@ -19018,7 +19048,9 @@ BEGIN
         v_user, create_test_users.app_password
       );
     BEGIN
-      IF rolecall_internal.is_established(v_document) THEN
+      IF to_regrole(quote_ident(v_document #>> '{roles,0,name}')) IS NOT NULL
+        AND rolecall_internal.is_established(v_document)
+      THEN
         RETURN;
       END IF;
       PERFORM rolecall_internal.check_not_reporting(v_user);
@@ -19095,7 +19127,9 @@ BEGIN
       create_user.username, create_user.password
     );
   BEGIN
-    IF rolecall_internal.is_established(v_document) THEN
+    IF to_regrole(quote_ident(v_document #>> '{roles,0,name}')) IS NOT NULL
+      AND rolecall_internal.is_established(v_document)
+    THEN
       RETURN;
     END IF;
     PERFORM rolecall_internal.check_not_reporting(create_user.username);
@@ -19176,7 +19210,9 @@ BEGIN
         create_user_with_grants.username, create_user_with_grants.password
       );
     BEGIN
-      IF rolecall_internal.is_established(v_document) THEN
+      IF to_regrole(quote_ident(v_document #>> '{roles,0,name}')) IS NOT NULL
+        AND rolecall_internal.is_established(v_document)
+      THEN
         RETURN;
       END IF;
       PERFORM rolecall_internal.check_not_reporting(create_user_with_grants.username);
@@ -20202,8 +20238,10 @@ BEGIN
       MESSAGE = 'password must not be empty';
   ELSIF (
     scram_sha_256.password COLLATE "C" ~ '^md5[0-9a-f]{32}$'
-    OR starts_with(scram_sha_256.password COLLATE "C", 'SCRAM-SHA-256$')
-      AND NOT rolecall_internal.is_scram_verifier(scram_sha_256.password)
+    -- Where there is no password, nothing is called.
+    OR CASE WHEN starts_with(scram_sha_256.password COLLATE "C", 'SCRAM-SHA-256$')
+         THEN NOT rolecall_internal.is_scram_verifier(scram_sha_256.password)
+         ELSE false END
   ) THEN
     PERFORM rolecall_internal.refuse_hash();
   ELSIF scram_sha_256.iterations IS NULL THEN
@@ -20700,7 +20738,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 92cb6c5377bdf8ad29f79a52145bdc8986bf29dcfbb467206849ab05cc8f749c';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script c4521a0c29c23d1973b8e00db5d7ae5f90fec71b1e16d8581ff7e164612de9d8';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

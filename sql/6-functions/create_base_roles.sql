@@ -66,7 +66,9 @@ BEGIN
       PERFORM rolecall_internal.check_role_name(create_base_roles.default_role);
       PERFORM rolecall_internal.check_protected(create_base_roles.default_role);
     END IF;
-    IF rolecall_internal.is_established(v_state) THEN
+    IF to_regrole(quote_ident(v_state #>> '{roles,0,name}')) IS NOT NULL
+      AND rolecall_internal.is_established(v_state)
+    THEN
       RETURN;
     END IF;
     PERFORM rolecall_internal.check_not_reporting(v_anonymous);

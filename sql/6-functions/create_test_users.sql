@@ -71,7 +71,9 @@ BEGIN
         v_user, create_test_users.app_password
       );
     BEGIN
-      IF rolecall_internal.is_established(v_document) THEN
+      IF to_regrole(quote_ident(v_document #>> '{roles,0,name}')) IS NOT NULL
+        AND rolecall_internal.is_established(v_document)
+      THEN
         RETURN;
       END IF;
       PERFORM rolecall_internal.check_not_reporting(v_user);

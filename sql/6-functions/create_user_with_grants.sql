@@ -49,7 +49,9 @@ BEGIN
         create_user_with_grants.username, create_user_with_grants.password
       );
     BEGIN
-      IF rolecall_internal.is_established(v_document) THEN
+      IF to_regrole(quote_ident(v_document #>> '{roles,0,name}')) IS NOT NULL
+        AND rolecall_internal.is_established(v_document)
+      THEN
         RETURN;
       END IF;
       PERFORM rolecall_internal.check_not_reporting(create_user_with_grants.username);

@@ -17,8 +17,10 @@ BEGIN
       MESSAGE = 'password must not be empty';
   ELSIF (
     scram_sha_256.password COLLATE "C" ~ '^md5[0-9a-f]{32}$'
-    OR starts_with(scram_sha_256.password COLLATE "C", 'SCRAM-SHA-256$')
-      AND NOT rolecall_internal.is_scram_verifier(scram_sha_256.password)
+    -- Where there is no password, nothing is called.
+    OR CASE WHEN starts_with(scram_sha_256.password COLLATE "C", 'SCRAM-SHA-256$')
+         THEN NOT rolecall_internal.is_scram_verifier(scram_sha_256.password)
+         ELSE false END
   ) THEN
     PERFORM rolecall_internal.refuse_hash();
   ELSIF scram_sha_256.iterations IS NULL THEN

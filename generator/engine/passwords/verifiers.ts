@@ -92,8 +92,10 @@ const isUsualVerifier = (verifier: Text) => sql`
  */
 export const isHash = (password: Text) => sql`(
   ${password} COLLATE "C" ~ '^md5[0-9a-f]{32}$'
-  OR starts_with(${password} COLLATE "C", 'SCRAM-SHA-256$')
-    AND NOT rolecall_internal.is_scram_verifier(${password})
+  -- Where there is no password, nothing is called.
+  OR CASE WHEN starts_with(${password} COLLATE "C", 'SCRAM-SHA-256$')
+       THEN NOT rolecall_internal.is_scram_verifier(${password})
+       ELSE false END
 )`;
 
 /**

@@ -335,7 +335,8 @@ export function refusal(entry: Recorded): Returns<StepRow | null> {
  * records, and takes a fraction of the time. The last of the roles must not be a superuser.
  */
 export const isUndisputed = (entry: Sql, oids: Sql, last: Sql) => sql`(
-  ${entry}.sqlstate IS NULL AND (${entry}.roles IS NULL OR ${entry}.roles = ${oids})
+  ${entry}.sqlstate IS NULL
+  AND (${entry}.roles IS NULL OR ${entry}.roles = ${oids})
   AND ${isSuperuser(last)} IS NOT TRUE
 )`;
 

@@ -11,7 +11,7 @@ import { isClientRole } from '../plan/settings.ts';
 import { isUndisputed } from '../record/refused.ts';
 
 /**
- * Whether everything that a call asks for exists and is recorded, by one query and without a plan; false says nothing
+ * Whether everything that a call asks for exists and is recorded, without a plan; false says nothing
  *
  * It knows roles, base roles, and memberships without options, and only what is simple about them. Anything else,
  * such as a record that is not acted on, or a reporting role, is left to the plan. `established()` says which
@@ -21,49 +21,60 @@ import { isUndisputed } from '../record/refused.ts';
  */
 export function is_established(document: Jsonb): Returns<Bool> {
   return sql`
+    DECLARE
+      v_section text;
+      v_list jsonb;
+      v_resource jsonb;
+      v_role oid;
+      v_member oid;
+      v_last rolecall_internal.resource;
     BEGIN
-      -- A new user is found without the query, which would have to be planned.
-      IF to_regrole(quote_ident(${document} #>> '{roles,0,name}')) IS NULL
-        OR ${document} - ${text(`{${simple.join(',')}}`)}::text[] <> '{}'
-      THEN
+      IF ${document} - ${text(`{${simple.join(',')}}`)}::text[] <> '{}' THEN
         RETURN false;
       END IF;
-      RETURN NOT EXISTS (
-        SELECT
-        FROM jsonb_each(${document}) AS s(section, resources)
-        CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS e(given)
-        CROSS JOIN LATERAL (
-          SELECT jsonb_strip_nulls(e.given) - ${text(`{password,note,says,${recordedMark}}`)}::text[],
-                 to_regrole(quote_ident(coalesce(e.given ->> 'role', e.given ->> 'name')))::oid,
-                 to_regrole(quote_ident(e.given ->> 'member'))::oid
-          OFFSET 0 -- Each is computed once, not at each use.
-        ) AS r(resource, role, member)
-        WHERE NOT coalesce(
-          r.role IS NOT NULL AND r.resource - ${text(`{${known.join(',')}}`)}::text[] = '{}' AND CASE
-            WHEN s.section = 'memberships' THEN EXISTS (
-              SELECT FROM pg_auth_members AS m WHERE m.member = r.member AND m.roleid = r.role AND ${givesSomething}
-            ) AND NOT ${isClientRole(sql`(r.resource -> 'role')`)}
-            WHEN r.resource ? 'attributes' THEN EXISTS (
-              SELECT FROM pg_roles AS a WHERE a.oid = r.role AND jsonb_build_object(
+      FOREACH v_section IN ARRAY ${text(`{${simple.join(',')}}`)}::text[] LOOP
+        v_list := ${document} -> v_section;
+        FOR v_position IN 0 .. coalesce(jsonb_array_length(v_list), 0) - 1 LOOP
+          v_resource := jsonb_strip_nulls(v_list -> v_position) - ${text(`{password,note,says,${recordedMark}}`)}::text[];
+          v_role := to_regrole(quote_ident(coalesce(v_resource ->> 'role', v_resource ->> 'name')))::oid;
+          v_member := to_regrole(quote_ident(v_resource ->> 'member'))::oid;
+          IF v_role IS NULL OR v_resource - ${text(`{${known.join(',')}}`)}::text[] <> '{}' THEN
+            RETURN false;
+          END IF;
+          SELECT r.* INTO v_last FROM rolecall_internal.resource AS r
+          WHERE r.section = v_section AND r.key = ${keyOf(sql`v_section`, sql`v_resource`, simple)}
+          ORDER BY r.recorded_at DESC LIMIT 1;
+          IF (
+            v_last.resource @> v_resource AND (v_section <> 'base_roles' OR v_last.resource = v_resource)
+            AND ${isUndisputed(sql`v_last`, sql`array_remove(ARRAY[v_member, v_role], NULL)`, sql`v_role`)}
+          ) IS NOT TRUE THEN
+            RETURN false;
+          END IF;
+          IF v_section = 'memberships' THEN
+            IF ${isClientRole(sql`(v_resource -> 'role')`)} OR NOT EXISTS (
+              SELECT FROM pg_auth_members AS m WHERE m.member = v_member AND m.roleid = v_role AND ${givesSomething}
+            ) THEN
+              RETURN false;
+            END IF;
+          ELSIF v_resource ? 'attributes' THEN
+            IF ${isProtected(sql`(v_resource ->> 'name')`, sql`v_role`)} OR NOT EXISTS (
+              SELECT FROM pg_roles AS a WHERE a.oid = v_role AND jsonb_build_object(
                 ${presentAttributes}
-              ) @> (r.resource -> 'attributes')
-            ) AND NOT ${isProtected(sql`(r.resource ->> 'name')`, sql`r.role`)}
-            ELSE true
-          END AND EXISTS (
-            SELECT
-            FROM (
-              SELECT p.sqlstate, p.resource, p.roles FROM rolecall_internal.resource AS p
-              WHERE p.section = s.section AND p.key = ${keyOf(sql`s.section`, sql`r.resource`, simple)}
-              ORDER BY p.recorded_at DESC LIMIT 1
-            ) AS p
-            WHERE p.resource @> r.resource AND (s.section <> 'base_roles' OR p.resource = r.resource)
-              AND ${isUndisputed(sql`p`, sql`array_remove(ARRAY[r.member, r.role], NULL)`, sql`r.role`)}
-          ) AND NOT EXISTS (
-            SELECT FROM rolecall_internal.resource AS p
-            WHERE p.section = 'read_access'
-              AND p.key = jsonb_build_array(coalesce(r.resource -> 'member', r.resource -> 'name'))
-          ), false)
-      );
+              ) @> (v_resource -> 'attributes')
+            ) THEN
+              RETURN false;
+            END IF;
+          END IF;
+          IF EXISTS (
+            SELECT FROM rolecall_internal.resource AS r
+            WHERE r.section = 'read_access'
+              AND r.key = jsonb_build_array(coalesce(v_resource -> 'member', v_resource -> 'name'))
+          ) THEN
+            RETURN false;
+          END IF;
+        END LOOP;
+      END LOOP;
+      RETURN true;
     END
   `;
 }

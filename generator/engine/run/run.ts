@@ -87,6 +87,7 @@ export function run(document: Jsonb, dry_run: Bool, passwords: Jsonb | null = nu
  * No two calls wait for each other: roles are created in name order, before any role is locked, and are locked in
  * name order. If that order cannot be kept, because other transactions have changed what has to be done, the call
  * starts over with the roles that are known by then.
+ * @long what one round leaves to the next
  */
 export function attempt(document: Jsonb, passwords: Jsonb, known: Texts): Returns<Steps> {
   return sql`
@@ -109,8 +110,11 @@ export function attempt(document: Jsonb, passwords: Jsonb, known: Texts): Return
     BEGIN
       FOR v_round IN 1 .. ${rounds} LOOP
         v_changes := rolecall_internal.plan(v_document, ${passwords});
-        v_changes := rolecall_internal.with_waiting(CASE WHEN v_done IS NULL THEN v_changes
-                                                         ELSE rolecall_internal.left_to_do(v_changes, v_done, v_steps) END);
+        v_changes := CASE
+          WHEN v_done IS NOT NULL
+            THEN rolecall_internal.with_waiting(rolecall_internal.left_to_do(v_changes, v_done, v_steps))
+          WHEN to_jsonb(v_changes) @? '$[*] ? (@.operation == "revoke_role")' THEN rolecall_internal.with_waiting(v_changes)
+          ELSE v_changes END;
         EXIT WHEN cardinality(v_changes) = 0;
         IF ${isToCheck(raw('v_changes'), raw('v_repeated'), raw('v_round'))} THEN
           PERFORM rolecall_internal.check_changes(v_changes, v_repeated, v_round);

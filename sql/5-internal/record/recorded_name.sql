@@ -17,7 +17,8 @@ BEGIN
   LOOP
     v_role := to_regrole(quote_ident(v_entry.resource ->> 'name'))::oid;
     IF (
-      v_entry.sqlstate IS NULL AND (v_entry.roles IS NULL OR v_entry.roles = ARRAY[v_role])
+      v_entry.sqlstate IS NULL
+      AND (v_entry.roles IS NULL OR v_entry.roles = ARRAY[v_role])
       AND has_table_privilege(
         v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
       ) IS NOT TRUE

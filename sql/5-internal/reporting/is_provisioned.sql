@@ -79,7 +79,8 @@ BEGIN
         ) AS p
         WHERE p.resource @> r.resource AND (s.section = 'roles' OR p.resource = r.resource)
           AND (
-            p.sqlstate IS NULL AND (p.roles IS NULL OR p.roles = ARRAY[r.role])
+            p.sqlstate IS NULL
+            AND (p.roles IS NULL OR p.roles = ARRAY[r.role])
             AND has_table_privilege(
               r.role, 'pg_catalog.pg_authid', 'TRUNCATE'
             ) IS NOT TRUE

@@ -26,8 +26,11 @@ DECLARE
 BEGIN
   FOR v_round IN 1 .. 1000 LOOP
     v_changes := rolecall_internal.plan(v_document, attempt.passwords);
-    v_changes := rolecall_internal.with_waiting(CASE WHEN v_done IS NULL THEN v_changes
-                                                     ELSE rolecall_internal.left_to_do(v_changes, v_done, v_steps) END);
+    v_changes := CASE
+      WHEN v_done IS NOT NULL
+        THEN rolecall_internal.with_waiting(rolecall_internal.left_to_do(v_changes, v_done, v_steps))
+      WHEN to_jsonb(v_changes) @? '$[*] ? (@.operation == "revoke_role")' THEN rolecall_internal.with_waiting(v_changes)
+      ELSE v_changes END;
     EXIT WHEN cardinality(v_changes) = 0;
     IF current_setting('transaction_read_only')::boolean OR v_repeated > 1 OR v_round = 1000
       OR v_changes[1].operation = 'terminate_sessions' THEN

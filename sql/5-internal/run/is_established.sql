@@ -7,75 +7,86 @@ CREATE FUNCTION rolecall_internal.is_established(document jsonb) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $is_established$
+DECLARE
+  v_section text;
+  v_list jsonb;
+  v_resource jsonb;
+  v_role oid;
+  v_member oid;
+  v_last rolecall_internal.resource;
 BEGIN
-  -- A new user is found without the query, which would have to be planned.
-  IF to_regrole(quote_ident(is_established.document #>> '{roles,0,name}')) IS NULL
-    OR is_established.document - '{roles,memberships,base_roles}'::text[] <> '{}'
-  THEN
+  IF is_established.document - '{roles,memberships,base_roles}'::text[] <> '{}' THEN
     RETURN false;
   END IF;
-  RETURN NOT EXISTS (
-    SELECT
-    FROM jsonb_each(is_established.document) AS s(section, resources)
-    CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS e(given)
-    CROSS JOIN LATERAL (
-      SELECT jsonb_strip_nulls(e.given) - '{password,note,says,recorded}'::text[],
-             to_regrole(quote_ident(coalesce(e.given ->> 'role', e.given ->> 'name')))::oid,
-             to_regrole(quote_ident(e.given ->> 'member'))::oid
-      OFFSET 0 -- Each is computed once, not at each use.
-    ) AS r(resource, role, member)
-    WHERE NOT coalesce(
-      r.role IS NOT NULL AND r.resource - '{name,initial,attributes,protected,role,member,key}'::text[] = '{}' AND CASE
-        WHEN s.section = 'memberships' THEN EXISTS (
-          SELECT FROM pg_auth_members AS m WHERE m.member = r.member AND m.roleid = r.role AND (
+  FOREACH v_section IN ARRAY '{roles,memberships,base_roles}'::text[] LOOP
+    v_list := is_established.document -> v_section;
+    FOR v_position IN 0 .. coalesce(jsonb_array_length(v_list), 0) - 1 LOOP
+      v_resource := jsonb_strip_nulls(v_list -> v_position) - '{password,note,says,recorded}'::text[];
+      v_role := to_regrole(quote_ident(coalesce(v_resource ->> 'role', v_resource ->> 'name')))::oid;
+      v_member := to_regrole(quote_ident(v_resource ->> 'member'))::oid;
+      IF v_role IS NULL OR v_resource - '{name,initial,attributes,protected,role,member,key}'::text[] <> '{}' THEN
+        RETURN false;
+      END IF;
+      SELECT r.* INTO v_last FROM rolecall_internal.resource AS r
+      WHERE r.section = v_section AND r.key = CASE
+        WHEN v_section IN ('base_roles')
+          THEN jsonb_build_array(v_resource -> 'key')
+        WHEN v_section IN ('roles')
+          THEN jsonb_build_array(v_resource -> 'name')
+        WHEN v_section IN ('memberships')
+          THEN jsonb_build_array(v_resource -> 'member', v_resource -> 'role')
+      END
+      ORDER BY r.recorded_at DESC LIMIT 1;
+      IF (
+        v_last.resource @> v_resource AND (v_section <> 'base_roles' OR v_last.resource = v_resource)
+        AND (
+          v_last.sqlstate IS NULL
+          AND (v_last.roles IS NULL OR v_last.roles = array_remove(ARRAY[v_member, v_role], NULL))
+          AND has_table_privilege(
+            v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
+          ) IS NOT TRUE
+        )
+      ) IS NOT TRUE THEN
+        RETURN false;
+      END IF;
+      IF v_section = 'memberships' THEN
+        IF EXISTS (
+          SELECT FROM rolecall_internal.resource AS p WHERE p.section = 'settings'
+          AND p.key IN (jsonb_build_array((v_resource -> 'role'), 'statement_timeout'),
+                        jsonb_build_array((v_resource -> 'role'), 'statement_timeout', true))
+        ) OR NOT EXISTS (
+          SELECT FROM pg_auth_members AS m WHERE m.member = v_member AND m.roleid = v_role AND (
             NOT to_jsonb(m) ? 'set_option'
             OR to_jsonb(m) @> '{"inherit_option": true}' OR to_jsonb(m) @> '{"set_option": true}'
           )
-        ) AND NOT EXISTS (
-          SELECT FROM rolecall_internal.resource AS p WHERE p.section = 'settings'
-          AND p.key IN (jsonb_build_array((r.resource -> 'role'), 'statement_timeout'),
-                        jsonb_build_array((r.resource -> 'role'), 'statement_timeout', true))
-        )
-        WHEN r.resource ? 'attributes' THEN EXISTS (
-          SELECT FROM pg_roles AS a WHERE a.oid = r.role AND jsonb_build_object(
+        ) THEN
+          RETURN false;
+        END IF;
+      ELSIF v_resource ? 'attributes' THEN
+        IF ((v_resource ->> 'name') IN (current_user, session_user) OR has_table_privilege(
+          v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
+        )) OR NOT EXISTS (
+          SELECT FROM pg_roles AS a WHERE a.oid = v_role AND jsonb_build_object(
             'superuser', a.rolsuper, 'createdb', a.rolcreatedb, 'createrole', a.rolcreaterole, 'inherit', a.rolinherit,
             'login', a.rolcanlogin, 'replication', a.rolreplication, 'bypassrls', a.rolbypassrls
-          ) @> (r.resource -> 'attributes')
-        ) AND NOT ((r.resource ->> 'name') IN (current_user, session_user) OR has_table_privilege(
-          r.role, 'pg_catalog.pg_authid', 'TRUNCATE'
-        ))
-        ELSE true
-      END AND EXISTS (
-        SELECT
-        FROM (
-          SELECT p.sqlstate, p.resource, p.roles FROM rolecall_internal.resource AS p
-          WHERE p.section = s.section AND p.key = CASE
-            WHEN s.section IN ('base_roles')
-              THEN jsonb_build_array(r.resource -> 'key')
-            WHEN s.section IN ('roles')
-              THEN jsonb_build_array(r.resource -> 'name')
-            WHEN s.section IN ('memberships')
-              THEN jsonb_build_array(r.resource -> 'member', r.resource -> 'role')
-          END
-          ORDER BY p.recorded_at DESC LIMIT 1
-        ) AS p
-        WHERE p.resource @> r.resource AND (s.section <> 'base_roles' OR p.resource = r.resource)
-          AND (
-            p.sqlstate IS NULL AND (p.roles IS NULL OR p.roles = array_remove(ARRAY[r.member, r.role], NULL))
-            AND has_table_privilege(
-              r.role, 'pg_catalog.pg_authid', 'TRUNCATE'
-            ) IS NOT TRUE
-          )
-      ) AND NOT EXISTS (
-        SELECT FROM rolecall_internal.resource AS p
-        WHERE p.section = 'read_access'
-          AND p.key = jsonb_build_array(coalesce(r.resource -> 'member', r.resource -> 'name'))
-      ), false)
-  );
+          ) @> (v_resource -> 'attributes')
+        ) THEN
+          RETURN false;
+        END IF;
+      END IF;
+      IF EXISTS (
+        SELECT FROM rolecall_internal.resource AS r
+        WHERE r.section = 'read_access'
+          AND r.key = jsonb_build_array(coalesce(v_resource -> 'member', v_resource -> 'name'))
+      ) THEN
+        RETURN false;
+      END IF;
+    END LOOP;
+  END LOOP;
+  RETURN true;
 END
 $is_established$;
 
 COMMENT ON FUNCTION rolecall_internal.is_established(jsonb)
-  IS 'Whether everything that a call asks for exists and is recorded, by one query and without a plan; false says '
-     'nothing';
+  IS 'Whether everything that a call asks for exists and is recorded, without a plan; false says nothing';
 REVOKE ALL ON FUNCTION rolecall_internal.is_established(jsonb) FROM PUBLIC;

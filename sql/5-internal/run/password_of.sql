@@ -7,8 +7,10 @@ AS $password_of$
 BEGIN
   IF password_of.password = '' OR (
     password_of.password COLLATE "C" ~ '^md5[0-9a-f]{32}$'
-    OR starts_with(password_of.password COLLATE "C", 'SCRAM-SHA-256$')
-      AND NOT rolecall_internal.is_scram_verifier(password_of.password)
+    -- Where there is no password, nothing is called.
+    OR CASE WHEN starts_with(password_of.password COLLATE "C", 'SCRAM-SHA-256$')
+         THEN NOT rolecall_internal.is_scram_verifier(password_of.password)
+         ELSE false END
   ) THEN
     PERFORM rolecall_internal.check_role_name(password_of.role_name); -- An error about the name comes first.
     IF password_of.password = '' THEN

@@ -19,8 +19,10 @@ BEGIN
       CONTINUE WHEN v_resource ->> 'password' IS NULL;
       IF (v_resource ->> 'password') = '' OR (
         (v_resource ->> 'password') COLLATE "C" ~ '^md5[0-9a-f]{32}$'
-        OR starts_with((v_resource ->> 'password') COLLATE "C", 'SCRAM-SHA-256$')
-          AND NOT rolecall_internal.is_scram_verifier((v_resource ->> 'password'))
+        -- Where there is no password, nothing is called.
+        OR CASE WHEN starts_with((v_resource ->> 'password') COLLATE "C", 'SCRAM-SHA-256$')
+             THEN NOT rolecall_internal.is_scram_verifier((v_resource ->> 'password'))
+             ELSE false END
       ) THEN
         IF v_resource ->> 'password' = '' THEN
           RAISE EXCEPTION USING
