@@ -41,13 +41,13 @@ export interface Kind {
 }
 
 const relation = (relkinds: string) => ({
-  from: 'pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace',
+  from: 'pg_class AS o',
   where: `o.relkind IN (${relkinds})`,
   oid: 'o.oid',
   schema: 'o.relnamespace',
   owner: 'o.relowner',
   acl: 'o.relacl',
-  name: `format('%I.%I', n.nspname, o.relname)`,
+  name: `format('%s.%I', o.relnamespace::regnamespace, o.relname)`,
 });
 
 export const kinds = {
@@ -121,13 +121,17 @@ export const kinds = {
     privileges: { USAGE: always },
     letter: 'T',
     qualified: true,
-    from: 'pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace LEFT JOIN pg_class AS c ON c.oid = o.typrelid',
-    where: `(o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'`,
+    from: 'pg_type AS o',
+    // The types of tables are theirs.
+    where: `o.typcategory <> 'A' AND (
+    o.typtype IN ('b', 'd', 'e', 'r')
+    OR EXISTS (SELECT FROM pg_class AS c WHERE c.oid = o.typrelid AND c.relkind = 'c')
+  )`,
     oid: 'o.oid',
     schema: 'o.typnamespace',
     owner: 'o.typowner',
     acl: 'o.typacl',
-    name: `format('%I.%I', n.nspname, o.typname)`,
+    name: `format('%s.%I', o.typnamespace::regnamespace, o.typname)`,
   },
   language: {
     keyword: 'LANGUAGE',
@@ -245,7 +249,7 @@ export const query = ({ from, where }: Kind, selected: Sql, conditions: readonly
   const short = joined === undefined && all.length < 2 && from.length < 30;
   return sql`
     SELECT ${selected}
-    ${join([raw(`FROM ${from.replace(' LEFT JOIN', '\nLEFT JOIN')}`), ...(joined === undefined ? [] : [joined]), ...which], short ? ' ' : '\n')}
+    ${join([raw(`FROM ${from}`), ...(joined === undefined ? [] : [joined]), ...which], short ? ' ' : '\n')}
   `;
 };
 

@@ -204,6 +204,9 @@ export const rememberedSections: Sql = sql`
   ${text(`{${entries.flatMap(([name, { key }]) => (key === undefined ? [] : [name])).join()}}`)}::text[]
 `;
 
+/** The names of sections in which a later record keeps what an earlier one says. */
+export const mergedSections: Sql = named(({ merged }) => merged !== undefined);
+
 /** The sections that most calls use. */
 const usual: readonly string[] = ['roles', 'memberships'];
 
@@ -379,7 +382,7 @@ export function mergedWith(section: Sql, recorded: Sql, resource: Sql): Sql {
       : sql`${text(field)}, ${earlier} || ${later}`;
   });
   return sql`
-    CASE WHEN ${section} IN (${named(({ merged }) => merged !== undefined)}) AND ${recorded} IS NOT NULL
+    CASE WHEN ${section} IN (${mergedSections}) AND ${recorded} IS NOT NULL
       THEN ${recorded} || ${resource} || jsonb_strip_nulls(jsonb_build_object(
         ${join(parts, ',\n')}))
       ELSE ${resource} END

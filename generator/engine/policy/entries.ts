@@ -124,7 +124,9 @@ export function policy_privileges(policy: Jsonb): Table<{
       RETURN QUERY
         SELECT t.path,
                CASE WHEN r.name NOT IN ('PUBLIC', 'public') OR v_roles ? r.name THEN r.name END,
-               k.kind, k.means, rolecall_internal.canonical_name(k.kind, k.means, o.name), c.name, p.privilege,
+               k.kind, k.means,
+               CASE WHEN k.means = 'one' THEN rolecall_internal.canonical_name(k.kind, o.name) ELSE o.name END,
+               c.name, p.privilege,
                g.what = 'grant' AND t.entry @> '{"with_grant_option": true}', g.what = 'revoke', s.scope
         FROM rolecall_internal.policy_targets(${policy}) AS t
         CROSS JOIN LATERAL (
@@ -150,16 +152,16 @@ export function policy_privileges(policy: Jsonb): Table<{
           WHERE a.privilege = 'ALL' AND d.since::integer <= ${serverVersion}
         ) AS p
         CROSS JOIN LATERAL (
-          SELECT nullif(jsonb_strip_nulls(jsonb_build_object(
+          SELECT CASE WHEN t.entry -> 'on' ?| '{except,owners}' THEN nullif(jsonb_strip_nulls(jsonb_build_object(
             'except', (
-              SELECT jsonb_agg(DISTINCT rolecall_internal.canonical_name(k.kind, 'one', x.name))
+              SELECT jsonb_agg(DISTINCT rolecall_internal.canonical_name(k.kind, x.name))
               FROM jsonb_array_elements_text(${list(sql`t.entry -> 'on' -> 'except'`)}) AS x(name)
             ),
             'owners', CASE WHEN t.entry -> 'on' ? 'owners' THEN (
               SELECT coalesce(jsonb_agg(DISTINCT x.name), '[]')
               FROM jsonb_array_elements_text(${list(sql`t.entry -> 'on' -> 'owners'`)}) AS x(name)
             ) END
-          )), '{}')
+          )), '{}') END
         ) AS s(scope);
     END
   `;
@@ -169,14 +171,13 @@ export function policy_privileges(policy: Jsonb): Table<{
  * The canonical name of an object: as the server writes it if it exists, otherwise with quotes where they are required
  * @volatility stable
  */
-export function canonical_name(kind: Text, means: Text, name: Text): Returns<Text> {
+export function canonical_name(kind: Text, name: Text): Returns<Text> {
   return sql`
     DECLARE
       v_name text := ${name};
       v_oid oid;
     BEGIN
-      IF ${means} <> 'one'
-        OR ${kind} NOT IN ('table', 'sequence', 'column', 'function', 'type') THEN
+      IF ${kind} NOT IN ('table', 'sequence', 'column', 'function', 'type') THEN
         RETURN v_name;
       ELSIF ${kind} IN ('function', 'type') THEN
         v_oid := coalesce(
@@ -188,7 +189,7 @@ export function canonical_name(kind: Text, means: Text, name: Text): Returns<Tex
           FROM pg_proc AS o WHERE ${kind} = 'function' AND o.oid = v_oid
           UNION ALL
           SELECT ${raw(kinds.type.name)}
-          FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
+          FROM pg_type AS o
           WHERE ${kind} = 'type' AND o.oid = v_oid
         ), v_name);
       ELSIF NOT ${isName(sql`v_name`)} THEN

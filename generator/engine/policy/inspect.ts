@@ -33,6 +33,11 @@ const systemSchemas = sql`
   )
 `;
 
+/** Kinds whose objects are in schemas. */
+const kindsInSchemas = sql`ARRAY[
+  ${join(kindList.filter(([, { schema }]) => schema !== undefined).map(([kind]) => text(kind)))}
+]`;
+
 /** The kinds that a policy names by their plain names, without quotes. */
 const plainKinds = join(
   kindList
@@ -152,7 +157,7 @@ export function inspected_privileges(roles: Oids, everybody: Bool): SetOf<Jsonb>
     DECLARE
       v_groups rolecall_internal.acl_group[] := rolecall_internal.acl_groups(
         ARRAY(SELECT n.oid FROM pg_namespace AS n WHERE n.oid NOT IN ${systemSchemas}),
-        ARRAY['database'], ARRAY[${thisDatabase}]
+        ${kindsInSchemas}, ARRAY['database'], ARRAY[${thisDatabase}]
       );
     BEGIN
       RETURN QUERY

@@ -17,10 +17,14 @@ export function newest_record(section: Text, key: Jsonb): Returns<Jsonb> {
   return sql`
     DECLARE
       v_entry rolecall_internal.resource;
+      v_role oid := to_regrole(quote_ident(${key} ->> 0))::oid;
     BEGIN
       SELECT r.* INTO v_entry FROM rolecall_internal.resource AS r
       WHERE r.section = newest_record.section AND r.key = newest_record.key ORDER BY r.recorded_at DESC LIMIT 1;
-      IF v_entry.resource IS NOT NULL AND rolecall_internal.refusal(v_entry) IS NULL THEN
+      IF v_entry.resource IS NOT NULL AND (
+        ${section} = 'roles' AND ${isUndisputed(sql`v_entry`, sql`ARRAY[v_role]`, sql`v_role`)}
+        OR rolecall_internal.refusal(v_entry) IS NULL
+      ) THEN
         RETURN v_entry.resource;
       END IF;
       RETURN NULL;

@@ -5,6 +5,7 @@ import { newest, row, signature, written } from '../../model/record.ts';
 import {
   forgottenFields,
   isPrecondition,
+  mergedSections,
   mergedWith,
   recordedMark,
   rememberedSections,
@@ -14,6 +15,7 @@ import type { Jsonb, Nothing, Oid, Records, Returns, Steps } from '../../model/t
 import { sqlstates } from '../../model/sqlstates.ts';
 import { join, type Sql, sql, text } from '../../sql/template.ts';
 import { isTrusted } from './newest.ts';
+import { isPlain } from './refused.ts';
 import { caller, here, thisDatabase } from '../catalogs/server.ts';
 import { isSuperuser } from '../document/names.ts';
 import { verifierPrefix } from '../secrets/reporting.ts';
@@ -42,6 +44,9 @@ export function remember(document: Jsonb, steps: Steps): Nothing {
     BEGIN
       IF ${document} ? 'declared' THEN
         ${document} := rolecall_internal.with_made(${document}, ${steps});
+        IF NOT v_always THEN
+          ${document} := rolecall_internal.unrecorded(${document});
+        END IF;
       END IF;
       IF ${document} @? '$.roles[*] ? (@.state == "absent")' THEN
         ${document} := rolecall_internal.joined(
@@ -126,6 +131,41 @@ const madeHere = (section: Sql, madeIn: Sql, resource: Sql, record: Sql) => sql`
   CASE WHEN ${section} = 'declared' AND NOT ${resource} ? 'made' AND ${madeIn} <> ${here}
     THEN ${record} - 'made' ELSE ${record} END
 `;
+
+/**
+ * A document without what this caller has recorded already, just like that: most of a policy that is applied again
+ * @volatility stable
+ * @probes
+ */
+export function unrecorded(document: Jsonb): Returns<Jsonb> {
+  return sql`
+    BEGIN
+      RETURN (
+        SELECT coalesce(jsonb_object_agg(s.section, s.resources), '{}')
+        FROM (
+          SELECT s.section, jsonb_agg(r.resource ORDER BY r.position) AS resources
+          FROM jsonb_each(${document}) AS s(section, resources)
+          CROSS JOIN LATERAL jsonb_array_elements(s.resources) WITH ORDINALITY AS r(resource, position)
+          CROSS JOIN LATERAL (
+            SELECT rolecall_internal.record_key(s.section, r.resource),
+                   jsonb_strip_nulls(r.resource - ${forgottenFields(sql`s.section`)})
+            OFFSET 0
+          ) AS a(key, resource)
+          LEFT JOIN LATERAL ${newest(sql`r.section = s.section AND r.key = a.key`)} AS p ON true
+          WHERE NOT coalesce(
+            p.recorder_oid = ${caller} AND p.made_in = ${thisDatabase} AND NOT r.resource ? 'state'
+            AND (p.resource = a.resource OR p.resource @> a.resource AND s.section IN (
+              ${mergedSections}
+            ))
+            AND ${isPlain(sql`p`)},
+            false
+          )
+          GROUP BY s.section
+        ) AS s
+      );
+    END
+  `;
+}
 
 /**
  * The document with a mark on those roles of a policy that this call has created; only for those this is known

@@ -19,7 +19,8 @@ export const mayAdopt = (document: Jsonb, steps: Sql) => sql`(
 /**
  * The roles that a call adopts
  *
- * Most calls adopt none, and finding that out takes no query.
+ * Most calls adopt none, and finding that out takes no query. What is known grows once for each section: each time it is
+ * copied as a whole.
  * @volatility stable
  */
 export function adopted_roles(document: Jsonb, steps: Steps): Returns<Texts> {
@@ -32,6 +33,8 @@ export function adopted_roles(document: Jsonb, steps: Steps): Returns<Texts> {
       v_resources jsonb;
       v_resource jsonb;
       v_name text;
+      v_last text;
+      v_names text[];
       v_adopted text[] := '{}'::text[];
     BEGIN
       FOREACH v_step IN ARRAY ${steps} LOOP
@@ -42,11 +45,12 @@ export function adopted_roles(document: Jsonb, steps: Steps): Returns<Texts> {
       v_known := jsonb_object(v_created, v_created);
       FOREACH v_section IN ARRAY ${gaining}::text[] LOOP
         v_resources := ${document} -> v_section;
+        v_names := '{}'::text[];
         FOR v_position IN 0 .. coalesce(jsonb_array_length(v_resources), 0) - 1 LOOP
           v_resource := v_resources -> v_position;
           v_name := v_resource ->> CASE v_section WHEN 'roles' THEN 'name' WHEN 'memberships' THEN 'member'
                                      WHEN 'schemas' THEN 'owner' ELSE 'role' END;
-          CONTINUE WHEN v_name IS NULL OR v_known ? v_name OR v_resource ?| ${text(`{state,revoked,${recordedMark}}`)};
+          CONTINUE WHEN v_name IS NULL OR v_name = v_last OR v_known ? v_name OR v_resource ?| ${text(`{state,revoked,${recordedMark}}`)};
           IF rolecall_internal.newest_record('roles', jsonb_build_array(v_name)) IS NULL THEN
             CONTINUE WHEN v_section <> 'roles' AND rolecall_internal.newest_record(
               v_section, rolecall_internal.record_key(v_section, v_resource)
@@ -54,8 +58,12 @@ export function adopted_roles(document: Jsonb, steps: Steps): Returns<Texts> {
             v_adopted := v_adopted || v_name;
           END IF;
           -- Each role once, not with each of its privileges.
-          v_known := v_known || jsonb_build_object(v_name, true);
+          v_names := v_names || v_name;
+          v_last := v_name;
         END LOOP;
+        IF cardinality(v_names) > 0 THEN
+          v_known := v_known || jsonb_object(v_names, v_names);
+        END IF;
       END LOOP;
       RETURN CASE WHEN cardinality(v_adopted) < 2 THEN v_adopted
         ELSE ARRAY(SELECT DISTINCT unnest(v_adopted)) END;

@@ -34,8 +34,8 @@ BEGIN
         AND o.nspname !~ '^pg_(toast_)?temp_'
       UNION ALL
       SELECT g.number, o.oid AS oid,
-             format('%I.%I', n.nspname, o.relname) AS name
-      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
+             format('%s.%I', o.relnamespace::regnamespace, o.relname) AS name
+      FROM pg_class AS o
       CROSS JOIN g
       WHERE g.kind = 'table' AND g.schema = o.relnamespace AND g.owner = o.relowner
         AND coalesce(g.acl, '{}') = coalesce(o.relacl, '{}') AND (g.acl IS NULL) = (o.relacl IS NULL)
@@ -43,8 +43,8 @@ BEGIN
         AND o.relkind IN ('r', 'p', 'v', 'm', 'f')
       UNION ALL
       SELECT g.number, o.oid AS oid,
-             format('%I.%I', n.nspname, o.relname) AS name
-      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
+             format('%s.%I', o.relnamespace::regnamespace, o.relname) AS name
+      FROM pg_class AS o
       CROSS JOIN g
       WHERE g.kind = 'sequence' AND g.schema = o.relnamespace AND g.owner = o.relowner
         AND coalesce(g.acl, '{}') = coalesce(o.relacl, '{}') AND (g.acl IS NULL) = (o.relacl IS NULL)
@@ -60,14 +60,16 @@ BEGIN
         AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
       UNION ALL
       SELECT g.number, o.oid AS oid,
-             format('%I.%I', n.nspname, o.typname) AS name
-      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
-      LEFT JOIN pg_class AS c ON c.oid = o.typrelid
+             format('%s.%I', o.typnamespace::regnamespace, o.typname) AS name
+      FROM pg_type AS o
       CROSS JOIN g
       WHERE g.kind = 'type' AND g.schema = o.typnamespace AND g.owner = o.typowner
         AND coalesce(g.acl, '{}') = coalesce(o.typacl, '{}') AND (g.acl IS NULL) = (o.typacl IS NULL)
         AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
-        AND (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
+        AND o.typcategory <> 'A' AND (
+          o.typtype IN ('b', 'd', 'e', 'r')
+          OR EXISTS (SELECT FROM pg_class AS c WHERE c.oid = o.typrelid AND c.relkind = 'c')
+        )
       UNION ALL
       SELECT g.number, o.oid AS oid,
              quote_ident(o.lanname) AS name

@@ -43,7 +43,9 @@ BEGIN
   RETURN QUERY
     SELECT t.path,
            CASE WHEN r.name NOT IN ('PUBLIC', 'public') OR v_roles ? r.name THEN r.name END,
-           k.kind, k.means, rolecall_internal.canonical_name(k.kind, k.means, o.name), c.name, p.privilege,
+           k.kind, k.means,
+           CASE WHEN k.means = 'one' THEN rolecall_internal.canonical_name(k.kind, o.name) ELSE o.name END,
+           c.name, p.privilege,
            g.what = 'grant' AND t.entry @> '{"with_grant_option": true}', g.what = 'revoke', s.scope
     FROM rolecall_internal.policy_targets(policy_privileges.policy) AS t
     CROSS JOIN LATERAL (
@@ -73,9 +75,9 @@ BEGIN
       WHERE a.privilege = 'ALL' AND d.since::integer <= current_setting('server_version_num')::integer / 10000
     ) AS p
     CROSS JOIN LATERAL (
-      SELECT nullif(jsonb_strip_nulls(jsonb_build_object(
+      SELECT CASE WHEN t.entry -> 'on' ?| '{except,owners}' THEN nullif(jsonb_strip_nulls(jsonb_build_object(
         'except', (
-          SELECT jsonb_agg(DISTINCT rolecall_internal.canonical_name(k.kind, 'one', x.name))
+          SELECT jsonb_agg(DISTINCT rolecall_internal.canonical_name(k.kind, x.name))
           FROM jsonb_array_elements_text(jsonb_path_query_array(
             t.entry -> 'on' -> 'except', '$[*] ? (@ != null)'
           )) AS x(name)
@@ -86,7 +88,7 @@ BEGIN
             t.entry -> 'on' -> 'owners', '$[*] ? (@ != null)'
           )) AS x(name)
         ) END
-      )), '{}')
+      )), '{}') END
     ) AS s(scope);
 END
 $policy_privileges$;

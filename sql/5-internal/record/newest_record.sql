@@ -6,10 +6,19 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $newest_record$
 DECLARE
   v_entry rolecall_internal.resource;
+  v_role oid := to_regrole(quote_ident(newest_record.key ->> 0))::oid;
 BEGIN
   SELECT r.* INTO v_entry FROM rolecall_internal.resource AS r
   WHERE r.section = newest_record.section AND r.key = newest_record.key ORDER BY r.recorded_at DESC LIMIT 1;
-  IF v_entry.resource IS NOT NULL AND rolecall_internal.refusal(v_entry) IS NULL THEN
+  IF v_entry.resource IS NOT NULL AND (
+    newest_record.section = 'roles' AND (
+      v_entry.sqlstate IS NULL AND (v_entry.roles IS NULL OR v_entry.roles = ARRAY[v_role])
+      AND has_table_privilege(
+        v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
+      ) IS NOT TRUE
+    )
+    OR rolecall_internal.refusal(v_entry) IS NULL
+  ) THEN
     RETURN v_entry.resource;
   END IF;
   RETURN NULL;

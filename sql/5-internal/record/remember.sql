@@ -20,6 +20,9 @@ DECLARE
 BEGIN
   IF remember.document ? 'declared' THEN
     remember.document := rolecall_internal.with_made(remember.document, remember.steps);
+    IF NOT v_always THEN
+      remember.document := rolecall_internal.unrecorded(remember.document);
+    END IF;
   END IF;
   IF remember.document @? '$.roles[*] ? (@.state == "absent")' THEN
     remember.document := rolecall_internal.joined(
