@@ -68,8 +68,8 @@ BEGIN
   END IF;
 
   -- The same script ran here before, and all of its objects are still there.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script c4521a0c29c23d1973b8e00db5d7ae5f90fec71b1e16d8581ff7e164612de9d8'
-    AND 421 <= (
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 7c3181b90172ef23f4819fe367f9f768c60bfba508711812b5a2f175647686a5'
+    AND 425 <= (
       SELECT count(*)
       FROM (
         SELECT p.pronamespace FROM pg_proc AS p
@@ -140,7 +140,7 @@ BEGIN
       ('rolecall_internal', 'acl_entries', 
        'role_oid oid, classid oid, objid oid, objsubid integer, kind text, object text, part text, owner oid, grantor oid, grantee oid, privilege text, is_grantable boolean', 'SETOF record', 0),
       ('rolecall_internal', 'acl_groups', 
-       'schemas oid[], special_kinds text[], specials oid[]', 'rolecall_internal.acl_group[]', 0),
+       'schemas oid[], kinds text[], special_kinds text[], specials oid[]', 'rolecall_internal.acl_group[]', 0),
       ('rolecall_internal', 'acting_as_heir', 
        'roles text[]', 'text[]', 0),
       ('rolecall_internal', 'acting_as_owner', 
@@ -157,6 +157,8 @@ BEGIN
        '', 'event_trigger', 0),
       ('rolecall_internal', 'are_there', 
        'definitions jsonb', 'boolean', 0),
+      ('rolecall_internal', 'asked_revokes', 
+       'memberships jsonb, revokes text[]', 'text[]', 0),
       ('rolecall_internal', 'attempt', 
        'document jsonb, passwords jsonb, known text[]', 'rolecall.step[]', 0),
       ('rolecall_internal', 'audit_catalogs', 
@@ -216,7 +218,7 @@ BEGIN
       ('rolecall_internal', 'calling_relations', 
        'owner_oid oid, heir_oid oid, relation oid', 'SETOF oid', 0),
       ('rolecall_internal', 'canonical_name', 
-       'kind text, means text, name text', 'text', 0),
+       'kind text, name text', 'text', 0),
       ('rolecall_internal', 'change_present', 
        'changes rolecall_internal.change[], passwords jsonb, document jsonb, strict boolean', 'rolecall.step[]', 0),
       ('rolecall_internal', 'check_changes', 
@@ -425,6 +427,8 @@ BEGIN
        'section text, resource jsonb', 'text', 0),
       ('rolecall_internal', 'leads_to_superuser', 
        'role_oid oid', 'boolean', 0),
+      ('rolecall_internal', 'learned', 
+       'round rolecall.step[]', 'jsonb', 0),
       ('rolecall_internal', 'leaving_out', 
        'document jsonb, role_name text', 'jsonb', 0),
       ('rolecall_internal', 'left_by_drop_owned', 
@@ -713,6 +717,8 @@ BEGIN
        'document jsonb, steps rolecall.step[]', 'void', 0),
       ('rolecall_internal', 'remember_exceptions', 
        '', 'void', 0),
+      ('rolecall_internal', 'remember_memberships', 
+       'document jsonb, steps rolecall.step[]', 'void', 0),
       ('rolecall_internal', 'remember_withheld', 
        'resources jsonb', 'void', 0),
       ('rolecall_internal', 'remove_superseded', 
@@ -811,6 +817,8 @@ BEGIN
        'roles oid[]', 'rolecall_internal.change[]', 0),
       ('rolecall_internal', 'undisputed', 
        'document jsonb', 'jsonb', 0),
+      ('rolecall_internal', 'unrecorded', 
+       'document jsonb', 'jsonb', 0),
       ('rolecall_internal', 'untrusted_askers', 
        'memberships jsonb', 'jsonb', 0),
       ('rolecall_internal', 'untrusted_owners', 
@@ -858,7 +866,7 @@ BEGIN
       ('rolecall_internal', 'with_recorded_options', 
        'membership jsonb', 'jsonb', 0),
       ('rolecall_internal', 'with_waiting', 
-       'changes rolecall_internal.change[]', 'rolecall_internal.change[]', 0),
+       'changes rolecall_internal.change[], document jsonb', 'rolecall_internal.change[]', 0),
       ('rolecall_internal', 'withheld_so_far', 
        'role_name text', 'jsonb', 0),
       ('rolecall_internal', 'withheld_tables', 
@@ -1595,7 +1603,8 @@ COMMENT ON FUNCTION rolecall_internal.acl_entries(oid)
      'shared ones';
 REVOKE ALL ON FUNCTION rolecall_internal.acl_entries(oid) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.acl_groups(schemas oid[], special_kinds text[], specials oid[])
+-- Conditions that are cheap, and that few objects meet, come before the join.
+CREATE OR REPLACE FUNCTION rolecall_internal.acl_groups(schemas oid[], kinds text[], special_kinds text[], specials oid[])
 RETURNS rolecall_internal.acl_group[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -1611,20 +1620,19 @@ BEGIN
       FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'
       UNION ALL
       SELECT 'table' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl
-      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
-      WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
+      FROM pg_class AS o WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
       UNION ALL
       SELECT 'sequence' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl
-      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
-      WHERE o.relkind IN ('S')
+      FROM pg_class AS o WHERE o.relkind IN ('S')
       UNION ALL
       SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl
       FROM pg_proc AS o
       UNION ALL
       SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl
-      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
-      LEFT JOIN pg_class AS c ON c.oid = o.typrelid
-      WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
+      FROM pg_type AS o WHERE o.typcategory <> 'A' AND (
+          o.typtype IN ('b', 'd', 'e', 'r')
+          OR EXISTS (SELECT FROM pg_class AS c WHERE c.oid = o.typrelid AND c.relkind = 'c')
+        )
       UNION ALL
       SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl
       FROM pg_language AS o WHERE o.lanpltrusted
@@ -1648,16 +1656,20 @@ BEGIN
         WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch')
       ))
     ) AS s ON s.kind = o.kind AND s.oid = o.oid
-    WHERE o.acl IS NOT NULL OR o.schema = ANY (acl_groups.schemas) OR s.oid IS NOT NULL
+    WHERE (o.acl IS NOT NULL
+    OR o.kind = ANY (acl_groups.kinds) AND o.schema IN (SELECT unnest(acl_groups.schemas))
+           OR o.kind = 'schema' OR o.oid IN (SELECT unnest(acl_groups.specials)))
+      AND (o.acl IS NOT NULL
+      OR o.kind = ANY (acl_groups.kinds) AND o.schema IN (SELECT unnest(acl_groups.schemas)) OR s.oid IS NOT NULL)
     GROUP BY o.kind, o.schema, o.owner, o.acl, s.oid
   );
 END
 $acl_groups$;
 
-COMMENT ON FUNCTION rolecall_internal.acl_groups(oid[], text[], oid[])
-  IS 'In groups, the objects that have an ACL, those of the schemas, and the special ones, among them the extension''s '
-     'own schemas';
-REVOKE ALL ON FUNCTION rolecall_internal.acl_groups(oid[], text[], oid[]) FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.acl_groups(oid[], text[], text[], oid[])
+  IS 'In groups, the objects that have an ACL, those of these kinds in the schemas, and the special ones, among them '
+     'the extension''s own schemas';
+REVOKE ALL ON FUNCTION rolecall_internal.acl_groups(oid[], text[], text[], oid[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.acting_as_heir(roles text[]) RETURNS text[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -1814,7 +1826,8 @@ COMMENT ON FUNCTION rolecall_internal.acting_relation(oid, boolean, oid)
   IS 'What to do about a relation that acts as its owner, or that others can make act so; null where it does not';
 REVOKE ALL ON FUNCTION rolecall_internal.acting_relation(oid, boolean, oid) FROM PUBLIC;
 
--- Most calls adopt none, and finding that out takes no query.
+-- Most calls adopt none, and finding that out takes no query. What is known grows once for each section: each time it
+-- is copied as a whole.
 CREATE OR REPLACE FUNCTION rolecall_internal.adopted_roles(document jsonb, steps rolecall.step[]) RETURNS text[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -1827,6 +1840,8 @@ DECLARE
   v_resources jsonb;
   v_resource jsonb;
   v_name text;
+  v_last text;
+  v_names text[];
   v_adopted text[] := '{}'::text[];
 BEGIN
   FOREACH v_step IN ARRAY adopted_roles.steps LOOP
@@ -1837,11 +1852,12 @@ BEGIN
   v_known := jsonb_object(v_created, v_created);
   FOREACH v_section IN ARRAY '{roles,memberships,schemas,privileges}'::text[] LOOP
     v_resources := adopted_roles.document -> v_section;
+    v_names := '{}'::text[];
     FOR v_position IN 0 .. coalesce(jsonb_array_length(v_resources), 0) - 1 LOOP
       v_resource := v_resources -> v_position;
       v_name := v_resource ->> CASE v_section WHEN 'roles' THEN 'name' WHEN 'memberships' THEN 'member'
                                  WHEN 'schemas' THEN 'owner' ELSE 'role' END;
-      CONTINUE WHEN v_name IS NULL OR v_known ? v_name OR v_resource ?| '{state,revoked,recorded}';
+      CONTINUE WHEN v_name IS NULL OR v_name = v_last OR v_known ? v_name OR v_resource ?| '{state,revoked,recorded}';
       IF rolecall_internal.newest_record('roles', jsonb_build_array(v_name)) IS NULL THEN
         CONTINUE WHEN v_section <> 'roles' AND rolecall_internal.newest_record(
           v_section, rolecall_internal.record_key(v_section, v_resource)
@@ -1849,8 +1865,12 @@ BEGIN
         v_adopted := v_adopted || v_name;
       END IF;
       -- Each role once, not with each of its privileges.
-      v_known := v_known || jsonb_build_object(v_name, true);
+      v_names := v_names || v_name;
+      v_last := v_name;
     END LOOP;
+    IF cardinality(v_names) > 0 THEN
+      v_known := v_known || jsonb_object(v_names, v_names);
+    END IF;
   END LOOP;
   RETURN CASE WHEN cardinality(v_adopted) < 2 THEN v_adopted
     ELSE ARRAY(SELECT DISTINCT unnest(v_adopted)) END;
@@ -2037,16 +2057,16 @@ BEGIN
         SELECT 'table' AS kind, 'TABLE' AS keyword, o.xmin, o.relnamespace AS schema,
                o.relowner AS owner,
                coalesce(o.relacl, acldefault('r', o.relowner)) AS acl,
-               format('%I.%I', n.nspname, o.relname) AS name
-        FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
+               format('%s.%I', o.relnamespace::regnamespace, o.relname) AS name
+        FROM pg_class AS o
         WHERE o.oid = s.oid AND s.classid = 'pg_class'::regclass
           AND o.relkind IN ('r', 'p', 'v', 'm', 'f')
         UNION ALL
         SELECT 'sequence' AS kind, 'SEQUENCE' AS keyword, o.xmin, o.relnamespace AS schema,
                o.relowner AS owner,
                coalesce(o.relacl, acldefault('s', o.relowner)) AS acl,
-               format('%I.%I', n.nspname, o.relname) AS name
-        FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
+               format('%s.%I', o.relnamespace::regnamespace, o.relname) AS name
+        FROM pg_class AS o
         WHERE o.oid = s.oid AND s.classid = 'pg_class'::regclass
           AND o.relkind IN ('S')
         UNION ALL
@@ -2059,11 +2079,13 @@ BEGIN
         SELECT 'type' AS kind, 'TYPE' AS keyword, o.xmin, o.typnamespace AS schema,
                o.typowner AS owner,
                coalesce(o.typacl, acldefault('T', o.typowner)) AS acl,
-               format('%I.%I', n.nspname, o.typname) AS name
-        FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
-        LEFT JOIN pg_class AS c ON c.oid = o.typrelid
+               format('%s.%I', o.typnamespace::regnamespace, o.typname) AS name
+        FROM pg_type AS o
         WHERE o.oid = s.oid AND s.classid = 'pg_type'::regclass
-          AND (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
+          AND o.typcategory <> 'A' AND (
+            o.typtype IN ('b', 'd', 'e', 'r')
+            OR EXISTS (SELECT FROM pg_class AS c WHERE c.oid = o.typrelid AND c.relkind = 'c')
+          )
         OFFSET 0
       ) AS o
       CROSS JOIN LATERAL (
@@ -2199,16 +2221,16 @@ BEGIN
           SELECT 'table' AS kind, 'TABLE' AS keyword, o.xmin, o.relnamespace AS schema,
                  o.relowner AS owner,
                  coalesce(o.relacl, acldefault('r', o.relowner)) AS acl,
-                 format('%I.%I', n.nspname, o.relname) AS name
-          FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
+                 format('%s.%I', o.relnamespace::regnamespace, o.relname) AS name
+          FROM pg_class AS o
           WHERE o.oid = s.oid AND s.classid = 'pg_class'::regclass
             AND o.relkind IN ('r', 'p', 'v', 'm', 'f')
           UNION ALL
           SELECT 'sequence' AS kind, 'SEQUENCE' AS keyword, o.xmin, o.relnamespace AS schema,
                  o.relowner AS owner,
                  coalesce(o.relacl, acldefault('s', o.relowner)) AS acl,
-                 format('%I.%I', n.nspname, o.relname) AS name
-          FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
+                 format('%s.%I', o.relnamespace::regnamespace, o.relname) AS name
+          FROM pg_class AS o
           WHERE o.oid = s.oid AND s.classid = 'pg_class'::regclass
             AND o.relkind IN ('S')
           UNION ALL
@@ -2221,11 +2243,13 @@ BEGIN
           SELECT 'type' AS kind, 'TYPE' AS keyword, o.xmin, o.typnamespace AS schema,
                  o.typowner AS owner,
                  coalesce(o.typacl, acldefault('T', o.typowner)) AS acl,
-                 format('%I.%I', n.nspname, o.typname) AS name
-          FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
-          LEFT JOIN pg_class AS c ON c.oid = o.typrelid
+                 format('%s.%I', o.typnamespace::regnamespace, o.typname) AS name
+          FROM pg_type AS o
           WHERE o.oid = s.oid AND s.classid = 'pg_type'::regclass
-            AND (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
+            AND o.typcategory <> 'A' AND (
+              o.typtype IN ('b', 'd', 'e', 'r')
+              OR EXISTS (SELECT FROM pg_class AS c WHERE c.oid = o.typrelid AND c.relkind = 'c')
+            )
           OFFSET 0
         ) AS o
         CROSS JOIN LATERAL (
@@ -2538,6 +2562,41 @@ COMMENT ON FUNCTION rolecall_internal.are_there(jsonb)
   IS 'Whether everything in the list of withheld tables exists as written, without reading all tables';
 REVOKE ALL ON FUNCTION rolecall_internal.are_there(jsonb) FROM PUBLIC;
 
+-- Once such a membership is recorded, its member is to have what the role has.
+CREATE OR REPLACE FUNCTION rolecall_internal.asked_revokes(memberships jsonb, revokes text[]) RETURNS text[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $asked_revokes$
+BEGIN
+  RETURN ARRAY(
+    SELECT format('REVOKE %I FROM %I%s', pg_get_userbyid(m.roleid), w.member,
+           -- From 16 on what somebody has granted on keeps the membership from being revoked.
+           CASE WHEN to_jsonb(m) ? 'set_option' THEN format(
+             CASE WHEN EXISTS (
+               SELECT FROM pg_auth_members AS d WHERE d.roleid = m.roleid AND d.grantor = m.member
+             ) THEN ' GRANTED BY %I CASCADE' ELSE ' GRANTED BY %I' END,
+             pg_get_userbyid(m.grantor)
+           ) END)
+    FROM jsonb_to_recordset(asked_revokes.memberships)
+      AS w(member text, role text, admin boolean, state text, recorded text)
+    JOIN pg_auth_members AS m ON m.member = to_regrole(quote_ident(w.member))::oid
+      AND m.roleid = to_regrole(quote_ident(w.role))::oid
+    WHERE w.state IS NULL AND w.admin IS NOT TRUE
+      AND (NOT m.admin_option OR EXISTS (
+        SELECT FROM unnest(asked_revokes.revokes) AS r(statement)
+        WHERE starts_with(r.statement || ' ', format('REVOKE ADMIN OPTION FOR %I FROM %I ', w.role, w.member))
+      ))
+      AND (w.recorded IS NULL OR rolecall_internal.is_asked_for(m.member, m.roleid))
+  );
+END
+$asked_revokes$;
+
+COMMENT ON FUNCTION rolecall_internal.asked_revokes(jsonb, text[])
+  IS 'The statements that would end memberships that the document asks for, without ADMIN OPTION, or with one that the '
+     'given statements revoke. Of those that come from the record, only the ones that the caller or a superuser asked '
+     'for';
+REVOKE ALL ON FUNCTION rolecall_internal.asked_revokes(jsonb, text[]) FROM PUBLIC;
+
 -- No two calls wait for each other: roles are created in name order, before any role is locked, and are locked in name
 -- order. If that order cannot be kept, because other transactions have changed what has to be done, the call starts
 -- over with the roles that are known by then.
@@ -2565,9 +2624,11 @@ BEGIN
   FOR v_round IN 1 .. 1000 LOOP
     v_changes := rolecall_internal.plan(v_document, attempt.passwords);
     v_changes := CASE
-      WHEN v_done IS NOT NULL
-        THEN rolecall_internal.with_waiting(rolecall_internal.left_to_do(v_changes, v_done, v_steps))
-      WHEN to_jsonb(v_changes) @? '$[*] ? (@.operation == "revoke_role")' THEN rolecall_internal.with_waiting(v_changes)
+      WHEN v_done IS NOT NULL THEN rolecall_internal.with_waiting(
+        rolecall_internal.left_to_do(v_changes, v_done, v_steps), v_document
+      )
+      WHEN to_jsonb(v_changes) @? '$[*] ? (@.operation == "revoke_role" || @.sqlstate == "42501")'
+        THEN rolecall_internal.with_waiting(v_changes, v_document)
       ELSE v_changes END;
     EXIT WHEN cardinality(v_changes) = 0;
     IF current_setting('transaction_read_only')::boolean OR v_repeated > 1 OR v_round = 1000
@@ -2598,8 +2659,7 @@ BEGIN
     IF to_jsonb(v_new) @? '$[*] ? (@.status != "applied" || @.operation == "leave_mark")' THEN
       v_steps := v_steps || rolecall_internal.reported(v_new, v_steps);
       v_is_ignored := cardinality(rolecall_internal.done_by(v_new)) < cardinality(v_new);
-      v_document := v_document || CASE WHEN to_jsonb(v_new) @? '$[*] ? (@.status == "failed")'
-                                    THEN '{"singly": true}' ELSE '{}' END::jsonb;
+      v_document := v_document || rolecall_internal.learned(v_new);
     ELSE
       v_steps := v_steps || v_new;
     END IF;
@@ -4004,7 +4064,7 @@ COMMENT ON FUNCTION rolecall_internal.calling_relations(oid, oid)
      'third role can change, or on a domain that may run a query';
 REVOKE ALL ON FUNCTION rolecall_internal.calling_relations(oid, oid) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.canonical_name(kind text, means text, name text) RETURNS text
+CREATE OR REPLACE FUNCTION rolecall_internal.canonical_name(kind text, name text) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $canonical_name$
@@ -4012,8 +4072,7 @@ DECLARE
   v_name text := canonical_name.name;
   v_oid oid;
 BEGIN
-  IF canonical_name.means <> 'one'
-    OR canonical_name.kind NOT IN ('table', 'sequence', 'column', 'function', 'type') THEN
+  IF canonical_name.kind NOT IN ('table', 'sequence', 'column', 'function', 'type') THEN
     RETURN v_name;
   ELSIF canonical_name.kind IN ('function', 'type') THEN
     v_oid := coalesce(
@@ -4024,8 +4083,8 @@ BEGIN
       SELECT concat(CASE o.pronamespace WHEN 11 THEN 'pg_catalog.' END, o.oid::regprocedure)
       FROM pg_proc AS o WHERE canonical_name.kind = 'function' AND o.oid = v_oid
       UNION ALL
-      SELECT format('%I.%I', n.nspname, o.typname)
-      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
+      SELECT format('%s.%I', o.typnamespace::regnamespace, o.typname)
+      FROM pg_type AS o
       WHERE canonical_name.kind = 'type' AND o.oid = v_oid
     ), v_name);
   ELSIF NOT v_name ~ '^("([^"]|"")+"|[^\W\d][\w$]*)([.]("([^"]|"")+"|[^\W\d][\w$]*))*$' THEN
@@ -4038,15 +4097,16 @@ BEGIN
 END
 $canonical_name$;
 
-COMMENT ON FUNCTION rolecall_internal.canonical_name(text, text, text)
+COMMENT ON FUNCTION rolecall_internal.canonical_name(text, text)
   IS 'The canonical name of an object: as the server writes it if it exists, otherwise with quotes where they are '
      'required';
-REVOKE ALL ON FUNCTION rolecall_internal.canonical_name(text, text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.canonical_name(text, text) FROM PUBLIC;
 
--- A change that waits for memberships to end has to be planned again. Consecutive changes of privileges are tried
--- together first, because each subtransaction slows down the rest of the transaction, and the queries of others. If a
--- statement about several objects fails for a reporting role, one of the objects may be the cause: then it is planned
--- again for each object alone, and the one that fails is skipped.
+-- A change that waits for memberships to end has to be planned again, after those that the document asks for are
+-- recorded. Consecutive changes of privileges are tried together first, because each subtransaction slows down the
+-- rest of the transaction, and the queries of others. If a statement about several objects fails for a reporting role,
+-- one of the objects may be the cause: then it is planned again for each object alone, and the one that fails is
+-- skipped.
 CREATE OR REPLACE FUNCTION rolecall_internal.change_present(
   changes rolecall_internal.change[],
   passwords jsonb,
@@ -4070,7 +4130,7 @@ DECLARE
   v_acting text[];
 BEGIN
   FOREACH v_change IN ARRAY change_present.changes LOOP
-    IF v_change.sqlstate IS NULL AND v_change.note = 'once those who could take it are no members any more' THEN
+    IF v_change.sqlstate IS NULL AND v_change.note = 'once nobody could take it who is not to have it' THEN
       v_is_waiting := true;
     END IF;
   END LOOP;
@@ -4079,21 +4139,21 @@ BEGIN
     v_change := change_present.changes[v_position];
     CONTINUE WHEN v_change.operation = 'create_role';
     -- New members wait too, because it is not recorded yet that they are asked for.
-    IF v_change.sqlstate IS NULL AND v_change.note = 'once those who could take it are no members any more'
+    IF v_change.sqlstate IS NULL AND v_change.note = 'once nobody could take it who is not to have it'
       OR v_is_waiting AND v_change.operation = 'grant_role' AND v_change.sqlstate IS NULL
     THEN
       v_waiting := v_waiting || rolecall_internal.step_of(v_change, 'again');
       CONTINUE;
     ELSIF v_together IS NOT NULL AND (
       v_change.sqlstate IS NULL AND v_change.operation IN ('grant_privilege', 'revoke_privilege', 'default_privilege')
-      AND v_change.note IS DISTINCT FROM 'once those who could take it are no members any more'
+      AND v_change.note IS DISTINCT FROM 'once nobody could take it who is not to have it'
     ) THEN
       v_last := v_position;
       LOOP
         v_next := change_present.changes[v_last + 1];
         EXIT WHEN (
           v_next.sqlstate IS NULL AND v_next.operation IN ('grant_privilege', 'revoke_privilege', 'default_privilege')
-          AND v_next.note IS DISTINCT FROM 'once those who could take it are no members any more'
+          AND v_next.note IS DISTINCT FROM 'once nobody could take it who is not to have it'
         ) IS NOT TRUE;
         v_last := v_last + 1;
       END LOOP;
@@ -4127,8 +4187,13 @@ BEGIN
       v_step := rolecall_internal.execute_change(v_change, false, change_present.strict);
     END IF;
     v_steps := v_steps || v_step;
-    EXIT WHEN v_step.status IN ('again', 'failed');
+    IF v_step.status IN ('again', 'failed') THEN
+      RETURN v_steps; -- What waits is not due yet.
+    END IF;
   END LOOP;
+  IF v_is_waiting THEN
+    PERFORM rolecall_internal.remember_memberships(change_present.document, v_steps);
+  END IF;
   RETURN v_steps || v_waiting;
 END
 $change_present$;
@@ -7219,7 +7284,9 @@ DECLARE
       WHERE n.nspname ~ '^pg_'
         OR n.nspname IN ('information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch')
     )),
-    ARRAY['database'], ARRAY[(
+    ARRAY[
+      'table', 'sequence', 'function', 'type'
+    ], ARRAY['database'], ARRAY[(
       SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
     )]
   );
@@ -8300,6 +8367,30 @@ $leads_to_superuser$;
 COMMENT ON FUNCTION rolecall_internal.leads_to_superuser(oid) IS 'Whether a member of a role can become a superuser';
 REVOKE ALL ON FUNCTION rolecall_internal.leads_to_superuser(oid) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.learned(round rolecall.step[]) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $learned$
+DECLARE
+  v_step rolecall.step;
+  v_learned jsonb := '{}';
+BEGIN
+  FOREACH v_step IN ARRAY learned.round LOOP
+    IF v_step.status = 'failed' THEN
+      v_learned := v_learned || '{"singly": true}';
+    ELSIF v_step.status = 'again' AND v_step.note = 'once nobody could take it who is not to have it' THEN
+      v_learned := v_learned || '{"asked": true}';
+    END IF;
+  END LOOP;
+  RETURN v_learned;
+END
+$learned$;
+
+COMMENT ON FUNCTION rolecall_internal.learned(rolecall.step[])
+  IS 'What the steps of a round add to the document for the next plan: whether privileges are planned singly, and '
+     'whether the memberships are recorded';
+REVOKE ALL ON FUNCTION rolecall_internal.learned(rolecall.step[]) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.leaving_out(document jsonb, role_name text) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -9231,10 +9322,20 @@ SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $newest_record$
 DECLARE
   v_entry rolecall_internal.resource;
+  v_role oid := to_regrole(quote_ident(newest_record.key ->> 0))::oid;
 BEGIN
   SELECT r.* INTO v_entry FROM rolecall_internal.resource AS r
   WHERE r.section = newest_record.section AND r.key = newest_record.key ORDER BY r.recorded_at DESC LIMIT 1;
-  IF v_entry.resource IS NOT NULL AND rolecall_internal.refusal(v_entry) IS NULL THEN
+  IF v_entry.resource IS NOT NULL AND (
+    newest_record.section = 'roles' AND (
+      v_entry.sqlstate IS NULL
+      AND (v_entry.roles IS NULL OR v_entry.roles = ARRAY[v_role])
+      AND has_table_privilege(
+        v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
+      ) IS NOT TRUE
+    )
+    OR rolecall_internal.refusal(v_entry) IS NULL
+  ) THEN
     RETURN v_entry.resource;
   END IF;
   RETURN NULL;
@@ -9672,8 +9773,8 @@ BEGIN
         AND o.nspname !~ '^pg_(toast_)?temp_'
       UNION ALL
       SELECT g.number, o.oid AS oid,
-             format('%I.%I', n.nspname, o.relname) AS name
-      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
+             format('%s.%I', o.relnamespace::regnamespace, o.relname) AS name
+      FROM pg_class AS o
       CROSS JOIN g
       WHERE g.kind = 'table' AND g.schema = o.relnamespace AND g.owner = o.relowner
         AND coalesce(g.acl, '{}') = coalesce(o.relacl, '{}') AND (g.acl IS NULL) = (o.relacl IS NULL)
@@ -9681,8 +9782,8 @@ BEGIN
         AND o.relkind IN ('r', 'p', 'v', 'm', 'f')
       UNION ALL
       SELECT g.number, o.oid AS oid,
-             format('%I.%I', n.nspname, o.relname) AS name
-      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
+             format('%s.%I', o.relnamespace::regnamespace, o.relname) AS name
+      FROM pg_class AS o
       CROSS JOIN g
       WHERE g.kind = 'sequence' AND g.schema = o.relnamespace AND g.owner = o.relowner
         AND coalesce(g.acl, '{}') = coalesce(o.relacl, '{}') AND (g.acl IS NULL) = (o.relacl IS NULL)
@@ -9698,14 +9799,16 @@ BEGIN
         AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
       UNION ALL
       SELECT g.number, o.oid AS oid,
-             format('%I.%I', n.nspname, o.typname) AS name
-      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
-      LEFT JOIN pg_class AS c ON c.oid = o.typrelid
+             format('%s.%I', o.typnamespace::regnamespace, o.typname) AS name
+      FROM pg_type AS o
       CROSS JOIN g
       WHERE g.kind = 'type' AND g.schema = o.typnamespace AND g.owner = o.typowner
         AND coalesce(g.acl, '{}') = coalesce(o.typacl, '{}') AND (g.acl IS NULL) = (o.typacl IS NULL)
         AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
-        AND (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
+        AND o.typcategory <> 'A' AND (
+          o.typtype IN ('b', 'd', 'e', 'r')
+          OR EXISTS (SELECT FROM pg_class AS c WHERE c.oid = o.typrelid AND c.relkind = 'c')
+        )
       UNION ALL
       SELECT g.number, o.oid AS oid,
              quote_ident(o.lanname) AS name
@@ -9781,8 +9884,7 @@ BEGIN
       SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
              string_agg(
                format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
-                      -- From 16 on a membership cannot be revoked without CASCADE if its member has granted the role to
-                      -- others.
+                      -- From 16 on what somebody has granted on keeps the membership from being revoked.
                       CASE WHEN t.edge ? 'set_option' THEN format(
                         CASE WHEN EXISTS (
                           SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
@@ -12215,6 +12317,7 @@ DECLARE
   v_schemas oid[] := ARRAY(
     SELECT DISTINCT w.oid FROM unnest(v_wanted) AS w WHERE w.means <> 'one' AND w.oid IS NOT NULL
   );
+  v_kinds text[] := ARRAY(SELECT DISTINCT w.kind FROM unnest(v_wanted) AS w WHERE w.means <> 'one');
   v_special record;
   v_groups rolecall_internal.acl_group[];
   v_differences rolecall_internal.difference[];
@@ -12226,7 +12329,7 @@ BEGIN
     UNION ALL SELECT x.kind, x.object_oid FROM rolecall_internal.excepted_objects(v_wanted) AS x
     UNION ALL SELECT 'database', d.oid FROM pg_database AS d WHERE d.datname = current_database()
   ) AS s(kind, oid);
-  v_groups := rolecall_internal.acl_groups(v_schemas, v_special.kinds, v_special.oids);
+  v_groups := rolecall_internal.acl_groups(v_schemas, v_kinds, v_special.kinds, v_special.oids);
   v_differences := rolecall_internal.privilege_differences(v_wanted, v_groups, v_exact);
   IF plan_privileges.document ? 'theirs' THEN
     v_differences := ARRAY(
@@ -13401,7 +13504,9 @@ BEGIN
   RETURN QUERY
     SELECT t.path,
            CASE WHEN r.name NOT IN ('PUBLIC', 'public') OR v_roles ? r.name THEN r.name END,
-           k.kind, k.means, rolecall_internal.canonical_name(k.kind, k.means, o.name), c.name, p.privilege,
+           k.kind, k.means,
+           CASE WHEN k.means = 'one' THEN rolecall_internal.canonical_name(k.kind, o.name) ELSE o.name END,
+           c.name, p.privilege,
            g.what = 'grant' AND t.entry @> '{"with_grant_option": true}', g.what = 'revoke', s.scope
     FROM rolecall_internal.policy_targets(policy_privileges.policy) AS t
     CROSS JOIN LATERAL (
@@ -13431,9 +13536,9 @@ BEGIN
       WHERE a.privilege = 'ALL' AND d.since::integer <= current_setting('server_version_num')::integer / 10000
     ) AS p
     CROSS JOIN LATERAL (
-      SELECT nullif(jsonb_strip_nulls(jsonb_build_object(
+      SELECT CASE WHEN t.entry -> 'on' ?| '{except,owners}' THEN nullif(jsonb_strip_nulls(jsonb_build_object(
         'except', (
-          SELECT jsonb_agg(DISTINCT rolecall_internal.canonical_name(k.kind, 'one', x.name))
+          SELECT jsonb_agg(DISTINCT rolecall_internal.canonical_name(k.kind, x.name))
           FROM jsonb_array_elements_text(jsonb_path_query_array(
             t.entry -> 'on' -> 'except', '$[*] ? (@ != null)'
           )) AS x(name)
@@ -13444,7 +13549,7 @@ BEGIN
             t.entry -> 'on' -> 'owners', '$[*] ? (@ != null)'
           )) AS x(name)
         ) END
-      )), '{}')
+      )), '{}') END
     ) AS s(scope);
 END
 $policy_privileges$;
@@ -13851,8 +13956,7 @@ BEGIN
       SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
              string_agg(
                format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
-                      -- From 16 on a membership cannot be revoked without CASCADE if its member has granted the role to
-                      -- others.
+                      -- From 16 on what somebody has granted on keeps the membership from being revoked.
                       CASE WHEN t.edge ? 'set_option' THEN format(
                         CASE WHEN EXISTS (
                           SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
@@ -13926,8 +14030,7 @@ BEGIN
       SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
              string_agg(
                format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
-                      -- From 16 on a membership cannot be revoked without CASCADE if its member has granted the role to
-                      -- others.
+                      -- From 16 on what somebody has granted on keeps the membership from being revoked.
                       CASE WHEN t.edge ? 'set_option' THEN format(
                         CASE WHEN EXISTS (
                           SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
@@ -14116,20 +14219,19 @@ BEGIN
       FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'
       UNION ALL
       SELECT 'table' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl
-      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
-      WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
+      FROM pg_class AS o WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
       UNION ALL
       SELECT 'sequence' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl
-      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
-      WHERE o.relkind IN ('S')
+      FROM pg_class AS o WHERE o.relkind IN ('S')
       UNION ALL
       SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl
       FROM pg_proc AS o
       UNION ALL
       SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl
-      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
-      LEFT JOIN pg_class AS c ON c.oid = o.typrelid
-      WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
+      FROM pg_type AS o WHERE o.typcategory <> 'A' AND (
+          o.typtype IN ('b', 'd', 'e', 'r')
+          OR EXISTS (SELECT FROM pg_class AS c WHERE c.oid = o.typrelid AND c.relkind = 'c')
+        )
       UNION ALL
       SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl
       FROM pg_language AS o WHERE o.lanpltrusted
@@ -14268,8 +14370,7 @@ BEGIN
     SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
            string_agg(
              format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
-                    -- From 16 on a membership cannot be revoked without CASCADE if its member has granted the role to
-                    -- others.
+                    -- From 16 on what somebody has granted on keeps the membership from being revoked.
                     CASE WHEN t.edge ? 'set_option' THEN format(
                       CASE WHEN EXISTS (
                         SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
@@ -15130,6 +15231,9 @@ DECLARE
 BEGIN
   IF remember.document ? 'declared' THEN
     remember.document := rolecall_internal.with_made(remember.document, remember.steps);
+    IF NOT v_always THEN
+      remember.document := rolecall_internal.unrecorded(remember.document);
+    END IF;
   END IF;
   IF remember.document @? '$.roles[*] ? (@.state == "absent")' THEN
     remember.document := rolecall_internal.joined(
@@ -15285,6 +15389,26 @@ COMMENT ON FUNCTION rolecall_internal.remember_exceptions()
   IS 'Remembers the objects that recorded exceptions mean, so that they stay excepted under other names while the '
      'entry is in the list';
 REVOKE ALL ON FUNCTION rolecall_internal.remember_exceptions() FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.remember_memberships(document jsonb, steps rolecall.step[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $remember_memberships$
+BEGIN
+  IF remember_memberships.document ? 'memberships' THEN
+    PERFORM rolecall_internal.remember(jsonb_build_object('memberships', CASE
+      WHEN (remember_memberships.document ?| '{declared,privileges}'
+        OR remember_memberships.document @? '$.roles[*] ? (@.state == "absent" && @.protected == true)')
+      THEN rolecall_internal.undisputed(remember_memberships.document)
+      ELSE remember_memberships.document END -> 'memberships'
+    ), remember_memberships.steps);
+  END IF;
+END
+$remember_memberships$;
+
+COMMENT ON FUNCTION rolecall_internal.remember_memberships(jsonb, rolecall.step[])
+  IS 'Records the memberships of a document before all else, so that the next plan knows who is to have what waits';
+REVOKE ALL ON FUNCTION rolecall_internal.remember_memberships(jsonb, rolecall.step[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.remember_withheld(resources jsonb) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -16069,7 +16193,7 @@ BEGIN
     BEGIN
       IF run.dry_run THEN
         RETURN rolecall_internal.planned_steps(
-          rolecall_internal.with_waiting(rolecall_internal.plan(v_document, v_passwords))
+          rolecall_internal.with_waiting(rolecall_internal.plan(v_document, v_passwords), v_document)
         );
       END IF;
       v_steps := rolecall_internal.attempt(v_document, v_passwords, v_known);
@@ -17359,6 +17483,64 @@ COMMENT ON FUNCTION rolecall_internal.undisputed(jsonb)
   IS 'The part of a document that is remembered: without what policies of other databases contradict';
 REVOKE ALL ON FUNCTION rolecall_internal.undisputed(jsonb) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.unrecorded(document jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $unrecorded$
+BEGIN
+  RETURN (
+    SELECT coalesce(jsonb_object_agg(s.section, s.resources), '{}')
+    FROM (
+      SELECT s.section, jsonb_agg(r.resource ORDER BY r.position) AS resources
+      FROM jsonb_each(unrecorded.document) AS s(section, resources)
+      CROSS JOIN LATERAL jsonb_array_elements(s.resources) WITH ORDINALITY AS r(resource, position)
+      CROSS JOIN LATERAL (
+        SELECT rolecall_internal.record_key(s.section, r.resource),
+               jsonb_strip_nulls(r.resource - CASE s.section WHEN 'roles' THEN '{password,note,state,says}'
+               WHEN 'read_access' THEN '{watched}' ELSE '{}' END::text[])
+        OFFSET 0
+      ) AS a(key, resource)
+      LEFT JOIN LATERAL (
+        SELECT DISTINCT ON (r.section, r.key) r.*
+        FROM rolecall_internal.resource AS r
+        WHERE r.section = s.section AND r.key = a.key
+        ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+      ) AS p ON true
+      WHERE NOT coalesce(
+        p.recorder_oid = to_regrole(quote_ident(current_user))::oid AND p.made_in = (
+          SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
+        ) AND NOT r.resource ? 'state'
+        AND (p.resource = a.resource OR p.resource @> a.resource AND s.section IN (
+          'roles', 'memberships', 'declared', 'schemas'
+        ))
+        AND (
+            p.resource IS NULL
+            OR NOT p.resource ?| '{inherit,set}' AND (
+              p.sqlstate IS NULL
+              AND (p.roles IS NULL OR p.roles = array_remove(
+                ARRAY[to_regrole(quote_ident(p.resource ->> 'member'))::oid, to_regrole(quote_ident(coalesce(
+                    p.resource ->> 'role', p.resource ->> 'owner', p.resource ->> 'name'
+                  )))::oid], NULL
+              ))
+              AND has_table_privilege(
+                to_regrole(quote_ident(coalesce(
+                    p.resource ->> 'role', p.resource ->> 'owner', p.resource ->> 'name'
+                  )))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
+              ) IS NOT TRUE
+            )
+          ),
+        false
+      )
+      GROUP BY s.section
+    ) AS s
+  );
+END
+$unrecorded$;
+
+COMMENT ON FUNCTION rolecall_internal.unrecorded(jsonb)
+  IS 'A document without what this caller has recorded already, just like that: most of a policy that is applied again';
+REVOKE ALL ON FUNCTION rolecall_internal.unrecorded(jsonb) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION rolecall_internal.untrusted_askers(memberships jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -17749,8 +17931,7 @@ BEGIN
       SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
              string_agg(
                format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
-                      -- From 16 on a membership cannot be revoked without CASCADE if its member has granted the role to
-                      -- others.
+                      -- From 16 on what somebody has granted on keeps the membership from being revoked.
                       CASE WHEN t.edge ? 'set_option' THEN format(
                         CASE WHEN EXISTS (
                           SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
@@ -17819,8 +18000,7 @@ BEGIN
       SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
              string_agg(
                format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
-                      -- From 16 on a membership cannot be revoked without CASCADE if its member has granted the role to
-                      -- others.
+                      -- From 16 on what somebody has granted on keeps the membership from being revoked.
                       CASE WHEN t.edge ? 'set_option' THEN format(
                         CASE WHEN EXISTS (
                           SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
@@ -18307,22 +18487,30 @@ COMMENT ON FUNCTION rolecall_internal.with_recorded_options(jsonb)
   IS 'A membership with the options that an earlier call asked for, if it names none itself';
 REVOKE ALL ON FUNCTION rolecall_internal.with_recorded_options(jsonb) FROM PUBLIC;
 
--- This is only what is expected: the next plan finds out from the catalogs whether anybody can take it by then.
-CREATE OR REPLACE FUNCTION rolecall_internal.with_waiting(changes rolecall_internal.change[]) RETURNS rolecall_internal.change[]
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+-- This is only what is expected: the next plan finds out from the catalogs and the record whether anybody can take it
+-- by then.
+CREATE OR REPLACE FUNCTION rolecall_internal.with_waiting(changes rolecall_internal.change[], document jsonb)
+RETURNS rolecall_internal.change[]
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $with_waiting$
 DECLARE
   v_change rolecall_internal.change;
   v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
   v_revokes text[] := '{}'::text[];
+  v_is_skipped boolean;
   v_statement text;
 BEGIN
   FOREACH v_change IN ARRAY with_waiting.changes LOOP
     IF v_change.operation = 'revoke_role' AND v_change.sqlstate IS NULL THEN
       v_revokes := v_revokes || v_change.statement;
+    ELSIF v_change.sqlstate IS NOT NULL THEN
+      v_is_skipped := true;
     END IF;
   END LOOP;
+  IF v_is_skipped AND NOT with_waiting.document ? 'asked' THEN
+    v_revokes := v_revokes || rolecall_internal.asked_revokes(with_waiting.document -> 'memberships', v_revokes);
+  END IF;
   IF cardinality(v_revokes) = 0 THEN
     RETURN with_waiting.changes;
   END IF;
@@ -18334,7 +18522,7 @@ BEGIN
       IF v_statement <> v_change.statement AND NOT starts_with(v_statement, 'REVOKE ') THEN
         v_change.statement := v_statement;
         v_change.sqlstate := NULL;
-        v_change.note := 'once those who could take it are no members any more';
+        v_change.note := 'once nobody could take it who is not to have it';
       END IF;
     END IF;
     v_changes := v_changes || v_change;
@@ -18343,10 +18531,10 @@ BEGIN
 END
 $with_waiting$;
 
-COMMENT ON FUNCTION rolecall_internal.with_waiting(rolecall_internal.change[])
+COMMENT ON FUNCTION rolecall_internal.with_waiting(rolecall_internal.change[], jsonb)
   IS 'The changes. One that is skipped because others could take what it gives waits instead if the same plan ends the '
-     'memberships by which they could';
-REVOKE ALL ON FUNCTION rolecall_internal.with_waiting(rolecall_internal.change[]) FROM PUBLIC;
+     'memberships by which they could, or if the document asks for these memberships and they are not recorded yet';
+REVOKE ALL ON FUNCTION rolecall_internal.with_waiting(rolecall_internal.change[], jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.withheld_so_far(role_name text) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -20738,7 +20926,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script c4521a0c29c23d1973b8e00db5d7ae5f90fec71b1e16d8581ff7e164612de9d8';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 7c3181b90172ef23f4819fe367f9f768c60bfba508711812b5a2f175647686a5';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

@@ -206,8 +206,8 @@ class Policy {
   }
 
   /**
-   * Where a role is to have a power, none of what the policy asks for by hand: that its members could take it, as
-   * nobody is known to have asked for them, is said first, and the next call gives it.
+   * Where a role is to have a power, it has no members by hand whom the policy lets grant it on: what they could pass
+   * on to others it is not given.
    */
   get edgesByHand(): { before: Membership[]; later: Membership[] } {
     const { attributes, edges, edgesBefore, edgesLater } = this.drawn;
@@ -215,7 +215,7 @@ class Policy {
       attributes.some(({ createdb, predefined }) => createdb || predefined !== null) ||
       this.entries.some(({ on }) => on.kind === 'parameter');
     const isOther = ({ member, role }: Membership) =>
-      !powerful || !edges.some((edge) => edge.member === member && edge.role === role);
+      !powerful || !edges.some((edge) => edge.admin && edge.member === member && edge.role === role);
     return { before: edgesBefore.filter(isOther), later: edgesLater.filter(isOther) };
   }
 

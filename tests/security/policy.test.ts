@@ -109,6 +109,37 @@ test('one call ends a membership given by hand and gives the powers that its mem
   assert.deepEqual(await has(), [false, false, false]);
   await admin.query('REVOKE boss FROM accomplice');
 
+  // A member that the policy asks for as well is to have them, once it cannot grant the role on.
+  const asks = (options: string) => `'{"roles": {"boss": {"createdb": true, "member_of": ["pg_monitor"]}, "clerk":
+    {"member_of": [{"role": "boss"${options}}]}}, "privileges":
+    [{"to": "boss", "on": {"function": "pg_catalog.pg_ls_dir(text)"}, "grant": ["EXECUTE"]}]}'`;
+  const given = powers.map(([operation]) => [operation, 'applied', null]);
+  const forget = `SELECT rolecall.forget('boss'); SELECT rolecall.forget('clerk'); ${reset}`;
+  for (const [option, steps] of [
+    ['', given],
+    [' WITH ADMIN OPTION', done('applied')],
+  ] as const) {
+    await admin.query(`${forget}; GRANT boss TO clerk${option}`);
+    assert.deepEqual(await apply(asks('')), steps);
+    assert.deepEqual(await has(), [true, true, true]);
+    assert.deepEqual(await apply(asks('')), []);
+  }
+  // Restoring that, after both have changed, takes one call too.
+  await admin.query(`${reset}; GRANT boss TO clerk WITH ADMIN OPTION; SELECT rolecall.converge()`);
+  assert.deepEqual(await has(), [true, true, true]);
+  // One that can grant the role on, and one of whom it could be taken, are given nothing; nor does an additive policy.
+  await admin.query(`${forget}; GRANT boss TO clerk WITH ADMIN OPTION`);
+  assert.deepEqual(await apply(asks(', "admin": true')), powers);
+  await admin.query(`${forget}`);
+  assert.deepEqual(
+    await rows(`SELECT operation, status, sqlstate FROM rolecall.apply(${asks('')}, 'additive') ORDER BY 1`),
+    powers,
+  );
+  await admin.query(`${forget}; REVOKE ADMIN OPTION FOR boss FROM clerk; CREATE ROLE trainee; GRANT clerk TO trainee`);
+  assert.deepEqual(await apply(asks('')), powers);
+  assert.deepEqual(await has(), [false, false, false]);
+  await admin.query(`DROP ROLE trainee; REVOKE boss FROM clerk; ${forget}`);
+
   // Nor where the one who calls may not end it: on 16, whoever granted it keeps it.
   if (cluster.version >= 16) {
     await admin.query(`CREATE ROLE chief LOGIN CREATEROLE CREATEDB PASSWORD 'chief'; SELECT rolecall.add_operator('chief');

@@ -43,6 +43,18 @@ export const hasPowerBeyond = (role: Sql, than?: Sql) => {
   `;
 };
 
+/** The statement that ends a membership, of which the name of the member is given, and the row as jsonb. */
+export const ending = (membership: Sql, member: Sql, row: Sql) => sql`
+  format('REVOKE %I FROM %I%s', pg_get_userbyid(${membership}.roleid), ${member},
+         -- From 16 on what somebody has granted on keeps the membership from being revoked.
+         CASE WHEN ${row} ? 'set_option' THEN format(
+           CASE WHEN EXISTS (
+             SELECT FROM pg_auth_members AS d WHERE d.roleid = ${membership}.roleid AND d.grantor = ${membership}.member
+           ) THEN ' GRANTED BY %I CASCADE' ELSE ' GRANTED BY %I' END,
+           pg_get_userbyid(${membership}.grantor)
+         ) END)
+`;
+
 /**
  * The roles that do not have a power but could take it from the role that gets it, by membership, SET ROLE or ADMIN
  * OPTION: their names, and the statements that end this. Both are null where there is no such role.
@@ -68,15 +80,7 @@ export const takers = (role: Sql, hasPower: (member: Sql) => Sql, isToHaveIt = (
   )
   SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
          string_agg(
-           format('REVOKE %I FROM %I%s', pg_get_userbyid(t.roleid), t.name,
-                  -- From 16 on a membership cannot be revoked without CASCADE if its member has granted the role to
-                  -- others.
-                  CASE WHEN t.edge ? 'set_option' THEN format(
-                    CASE WHEN EXISTS (
-                      SELECT FROM pg_auth_members AS d WHERE d.roleid = t.roleid AND d.grantor = t.member
-                    ) THEN ' GRANTED BY %I CASCADE' ELSE ' GRANTED BY %I' END,
-                    pg_get_userbyid(t.grantor)
-                  ) END),
+           ${ending(sql`t`, sql`t.name`, sql`t.edge`)},
            '; ' ORDER BY (t.edge ->> 'oid')::oid DESC, t.name
          ) AS revokes
   FROM taker AS t WHERE NOT t.is_to_have_it

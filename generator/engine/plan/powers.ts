@@ -6,7 +6,7 @@ import { recordedMark } from '../../model/sections.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, Changes, Jsonb, Oid, Returns, Table, Text, Texts } from '../../model/types.ts';
 import { raw, type Sql, sql, text } from '../../sql/template.ts';
-import { hasPowerBeyond, leadsToSuperuser, takers } from '../catalogs/edges.ts';
+import { ending, hasPowerBeyond, leadsToSuperuser, takers } from '../catalogs/edges.ts';
 import { isAskedFor } from '../record/newest.ts';
 import { isOperator } from './operators.ts';
 
@@ -143,37 +143,46 @@ const lacks = sql`(
           AND NOT ${isOperator(sql`r.oid`)})
 )`;
 
+const beyondRights = text(sqlstates.insufficient_privilege);
+
 /** The note of a change that waits for others. */
-export const afterRevokes = text('once those who could take it are no members any more');
+export const afterRevokes = text('once nobody could take it who is not to have it');
 
 /** Whether a change waits for others of the same plan: it is planned again when they are made. */
 export const isWaiting = (change: Sql) => sql`${change}.sqlstate IS NULL AND ${change}.note = ${afterRevokes}`;
 
 /**
  * The changes. One that is skipped because others could take what it gives waits instead if the same plan ends the
- * memberships by which they could
+ * memberships by which they could, or if the document asks for these memberships and they are not recorded yet
  *
- * This is only what is expected: the next plan finds out from the catalogs whether anybody can take it by then.
- * @volatility immutable
+ * This is only what is expected: the next plan finds out from the catalogs and the record whether anybody can take it by
+ * then.
+ * @volatility stable
  */
-export function with_waiting(changes: Changes): Returns<Changes> {
+export function with_waiting(changes: Changes, document: Jsonb): Returns<Changes> {
   return sql`
     DECLARE
       v_change rolecall_internal.change;
       v_changes rolecall_internal.change[] := '{}'::rolecall_internal.change[];
       v_revokes text[] := '{}'::text[];
+      v_is_skipped boolean;
       v_statement text;
     BEGIN
       FOREACH v_change IN ARRAY ${changes} LOOP
         IF v_change.operation = 'revoke_role' AND v_change.sqlstate IS NULL THEN
           v_revokes := v_revokes || v_change.statement;
+        ELSIF v_change.sqlstate IS NOT NULL THEN
+          v_is_skipped := true;
         END IF;
       END LOOP;
+      IF v_is_skipped AND NOT ${document} ? 'asked' THEN
+        v_revokes := v_revokes || rolecall_internal.asked_revokes(${document} -> 'memberships', v_revokes);
+      END IF;
       IF cardinality(v_revokes) = 0 THEN
         RETURN ${changes};
       END IF;
       FOREACH v_change IN ARRAY ${changes} LOOP
-        IF v_change.sqlstate = ${text(sqlstates.insufficient_privilege)}
+        IF v_change.sqlstate = ${beyondRights}
           AND v_change.operation IN ('alter_role', 'grant_role', 'grant_privilege')
         THEN
           v_statement := rolecall_internal.after_revokes(v_change.statement, v_revokes);
@@ -186,6 +195,34 @@ export function with_waiting(changes: Changes): Returns<Changes> {
         v_changes := v_changes || v_change;
       END LOOP;
       RETURN v_changes;
+    END
+  `;
+}
+
+/**
+ * The statements that would end memberships that the document asks for, without ADMIN OPTION, or with one that the given
+ * statements revoke. Of those that come from the record, only the ones that the caller or a superuser asked for
+ *
+ * Once such a membership is recorded, its member is to have what the role has.
+ * @volatility stable
+ * @probes
+ */
+export function asked_revokes(memberships: Jsonb, revokes: Texts): Returns<Texts> {
+  return sql`
+    BEGIN
+      RETURN ARRAY(
+        SELECT ${ending(sql`m`, sql`w.member`, sql`to_jsonb(m)`)}
+        FROM jsonb_to_recordset(${memberships})
+          AS w(member text, role text, admin boolean, state text, ${raw(recordedMark)} text)
+        JOIN pg_auth_members AS m ON m.member = to_regrole(quote_ident(w.member))::oid
+          AND m.roleid = to_regrole(quote_ident(w.role))::oid
+        WHERE w.state IS NULL AND w.admin IS NOT TRUE
+          AND (NOT m.admin_option OR EXISTS (
+            SELECT FROM unnest(${revokes}) AS r(statement)
+            WHERE starts_with(r.statement || ' ', format('REVOKE ADMIN OPTION FOR %I FROM %I ', w.role, w.member))
+          ))
+          AND (w.${raw(recordedMark)} IS NULL OR rolecall_internal.is_asked_for(m.member, m.roleid))
+      );
     END
   `;
 }

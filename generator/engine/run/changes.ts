@@ -7,6 +7,7 @@ import { sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, Changes, Integer, Jsonb, Nothing, Returns, Steps, Texts } from '../../model/types.ts';
 import { join, type Sql, sql, text } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
+import { isShared } from '../plan/elsewhere.ts';
 import { acting } from '../plan/handover.ts';
 import { afterRevokes, isWaiting } from '../plan/powers.ts';
 
@@ -152,10 +153,10 @@ const isTogether = (change: Sql) => sql`(
 /**
  * Makes the changes of existing roles, up to the first that has to be planned again
  *
- * A change that waits for memberships to end has to be planned again. Consecutive changes of privileges are tried
- * together first, because each subtransaction slows down the rest of the transaction, and the queries of others. If a
- * statement about several objects fails for a reporting role, one of the objects may be the cause: then it is planned
- * again for each object alone, and the one that fails is skipped.
+ * A change that waits for memberships to end has to be planned again, after those that the document asks for are recorded.
+ * Consecutive changes of privileges are tried together first, because each subtransaction slows down the rest of the
+ * transaction, and the queries of others. If a statement about several objects fails for a reporting role, one of the
+ * objects may be the cause: then it is planned again for each object alone, and the one that fails is skipped.
  */
 export function change_present(changes: Changes, passwords: Jsonb, document: Jsonb, strict: Bool): Returns<Steps> {
   return sql`
@@ -223,9 +224,54 @@ export function change_present(changes: Changes, passwords: Jsonb, document: Jso
           v_step := rolecall_internal.execute_change(v_change, false, ${strict});
         END IF;
         v_steps := v_steps || v_step;
-        EXIT WHEN v_step.status IN ('again', 'failed');
+        IF v_step.status IN ('again', 'failed') THEN
+          RETURN v_steps; -- What waits is not due yet.
+        END IF;
       END LOOP;
+      IF v_is_waiting THEN
+        PERFORM rolecall_internal.remember_memberships(${document}, v_steps);
+      END IF;
       RETURN v_steps || v_waiting;
+    END
+  `;
+}
+
+/**
+ * Records the memberships of a document before all else, so that the next plan knows who is to have what waits
+ */
+export function remember_memberships(document: Jsonb, steps: Steps): Nothing {
+  return sql`
+    BEGIN
+      IF ${document} ? 'memberships' THEN
+        PERFORM rolecall_internal.remember(jsonb_build_object('memberships', CASE
+          WHEN ${isShared(document)}
+          THEN rolecall_internal.undisputed(${document})
+          ELSE ${document} END -> 'memberships'
+        ), ${steps});
+      END IF;
+    END
+  `;
+}
+
+/**
+ * What the steps of a round add to the document for the next plan: whether privileges are planned singly, and whether the
+ * memberships are recorded
+ * @volatility immutable
+ */
+export function learned(round: Steps): Returns<Jsonb> {
+  return sql`
+    DECLARE
+      v_step rolecall.step;
+      v_learned jsonb := '{}';
+    BEGIN
+      FOREACH v_step IN ARRAY ${round} LOOP
+        IF v_step.status = 'failed' THEN
+          v_learned := v_learned || '{"singly": true}';
+        ELSIF v_step.status = 'again' AND v_step.note = ${afterRevokes} THEN
+          v_learned := v_learned || '{"asked": true}';
+        END IF;
+      END LOOP;
+      RETURN v_learned;
     END
   `;
 }

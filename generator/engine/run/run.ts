@@ -45,7 +45,7 @@ export function run(document: Jsonb, dry_run: Bool, passwords: Jsonb | null = nu
         BEGIN
           IF ${dry_run} THEN
             RETURN rolecall_internal.planned_steps(
-              rolecall_internal.with_waiting(rolecall_internal.plan(v_document, v_passwords))
+              rolecall_internal.with_waiting(rolecall_internal.plan(v_document, v_passwords), v_document)
             );
           END IF;
           v_steps := rolecall_internal.attempt(v_document, v_passwords, v_known);
@@ -111,9 +111,11 @@ export function attempt(document: Jsonb, passwords: Jsonb, known: Texts): Return
       FOR v_round IN 1 .. ${rounds} LOOP
         v_changes := rolecall_internal.plan(v_document, ${passwords});
         v_changes := CASE
-          WHEN v_done IS NOT NULL
-            THEN rolecall_internal.with_waiting(rolecall_internal.left_to_do(v_changes, v_done, v_steps))
-          WHEN to_jsonb(v_changes) @? '$[*] ? (@.operation == "revoke_role")' THEN rolecall_internal.with_waiting(v_changes)
+          WHEN v_done IS NOT NULL THEN rolecall_internal.with_waiting(
+            rolecall_internal.left_to_do(v_changes, v_done, v_steps), v_document
+          )
+          WHEN to_jsonb(v_changes) @? '$[*] ? (@.operation == "revoke_role" || @.sqlstate == "42501")'
+            THEN rolecall_internal.with_waiting(v_changes, v_document)
           ELSE v_changes END;
         EXIT WHEN cardinality(v_changes) = 0;
         IF ${isToCheck(raw('v_changes'), raw('v_repeated'), raw('v_round'))} THEN
@@ -143,8 +145,7 @@ export function attempt(document: Jsonb, passwords: Jsonb, known: Texts): Return
         IF to_jsonb(v_new) @? ${text(remarkable)} THEN
           v_steps := v_steps || rolecall_internal.reported(v_new, v_steps);
           v_is_ignored := cardinality(rolecall_internal.done_by(v_new)) < cardinality(v_new);
-          v_document := v_document || CASE WHEN to_jsonb(v_new) @? '$[*] ? (@.status == "failed")'
-                                        THEN '{"singly": true}' ELSE '{}' END::jsonb;
+          v_document := v_document || rolecall_internal.learned(v_new);
         ELSE
           v_steps := v_steps || v_new;
         END IF;

@@ -16,20 +16,19 @@ BEGIN
       FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'
       UNION ALL
       SELECT 'table' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl
-      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
-      WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
+      FROM pg_class AS o WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
       UNION ALL
       SELECT 'sequence' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl
-      FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
-      WHERE o.relkind IN ('S')
+      FROM pg_class AS o WHERE o.relkind IN ('S')
       UNION ALL
       SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl
       FROM pg_proc AS o
       UNION ALL
       SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl
-      FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
-      LEFT JOIN pg_class AS c ON c.oid = o.typrelid
-      WHERE (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
+      FROM pg_type AS o WHERE o.typcategory <> 'A' AND (
+          o.typtype IN ('b', 'd', 'e', 'r')
+          OR EXISTS (SELECT FROM pg_class AS c WHERE c.oid = o.typrelid AND c.relkind = 'c')
+        )
       UNION ALL
       SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl
       FROM pg_language AS o WHERE o.lanpltrusted

@@ -15,6 +15,7 @@ DECLARE
   v_schemas oid[] := ARRAY(
     SELECT DISTINCT w.oid FROM unnest(v_wanted) AS w WHERE w.means <> 'one' AND w.oid IS NOT NULL
   );
+  v_kinds text[] := ARRAY(SELECT DISTINCT w.kind FROM unnest(v_wanted) AS w WHERE w.means <> 'one');
   v_special record;
   v_groups rolecall_internal.acl_group[];
   v_differences rolecall_internal.difference[];
@@ -26,7 +27,7 @@ BEGIN
     UNION ALL SELECT x.kind, x.object_oid FROM rolecall_internal.excepted_objects(v_wanted) AS x
     UNION ALL SELECT 'database', d.oid FROM pg_database AS d WHERE d.datname = current_database()
   ) AS s(kind, oid);
-  v_groups := rolecall_internal.acl_groups(v_schemas, v_special.kinds, v_special.oids);
+  v_groups := rolecall_internal.acl_groups(v_schemas, v_kinds, v_special.kinds, v_special.oids);
   v_differences := rolecall_internal.privilege_differences(v_wanted, v_groups, v_exact);
   IF plan_privileges.document ? 'theirs' THEN
     v_differences := ARRAY(

@@ -11,7 +11,9 @@ DECLARE
       WHERE n.nspname ~ '^pg_'
         OR n.nspname IN ('information_schema', 'rolecall', 'rolecall_internal', 'rolecall_watch')
     )),
-    ARRAY['database'], ARRAY[(
+    ARRAY[
+      'table', 'sequence', 'function', 'type'
+    ], ARRAY['database'], ARRAY[(
       SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
     )]
   );

@@ -85,16 +85,16 @@ BEGIN
         SELECT 'table' AS kind, 'TABLE' AS keyword, o.xmin, o.relnamespace AS schema,
                o.relowner AS owner,
                coalesce(o.relacl, acldefault('r', o.relowner)) AS acl,
-               format('%I.%I', n.nspname, o.relname) AS name
-        FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
+               format('%s.%I', o.relnamespace::regnamespace, o.relname) AS name
+        FROM pg_class AS o
         WHERE o.oid = s.oid AND s.classid = 'pg_class'::regclass
           AND o.relkind IN ('r', 'p', 'v', 'm', 'f')
         UNION ALL
         SELECT 'sequence' AS kind, 'SEQUENCE' AS keyword, o.xmin, o.relnamespace AS schema,
                o.relowner AS owner,
                coalesce(o.relacl, acldefault('s', o.relowner)) AS acl,
-               format('%I.%I', n.nspname, o.relname) AS name
-        FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
+               format('%s.%I', o.relnamespace::regnamespace, o.relname) AS name
+        FROM pg_class AS o
         WHERE o.oid = s.oid AND s.classid = 'pg_class'::regclass
           AND o.relkind IN ('S')
         UNION ALL
@@ -107,11 +107,13 @@ BEGIN
         SELECT 'type' AS kind, 'TYPE' AS keyword, o.xmin, o.typnamespace AS schema,
                o.typowner AS owner,
                coalesce(o.typacl, acldefault('T', o.typowner)) AS acl,
-               format('%I.%I', n.nspname, o.typname) AS name
-        FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
-        LEFT JOIN pg_class AS c ON c.oid = o.typrelid
+               format('%s.%I', o.typnamespace::regnamespace, o.typname) AS name
+        FROM pg_type AS o
         WHERE o.oid = s.oid AND s.classid = 'pg_type'::regclass
-          AND (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
+          AND o.typcategory <> 'A' AND (
+            o.typtype IN ('b', 'd', 'e', 'r')
+            OR EXISTS (SELECT FROM pg_class AS c WHERE c.oid = o.typrelid AND c.relkind = 'c')
+          )
         OFFSET 0
       ) AS o
       CROSS JOIN LATERAL (
@@ -247,16 +249,16 @@ BEGIN
           SELECT 'table' AS kind, 'TABLE' AS keyword, o.xmin, o.relnamespace AS schema,
                  o.relowner AS owner,
                  coalesce(o.relacl, acldefault('r', o.relowner)) AS acl,
-                 format('%I.%I', n.nspname, o.relname) AS name
-          FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
+                 format('%s.%I', o.relnamespace::regnamespace, o.relname) AS name
+          FROM pg_class AS o
           WHERE o.oid = s.oid AND s.classid = 'pg_class'::regclass
             AND o.relkind IN ('r', 'p', 'v', 'm', 'f')
           UNION ALL
           SELECT 'sequence' AS kind, 'SEQUENCE' AS keyword, o.xmin, o.relnamespace AS schema,
                  o.relowner AS owner,
                  coalesce(o.relacl, acldefault('s', o.relowner)) AS acl,
-                 format('%I.%I', n.nspname, o.relname) AS name
-          FROM pg_class AS o JOIN pg_namespace AS n ON n.oid = o.relnamespace
+                 format('%s.%I', o.relnamespace::regnamespace, o.relname) AS name
+          FROM pg_class AS o
           WHERE o.oid = s.oid AND s.classid = 'pg_class'::regclass
             AND o.relkind IN ('S')
           UNION ALL
@@ -269,11 +271,13 @@ BEGIN
           SELECT 'type' AS kind, 'TYPE' AS keyword, o.xmin, o.typnamespace AS schema,
                  o.typowner AS owner,
                  coalesce(o.typacl, acldefault('T', o.typowner)) AS acl,
-                 format('%I.%I', n.nspname, o.typname) AS name
-          FROM pg_type AS o JOIN pg_namespace AS n ON n.oid = o.typnamespace
-          LEFT JOIN pg_class AS c ON c.oid = o.typrelid
+                 format('%s.%I', o.typnamespace::regnamespace, o.typname) AS name
+          FROM pg_type AS o
           WHERE o.oid = s.oid AND s.classid = 'pg_type'::regclass
-            AND (o.typtype IN ('b', 'd', 'e', 'r') OR c.relkind = 'c') AND o.typcategory <> 'A'
+            AND o.typcategory <> 'A' AND (
+              o.typtype IN ('b', 'd', 'e', 'r')
+              OR EXISTS (SELECT FROM pg_class AS c WHERE c.oid = o.typrelid AND c.relkind = 'c')
+            )
           OFFSET 0
         ) AS o
         CROSS JOIN LATERAL (

@@ -12,7 +12,8 @@ BEGIN
   WHERE r.section = newest_record.section AND r.key = newest_record.key ORDER BY r.recorded_at DESC LIMIT 1;
   IF v_entry.resource IS NOT NULL AND (
     newest_record.section = 'roles' AND (
-      v_entry.sqlstate IS NULL AND (v_entry.roles IS NULL OR v_entry.roles = ARRAY[v_role])
+      v_entry.sqlstate IS NULL
+      AND (v_entry.roles IS NULL OR v_entry.roles = ARRAY[v_role])
       AND has_table_privilege(
         v_role, 'pg_catalog.pg_authid', 'TRUNCATE'
       ) IS NOT TRUE

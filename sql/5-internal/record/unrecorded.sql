@@ -33,7 +33,8 @@ BEGIN
         AND (
             p.resource IS NULL
             OR NOT p.resource ?| '{inherit,set}' AND (
-              p.sqlstate IS NULL AND (p.roles IS NULL OR p.roles = array_remove(
+              p.sqlstate IS NULL
+              AND (p.roles IS NULL OR p.roles = array_remove(
                 ARRAY[to_regrole(quote_ident(p.resource ->> 'member'))::oid, to_regrole(quote_ident(coalesce(
                     p.resource ->> 'role', p.resource ->> 'owner', p.resource ->> 'name'
                   )))::oid], NULL

@@ -27,9 +27,11 @@ BEGIN
   FOR v_round IN 1 .. 1000 LOOP
     v_changes := rolecall_internal.plan(v_document, attempt.passwords);
     v_changes := CASE
-      WHEN v_done IS NOT NULL
-        THEN rolecall_internal.with_waiting(rolecall_internal.left_to_do(v_changes, v_done, v_steps))
-      WHEN to_jsonb(v_changes) @? '$[*] ? (@.operation == "revoke_role")' THEN rolecall_internal.with_waiting(v_changes)
+      WHEN v_done IS NOT NULL THEN rolecall_internal.with_waiting(
+        rolecall_internal.left_to_do(v_changes, v_done, v_steps), v_document
+      )
+      WHEN to_jsonb(v_changes) @? '$[*] ? (@.operation == "revoke_role" || @.sqlstate == "42501")'
+        THEN rolecall_internal.with_waiting(v_changes, v_document)
       ELSE v_changes END;
     EXIT WHEN cardinality(v_changes) = 0;
     IF current_setting('transaction_read_only')::boolean OR v_repeated > 1 OR v_round = 1000
@@ -60,8 +62,7 @@ BEGIN
     IF to_jsonb(v_new) @? '$[*] ? (@.status != "applied" || @.operation == "leave_mark")' THEN
       v_steps := v_steps || rolecall_internal.reported(v_new, v_steps);
       v_is_ignored := cardinality(rolecall_internal.done_by(v_new)) < cardinality(v_new);
-      v_document := v_document || CASE WHEN to_jsonb(v_new) @? '$[*] ? (@.status == "failed")'
-                                    THEN '{"singly": true}' ELSE '{}' END::jsonb;
+      v_document := v_document || rolecall_internal.learned(v_new);
     ELSE
       v_steps := v_steps || v_new;
     END IF;

@@ -27,7 +27,7 @@ BEGIN
     BEGIN
       IF run.dry_run THEN
         RETURN rolecall_internal.planned_steps(
-          rolecall_internal.with_waiting(rolecall_internal.plan(v_document, v_passwords))
+          rolecall_internal.with_waiting(rolecall_internal.plan(v_document, v_passwords), v_document)
         );
       END IF;
       v_steps := rolecall_internal.attempt(v_document, v_passwords, v_known);
