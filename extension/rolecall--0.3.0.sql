@@ -381,7 +381,7 @@ SELECT p.resource ->> 'role',
          OR p.roles[1] = pg_catalog.to_regrole(pg_catalog.quote_ident(p.resource ->> 'role'))::oid,
        p.resource ->> 'privilege', p.resource #>> '{target,kind}', p.resource #>> '{target,means}',
        -- Part of the key, so that a query for few objects reads few rows.
-       p.key #>> '{2,object}', p.resource #>> '{target,column}',
+       p.key -> 2 ->> 'object', p.resource #>> '{target,column}',
        p.resource @> '{"grantable": true}', p.resource @> '{"revoked": true}',
        EXISTS (
          SELECT FROM (
@@ -1052,7 +1052,7 @@ BEGIN
           CROSS JOIN LATERAL (
             SELECT CASE WHEN r.role IS NULL THEN 0 ELSE to_regrole(quote_ident(r.role))::oid END
           ) AS o(role_oid)
-          WHERE (r.object IS NULL OR r.object = ANY (v_names)) AND o.role_oid IS NOT NULL
+          WHERE coalesce(r.object = ANY (v_names), true) AND o.role_oid IS NOT NULL
         ) AS r
         WHERE r.sole OR NOT r.reports
       ),

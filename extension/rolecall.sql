@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script ran here before, and all of its objects are still there.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 7c3181b90172ef23f4819fe367f9f768c60bfba508711812b5a2f175647686a5'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script fe46f95e4a685a2e358e152c6e90b3322a78bf97d0bb8ff5b30be4184c7d651f'
     AND 425 <= (
       SELECT count(*)
       FROM (
@@ -1448,7 +1448,7 @@ SELECT p.resource ->> 'role',
          OR p.roles[1] = pg_catalog.to_regrole(pg_catalog.quote_ident(p.resource ->> 'role'))::oid,
        p.resource ->> 'privilege', p.resource #>> '{target,kind}', p.resource #>> '{target,means}',
        -- Part of the key, so that a query for few objects reads few rows.
-       p.key #>> '{2,object}', p.resource #>> '{target,column}',
+       p.key -> 2 ->> 'object', p.resource #>> '{target,column}',
        p.resource @> '{"grantable": true}', p.resource @> '{"revoked": true}',
        EXISTS (
          SELECT FROM (
@@ -2110,7 +2110,7 @@ BEGIN
           CROSS JOIN LATERAL (
             SELECT CASE WHEN r.role IS NULL THEN 0 ELSE to_regrole(quote_ident(r.role))::oid END
           ) AS o(role_oid)
-          WHERE (r.object IS NULL OR r.object = ANY (v_names)) AND o.role_oid IS NOT NULL
+          WHERE coalesce(r.object = ANY (v_names), true) AND o.role_oid IS NOT NULL
         ) AS r
         WHERE r.sole OR NOT r.reports
       ),
@@ -20926,7 +20926,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 7c3181b90172ef23f4819fe367f9f768c60bfba508711812b5a2f175647686a5';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script fe46f95e4a685a2e358e152c6e90b3322a78bf97d0bb8ff5b30be4184c7d651f';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

@@ -44,7 +44,7 @@ SELECT p.resource ->> 'role',
          OR p.roles[1] = pg_catalog.to_regrole(pg_catalog.quote_ident(p.resource ->> 'role'))::oid,
        p.resource ->> 'privilege', p.resource #>> '{target,kind}', p.resource #>> '{target,means}',
        -- Part of the key, so that a query for few objects reads few rows.
-       p.key #>> '{2,object}', p.resource #>> '{target,column}',
+       p.key -> 2 ->> 'object', p.resource #>> '{target,column}',
        p.resource @> '{"grantable": true}', p.resource @> '{"revoked": true}',
        EXISTS (
          SELECT FROM (

@@ -115,7 +115,7 @@ const readers = sql`
       CROSS JOIN LATERAL (
         SELECT CASE WHEN r.role IS NULL THEN 0 ELSE to_regrole(quote_ident(r.role))::oid END
       ) AS o(role_oid)
-      WHERE (r.object IS NULL OR r.object = ANY (v_names)) AND o.role_oid IS NOT NULL
+      WHERE coalesce(r.object = ANY (v_names), true) AND o.role_oid IS NOT NULL
     ) AS r
     WHERE r.sole OR NOT r.reports
   )
