@@ -3311,7 +3311,7 @@ BEGIN
   -- Most names are plain words, for which no query has to be planned.
   IF NOT (v_names || v_grantable) @? '$[*] ? (@.type() != "string" || @ starts with "pg_"
           || !(@ like_regex "^[a-z][a-z0-9_]{0,62}$")
-          || @ like_regex "^(public|none|current_user|session_user|current_role)$")'
+          || @ == "public" || @ == "none" || @ == "current_user" || @ == "session_user" || @ == "current_role")'
   THEN
     RETURN;
   END IF;
@@ -7147,6 +7147,9 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $joined$
 BEGIN
+  IF joined.other = '{}' THEN
+    RETURN joined.one;
+  END IF;
   RETURN (
     SELECT jsonb_object_agg(
              k.section, coalesce(joined.one -> k.section, '[]') || coalesce(joined.other -> k.section, '[]')
@@ -8802,7 +8805,8 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $object_oid$
 BEGIN
-  IF object_oid.means <> 'one' THEN
+  -- Temporary schemas are not found, as privileges on them mean nothing.
+  IF object_oid.means <> 'one' OR object_oid.kind = 'schema' AND object_oid.name !~ '^pg_(toast_)?temp_' THEN
     RETURN to_regnamespace(quote_ident(object_oid.name));
   ELSIF object_oid.kind IN ('table', 'sequence', 'column', 'function', 'type') THEN
     RETURN rolecall_internal.object_in_schema(object_oid.kind, object_oid.name);
@@ -13498,11 +13502,28 @@ DECLARE
   '{"SELECT":14, "UPDATE":14}, "column": {"SELECT":14, "INSERT":14, "UPDATE":14, "REFERENCES":14}, '
   '"parameter": {"SET":15, "ALTER SYSTEM":15}}'::jsonb;
   v_roles jsonb := privilege_problems.policy -> 'roles';
+  v_policy jsonb := CASE WHEN (
+    NOT privilege_problems.policy @? '$.privileges[*].revoke' AND NOT v_roles @? '$.*.state'
+    AND NOT EXISTS (
+      SELECT FROM jsonb_each(jsonb_path_query_first(
+        privilege_problems.policy -> 'profiles', 'strict $ ? (@.type() == "object")'
+      )) AS p(name, definition)
+      CROSS JOIN LATERAL jsonb_each(jsonb_path_query_first(
+        p.definition, 'strict $ ? (@.type() == "object")'
+      ) - 'owners') AS t(name, privileges)
+      CROSS JOIN LATERAL jsonb_array_elements_text(jsonb_path_query_array(
+        t.privileges, '$[*] ? (@ != null)'
+      )) AS a(privilege)
+      WHERE a.privilege <> 'ALL' AND (
+        v_kinds -> CASE t.name WHEN 'schema' THEN 'schema' ELSE left(t.name, -1) END ->> a.privilege
+      )::integer <= current_setting('server_version_num')::integer / 10000 IS NOT TRUE
+    )
+  ) THEN privilege_problems.policy - 'schemas' ELSE privilege_problems.policy END;
 BEGIN
   RETURN QUERY
     WITH said AS MATERIALIZED (
       SELECT p.*, (v_kinds -> p.kind ->> p.privilege)::integer AS since
-      FROM rolecall_internal.policy_privileges(privilege_problems.policy) AS p
+      FROM rolecall_internal.policy_privileges(v_policy) AS p
       WHERE v_kinds ? p.kind
     )
     SELECT s.path, '22023',
@@ -16769,7 +16790,24 @@ BEGIN
       FROM jsonb_each(unrecorded.document) AS s(section, resources)
       CROSS JOIN LATERAL jsonb_array_elements(s.resources) WITH ORDINALITY AS r(resource, position)
       CROSS JOIN LATERAL (
-        SELECT rolecall_internal.record_key(s.section, r.resource),
+        -- In the query: a call for each resource takes as long as the rest.
+        SELECT CASE
+          WHEN s.section IN ('base_roles', 'watch')
+            THEN jsonb_build_array(r.resource -> 'key')
+          WHEN s.section IN ('roles', 'schemas')
+            THEN jsonb_build_array(r.resource -> 'name')
+          WHEN s.section IN ('comments', 'declared', 'read_access', 'operators')
+            THEN jsonb_build_array(r.resource -> 'role')
+          WHEN s.section IN ('memberships')
+            THEN jsonb_build_array(r.resource -> 'member', r.resource -> 'role')
+          WHEN s.section IN ('settings')
+            THEN jsonb_build_array(r.resource -> 'role', r.resource -> 'name')
+            || coalesce(r.resource -> 'here', '[]')
+          WHEN s.section IN ('privileges')
+            THEN jsonb_build_array(r.resource -> 'role',
+            r.resource -> 'privilege',
+            r.resource -> 'target')
+        END,
                jsonb_strip_nulls(r.resource - CASE s.section WHEN 'roles' THEN '{password,note,state,says}'
                WHEN 'read_access' THEN '{watched}' ELSE '{}' END::text[])
         OFFSET 0

@@ -70,6 +70,8 @@ export async function policies({ cluster, pick, report }: Bench): Promise<void> 
         after: async () => {
           const roles = schemas.flatMap((schema) => [prefix + reader(schema), prefix + writer(schema)]);
           await client.query(`DROP OWNED BY ${roles.join()}; DROP ROLE ${roles.join()}`);
+          // So that the next one is a first one again.
+          await client.query('TRUNCATE rolecall_internal.resource');
           await client.query('VACUUM FULL pg_class, pg_shdepend, pg_default_acl');
         },
       })),

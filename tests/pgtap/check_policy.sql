@@ -1,6 +1,6 @@
 -- check_policy: everything that is wrong with a document, with its place.
 BEGIN;
-SELECT plan(43);
+SELECT plan(45);
 
 CREATE ROLE t_super SUPERUSER;
 SELECT is_empty($$SELECT * FROM rolecall.check_policy('{}')$$, 'an empty policy is one');
@@ -56,6 +56,8 @@ SELECT is(pg_temp.problems(policy::jsonb), problems, policy) FROM (VALUES
   ('{"roles": {"a": {"valid_until": "tomorrow"}, "b": {"valid_until": "2027-01-01"}}}', '$.roles.a.valid_until not a time, such as 2027-01-01T00:00:00Z, or infinity (22023); $.roles.b.valid_until not a time, such as 2027-01-01T00:00:00Z, or infinity (22023)'),
   ('{"roles": {"a": {"password": "secret"}}}', '$.roles.a.password a password in a policy must be a SCRAM-SHA-256 verifier; plain passwords are for the argument passwords (22023)'),
   ('{"roles": {"a": {"member_of": ["b"]}, "b": {"member_of": ["c"]}, "c": {"member_of": ["a", "d"]}, "d": {"member_of": ["e", "e"]}}}', '$.roles.a.member_of[0] role "a" would be a member of itself (22023); $.roles.b.member_of[0] role "b" would be a member of itself (22023); $.roles.c.member_of[0] role "c" would be a member of itself (22023); $.roles.d.member_of[0] role "e" is named twice (22023); $.roles.d.member_of[1] role "e" is named twice (22023)'),
+  ('{"schemas": {"s": {"profiles": {"p": "a"}}}, "profiles": {"p": {"tables": ["SELECT", "EXECUTE"]}}}', '$.schemas.s.profiles.p table has no privilege EXECUTE; it has DELETE, INSERT, SELECT, UPDATE, TRIGGER, MAINTAIN, TRUNCATE, REFERENCES (22023)'),
+  ('{"schemas": {"s": {"profiles": {"p": "a"}}}, "profiles": {"p": {"tables": ["SELECT"]}}, "privileges": [{"to": "a", "on": {"tables_in": "s"}, "revoke": ["SELECT"]}]}', '$.schemas.s.profiles.p SELECT on table s is granted and revoked (22023)'),
   ('{"schemas": {"s": {"profiles": {"none": "a"}}}}', '$.schemas.s.profiles.none there is no profile "none" (22023)'),
   ('{"privileges": [{"to": "a", "on": {}, "grant": ["SELECT"]}, {"to": "a", "on": {"table": "s.t", "schema": "s"}, "grant": ["SELECT"]}]}', '$.privileges[0].on says of no object what it is about (22023); $.privileges[1] schema has no privilege SELECT; it has USAGE, CREATE (22023); $.privileges[1].on one key for one kind of objects, not schema and table (22023)'),
   ('{"privileges": [{"to": "a", "on": {"columns": ["c"]}, "grant": ["SELECT"]}, {"to": "a", "on": {"table": "s.t", "of": "s.u"}, "grant": ["SELECT"]}]}', '$.privileges[0].on "columns" and "of" belong together (22023); $.privileges[1].on "columns" and "of" belong together (22023)'),

@@ -24,6 +24,9 @@ export const isIn = (document: Sql, section: 'roles' | 'schemas', name: Sql) => 
 export function joined(one: Jsonb, other: Jsonb): Returns<Jsonb> {
   return sql`
     BEGIN
+      IF ${other} = '{}' THEN
+        RETURN ${one};
+      END IF;
       RETURN (
         SELECT jsonb_object_agg(
                  k.section, coalesce(${one} -> k.section, '[]') || coalesce(${other} -> k.section, '[]')

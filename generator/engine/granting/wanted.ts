@@ -124,7 +124,8 @@ const plain = kindList.filter(([, { qualified }]) => qualified === undefined);
 export function object_oid(kind: Text, means: Text, name: Text): Returns<Oid> {
   return sql`
     BEGIN
-      IF ${means} <> 'one' THEN
+      -- Temporary schemas are not found, as privileges on them mean nothing.
+      IF ${means} <> 'one' OR ${kind} = 'schema' AND ${name} !~ '^pg_(toast_)?temp_' THEN
         RETURN to_regnamespace(quote_ident(${name}));
       ELSIF ${kind} IN ('table', 'sequence', 'column', 'function', 'type') THEN
         RETURN rolecall_internal.object_in_schema(${kind}, ${name});

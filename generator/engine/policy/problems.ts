@@ -304,6 +304,19 @@ export function target_problems(policy: Jsonb): Table<{ path: Text; code: Text; 
   `;
 }
 
+/** Whether no privilege of a profile can be one of these problems; a profile can have many roles in many schemas. */
+const hasPlainProfiles = (policy: Jsonb) => sql`(
+  NOT ${policy} @? '$.privileges[*].revoke' AND NOT v_roles @? '$.*.state'
+  AND NOT EXISTS (
+    SELECT FROM jsonb_each(${object(sql`${policy} -> 'profiles'`)}) AS p(name, definition)
+    CROSS JOIN LATERAL jsonb_each(${object(sql`p.definition`)} - 'owners') AS t(name, privileges)
+    CROSS JOIN LATERAL jsonb_array_elements_text(${list(sql`t.privileges`)}) AS a(privilege)
+    WHERE a.privilege <> 'ALL' AND (
+      v_kinds -> CASE t.name WHEN 'schema' THEN 'schema' ELSE left(t.name, -1) END ->> a.privilege
+    )::integer <= ${serverVersion} IS NOT TRUE
+  )
+)`;
+
 /**
  * Privileges that a kind of object does not have, here or anywhere, and those that are granted and revoked
  * @volatility stable
@@ -313,11 +326,12 @@ export function privilege_problems(policy: Jsonb): Table<{ path: Text; code: Tex
     DECLARE
       v_kinds jsonb := ${privilegesOfKinds};
       v_roles jsonb := ${policy} -> 'roles';
+      v_policy jsonb := CASE WHEN ${hasPlainProfiles(policy)} THEN ${policy} - 'schemas' ELSE ${policy} END;
     BEGIN
       RETURN QUERY
         WITH said AS MATERIALIZED (
           SELECT p.*, (v_kinds -> p.kind ->> p.privilege)::integer AS since
-          FROM rolecall_internal.policy_privileges(${policy}) AS p
+          FROM rolecall_internal.policy_privileges(v_policy) AS p
           WHERE v_kinds ? p.kind
         )
         SELECT s.path, ${invalid},

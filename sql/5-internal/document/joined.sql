@@ -5,6 +5,9 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $joined$
 BEGIN
+  IF joined.other = '{}' THEN
+    RETURN joined.one;
+  END IF;
   RETURN (
     SELECT jsonb_object_agg(
              k.section, coalesce(joined.one -> k.section, '[]') || coalesce(joined.other -> k.section, '[]')

@@ -5,7 +5,8 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $object_oid$
 BEGIN
-  IF object_oid.means <> 'one' THEN
+  -- Temporary schemas are not found, as privileges on them mean nothing.
+  IF object_oid.means <> 'one' OR object_oid.kind = 'schema' AND object_oid.name !~ '^pg_(toast_)?temp_' THEN
     RETURN to_regnamespace(quote_ident(object_oid.name));
   ELSIF object_oid.kind IN ('table', 'sequence', 'column', 'function', 'type') THEN
     RETURN rolecall_internal.object_in_schema(object_oid.kind, object_oid.name);

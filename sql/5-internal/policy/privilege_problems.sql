@@ -14,11 +14,28 @@ DECLARE
   '{"SELECT":14, "UPDATE":14}, "column": {"SELECT":14, "INSERT":14, "UPDATE":14, "REFERENCES":14}, '
   '"parameter": {"SET":15, "ALTER SYSTEM":15}}'::jsonb;
   v_roles jsonb := privilege_problems.policy -> 'roles';
+  v_policy jsonb := CASE WHEN (
+    NOT privilege_problems.policy @? '$.privileges[*].revoke' AND NOT v_roles @? '$.*.state'
+    AND NOT EXISTS (
+      SELECT FROM jsonb_each(jsonb_path_query_first(
+        privilege_problems.policy -> 'profiles', 'strict $ ? (@.type() == "object")'
+      )) AS p(name, definition)
+      CROSS JOIN LATERAL jsonb_each(jsonb_path_query_first(
+        p.definition, 'strict $ ? (@.type() == "object")'
+      ) - 'owners') AS t(name, privileges)
+      CROSS JOIN LATERAL jsonb_array_elements_text(jsonb_path_query_array(
+        t.privileges, '$[*] ? (@ != null)'
+      )) AS a(privilege)
+      WHERE a.privilege <> 'ALL' AND (
+        v_kinds -> CASE t.name WHEN 'schema' THEN 'schema' ELSE left(t.name, -1) END ->> a.privilege
+      )::integer <= current_setting('server_version_num')::integer / 10000 IS NOT TRUE
+    )
+  ) THEN privilege_problems.policy - 'schemas' ELSE privilege_problems.policy END;
 BEGIN
   RETURN QUERY
     WITH said AS MATERIALIZED (
       SELECT p.*, (v_kinds -> p.kind ->> p.privilege)::integer AS since
-      FROM rolecall_internal.policy_privileges(privilege_problems.policy) AS p
+      FROM rolecall_internal.policy_privileges(v_policy) AS p
       WHERE v_kinds ? p.kind
     )
     SELECT s.path, '22023',
