@@ -1046,6 +1046,8 @@ BEGIN
     SELECT (SELECT jsonb_agg(f.touched) FROM found AS f), ARRAY(
              SELECT f.name FROM found AS f UNION SELECT f.nspname FROM found AS f
              UNION SELECT pg_get_userbyid(x.grantee) FROM found AS f CROSS JOIN LATERAL aclexplode(f.acl) AS x
+             -- So that there is one: of no names, a comparison with null is false, not null.
+             UNION SELECT ''
            )
       INTO v_touched, v_names;
     v_changes := (
@@ -21218,6 +21220,8 @@ BEGIN
     SELECT (SELECT jsonb_agg(f.touched) FROM found AS f), ARRAY(
              SELECT f.name FROM found AS f UNION SELECT f.nspname FROM found AS f
              UNION SELECT pg_get_userbyid(x.grantee) FROM found AS f CROSS JOIN LATERAL aclexplode(f.acl) AS x
+             -- So that there is one: of no names, a comparison with null is false, not null.
+             UNION SELECT ''
            )
       INTO v_touched, v_names;
     v_changes := (

@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script ran here before, and all of its objects are still there.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script c562cd2c36dc7bcf533f8bd67ae918312d36618267f8b0b3037d7c89ddb49d22'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 7139034e204283fd31a8f02480642376cb07b63e1f6f0b06c5580651b056a935'
     AND 425 <= (
       SELECT count(*)
       FROM (
@@ -2095,6 +2095,8 @@ BEGIN
     SELECT (SELECT jsonb_agg(f.touched) FROM found AS f), ARRAY(
              SELECT f.name FROM found AS f UNION SELECT f.nspname FROM found AS f
              UNION SELECT pg_get_userbyid(x.grantee) FROM found AS f CROSS JOIN LATERAL aclexplode(f.acl) AS x
+             -- So that there is one: of no names, a comparison with null is false, not null.
+             UNION SELECT ''
            )
       INTO v_touched, v_names;
     v_changes := (
@@ -20964,7 +20966,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script c562cd2c36dc7bcf533f8bd67ae918312d36618267f8b0b3037d7c89ddb49d22';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 7139034e204283fd31a8f02480642376cb07b63e1f6f0b06c5580651b056a935';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

@@ -57,7 +57,7 @@ const installed = join(project, 'node_modules/rolecall');
 test('it is small, has no dependencies, and holds what the ways to install need', () => {
   assert.ok(packed.size < 1_000_000, `${packed.size} bytes packed`);
   // The script as text is a third of it, the command line somewhat more.
-  assert.ok(packed.unpackedSize < 2_400_000, `${packed.unpackedSize} bytes unpacked`);
+  assert.ok(packed.unpackedSize < 2_600_000, `${packed.unpackedSize} bytes unpacked`);
   const manifest = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')) as Record<string, unknown>;
   for (const name of ['dependencies', 'peerDependencies', 'optionalDependencies', 'private', 'scripts'])
     assert.equal(manifest[name], undefined, name);
