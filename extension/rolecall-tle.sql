@@ -774,8 +774,8 @@ COMMENT ON FUNCTION rolecall_internal.acting_relation(oid, boolean, oid)
 REVOKE ALL ON FUNCTION rolecall_internal.acting_relation(oid, boolean, oid) FROM PUBLIC;
 
 -- sql/5-internal/run/adopted_roles.sql
--- Most calls adopt none, and finding that out takes no query. What is known grows once for each section: each time it
--- is copied as a whole.
+-- Most calls adopt none, and finding that out takes no query. What is known grows once for each section, because each
+-- time it is copied as a whole.
 CREATE FUNCTION rolecall_internal.adopted_roles(document jsonb, steps rolecall.step[]) RETURNS text[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -3212,8 +3212,8 @@ BEGIN
   IF check_changes.changes[1].operation = 'terminate_sessions' THEN
     -- Nothing brings a session back, so no session is ended by a call that then fails.
     FOREACH v_change IN ARRAY check_changes.changes LOOP
-      IF v_change.operation = 'alter_role' AND rolecall_internal.lacking(v_change) IS NOT NULL THEN
-        PERFORM rolecall_internal.surface(v_change, '42501', 'permission denied to alter role', NULL, NULL);
+      IF v_change.operation = 'alter_role' THEN
+        PERFORM rolecall_internal.check_rights(v_change, 'permission denied to alter role');
       END IF;
     END LOOP;
   END IF;
@@ -20951,8 +20951,8 @@ $acting_relation$;
 COMMENT ON FUNCTION rolecall_internal.acting_relation(oid, boolean, oid)
   IS 'What to do about a relation that acts as its owner, or that others can make act so; null where it does not';
 
--- Most calls adopt none, and finding that out takes no query. What is known grows once for each section: each time it
--- is copied as a whole.
+-- Most calls adopt none, and finding that out takes no query. What is known grows once for each section, because each
+-- time it is copied as a whole.
 CREATE FUNCTION rolecall_internal.adopted_roles(document jsonb, steps rolecall.step[]) RETURNS text[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -23339,8 +23339,8 @@ BEGIN
   IF check_changes.changes[1].operation = 'terminate_sessions' THEN
     -- Nothing brings a session back, so no session is ended by a call that then fails.
     FOREACH v_change IN ARRAY check_changes.changes LOOP
-      IF v_change.operation = 'alter_role' AND rolecall_internal.lacking(v_change) IS NOT NULL THEN
-        PERFORM rolecall_internal.surface(v_change, '42501', 'permission denied to alter role', NULL, NULL);
+      IF v_change.operation = 'alter_role' THEN
+        PERFORM rolecall_internal.check_rights(v_change, 'permission denied to alter role');
       END IF;
     END LOOP;
   END IF;

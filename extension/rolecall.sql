@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script ran here before, and all of its objects are still there.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 7139034e204283fd31a8f02480642376cb07b63e1f6f0b06c5580651b056a935'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 913ee2f0a1941ff94bb939a91025cf69960bff05338a88a85a557464e0cd2ea5'
     AND 425 <= (
       SELECT count(*)
       FROM (
@@ -1826,8 +1826,8 @@ COMMENT ON FUNCTION rolecall_internal.acting_relation(oid, boolean, oid)
   IS 'What to do about a relation that acts as its owner, or that others can make act so; null where it does not';
 REVOKE ALL ON FUNCTION rolecall_internal.acting_relation(oid, boolean, oid) FROM PUBLIC;
 
--- Most calls adopt none, and finding that out takes no query. What is known grows once for each section: each time it
--- is copied as a whole.
+-- Most calls adopt none, and finding that out takes no query. What is known grows once for each section, because each
+-- time it is copied as a whole.
 CREATE OR REPLACE FUNCTION rolecall_internal.adopted_roles(document jsonb, steps rolecall.step[]) RETURNS text[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -4227,8 +4227,8 @@ BEGIN
   IF check_changes.changes[1].operation = 'terminate_sessions' THEN
     -- Nothing brings a session back, so no session is ended by a call that then fails.
     FOREACH v_change IN ARRAY check_changes.changes LOOP
-      IF v_change.operation = 'alter_role' AND rolecall_internal.lacking(v_change) IS NOT NULL THEN
-        PERFORM rolecall_internal.surface(v_change, '42501', 'permission denied to alter role', NULL, NULL);
+      IF v_change.operation = 'alter_role' THEN
+        PERFORM rolecall_internal.check_rights(v_change, 'permission denied to alter role');
       END IF;
     END LOOP;
   END IF;
@@ -20966,7 +20966,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 7139034e204283fd31a8f02480642376cb07b63e1f6f0b06c5580651b056a935';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 913ee2f0a1941ff94bb939a91025cf69960bff05338a88a85a557464e0cd2ea5';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

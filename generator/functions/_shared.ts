@@ -60,8 +60,8 @@ export function established(state: DesiredState, dryRun: Bool): Sql {
 }
 
 /**
- * The statements that end a call with nothing to do early, for a document that `isSimple()` allows. That a new user is to
- * be created is found without the function.
+ * The statements that end a call with nothing to do early, for a document that `isSimple()` allows. That a new user is
+ * to be created is found without the function.
  */
 export const unlessEstablished = (document: Sql): Sql => sql`
   IF to_regrole(quote_ident(${document} #>> '{roles,0,name}')) IS NOT NULL

@@ -1,5 +1,6 @@
 /**
- * Differences in privileges on configuration parameters. The server has an entry only for those that somebody was granted.
+ * Differences in privileges on configuration parameters. The server has an entry only for those that somebody was
+ * granted.
  */
 import type { ChangeRow, Jsonb, Returns, SetOf, WantedPrivileges } from '../../model/types.ts';
 import { type Sql, sql } from '../../sql/template.ts';

@@ -155,8 +155,8 @@ export const isWaiting = (change: Sql) => sql`${change}.sqlstate IS NULL AND ${c
  * The changes. One that is skipped because others could take what it gives waits instead if the same plan ends the
  * memberships by which they could, or if the document asks for these memberships and they are not recorded yet
  *
- * This is only what is expected: the next plan finds out from the catalogs and the record whether anybody can take it by
- * then.
+ * This is only what is expected: the next plan finds out from the catalogs and the record whether anybody can take it
+ * by then.
  * @volatility stable
  */
 export function with_waiting(changes: Changes, document: Jsonb): Returns<Changes> {
@@ -200,8 +200,8 @@ export function with_waiting(changes: Changes, document: Jsonb): Returns<Changes
 }
 
 /**
- * The statements that would end memberships that the document asks for, without ADMIN OPTION, or with one that the given
- * statements revoke. Of those that come from the record, only the ones that the caller or a superuser asked for
+ * The statements that would end memberships that the document asks for, without ADMIN OPTION, or with one that the
+ * given statements revoke. Of those that come from the record, only the ones that the caller or a superuser asked for
  *
  * Once such a membership is recorded, its member is to have what the role has.
  * @volatility stable

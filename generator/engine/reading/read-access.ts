@@ -14,8 +14,8 @@ import { isOfGroup, numbered, readers, recorderMay } from './tables.ts';
 import { withholdAny } from './withheld.ts';
 
 /**
- * Whether a role may lack CONNECT or USAGE. Mostly it has what the owner granted to it or to PUBLIC; a grant by somebody else
- * is found by the queries that this saves.
+ * Whether a role may lack CONNECT or USAGE. Mostly it has what the owner granted to it or to PUBLIC; a grant by
+ * somebody else is found by the queries that this saves.
  */
 const mayLackAccess = (places: Places) => {
   const has = (acl: Sql, owner: Sql, privilege: Sql) => sql`

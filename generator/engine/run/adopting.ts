@@ -19,8 +19,8 @@ export const mayAdopt = (document: Jsonb, steps: Sql) => sql`(
 /**
  * The roles that a call adopts
  *
- * Most calls adopt none, and finding that out takes no query. What is known grows once for each section: each time it is
- * copied as a whole.
+ * Most calls adopt none, and finding that out takes no query. What is known grows once for each section, because each
+ * time it is copied as a whole.
  * @volatility stable
  */
 export function adopted_roles(document: Jsonb, steps: Steps): Returns<Texts> {

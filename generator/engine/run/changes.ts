@@ -153,8 +153,8 @@ const isTogether = (change: Sql) => sql`(
 /**
  * Makes the changes of existing roles, up to the first that has to be planned again
  *
- * A change that waits for memberships to end has to be planned again, after those that the document asks for are recorded.
- * Consecutive changes of privileges are tried together first, because each subtransaction slows down the rest of the
+ * A change that waits for memberships to end has to be planned again, after those that the document asks for are
+ * recorded. Consecutive changes of privileges are tried together first, because each subtransaction slows down the rest of the
  * transaction, and the queries of others. If a statement about several objects fails for a reporting role, one of the
  * objects may be the cause: then it is planned again for each object alone, and the one that fails is skipped.
  */
@@ -254,8 +254,8 @@ export function remember_memberships(document: Jsonb, steps: Steps): Nothing {
 }
 
 /**
- * What the steps of a round add to the document for the next plan: whether privileges are planned singly, and whether the
- * memberships are recorded
+ * What the steps of a round add to the document for the next plan: whether privileges are planned singly, and whether
+ * the memberships are recorded
  * @volatility immutable
  */
 export function learned(round: Steps): Returns<Jsonb> {
@@ -382,8 +382,8 @@ export function check_changes(changes: Changes, repeated: Integer, round: Intege
       IF ${changes}[1].operation = 'terminate_sessions' THEN
         -- Nothing brings a session back, so no session is ended by a call that then fails.
         FOREACH v_change IN ARRAY ${changes} LOOP
-          IF v_change.operation = 'alter_role' AND rolecall_internal.lacking(v_change) IS NOT NULL THEN
-            PERFORM rolecall_internal.surface(v_change, '42501', 'permission denied to alter role', NULL, NULL);
+          IF v_change.operation = 'alter_role' THEN
+            PERFORM rolecall_internal.check_rights(v_change, 'permission denied to alter role');
           END IF;
         END LOOP;
       END IF;

@@ -23,8 +23,8 @@ BEGIN
   IF check_changes.changes[1].operation = 'terminate_sessions' THEN
     -- Nothing brings a session back, so no session is ended by a call that then fails.
     FOREACH v_change IN ARRAY check_changes.changes LOOP
-      IF v_change.operation = 'alter_role' AND rolecall_internal.lacking(v_change) IS NOT NULL THEN
-        PERFORM rolecall_internal.surface(v_change, '42501', 'permission denied to alter role', NULL, NULL);
+      IF v_change.operation = 'alter_role' THEN
+        PERFORM rolecall_internal.check_rights(v_change, 'permission denied to alter role');
       END IF;
     END LOOP;
   END IF;
