@@ -154,9 +154,10 @@ const isTogether = (change: Sql) => sql`(
  * Makes the changes of existing roles, up to the first that has to be planned again
  *
  * A change that waits for memberships to end has to be planned again, after those that the document asks for are
- * recorded. Consecutive changes of privileges are tried together first, because each subtransaction slows down the rest of the
- * transaction, and the queries of others. If a statement about several objects fails for a reporting role, one of the
- * objects may be the cause: then it is planned again for each object alone, and the one that fails is skipped.
+ * recorded. Consecutive changes of privileges are tried together first, because each subtransaction slows down the
+ * rest of the transaction, and the queries of others. If a statement about several objects fails for a reporting
+ * role, one of the objects may be the cause: then it is planned again for each object alone, and the one that fails
+ * is skipped.
  */
 export function change_present(changes: Changes, passwords: Jsonb, document: Jsonb, strict: Bool): Returns<Steps> {
   return sql`
