@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script ran here before, and all of its objects are still there.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 913ee2f0a1941ff94bb939a91025cf69960bff05338a88a85a557464e0cd2ea5'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script bc4cf1f5ca4ec0d3c527c0b5981ec3c4588fa15dd00e5a471f747035469fb3ae'
     AND 425 <= (
       SELECT count(*)
       FROM (
@@ -15247,6 +15247,7 @@ DECLARE
   v_last rolecall_internal.resource;
   v_rows rolecall_internal.resource[];
   v_supersede boolean;
+  v_created jsonb; -- Roles that the call has created, if it is about several.
   -- Under an older snapshot the record may no longer be the newest, so a call that has changed something records
   -- it again.
   v_always boolean := current_setting('transaction_isolation') <> 'read committed'
@@ -15261,6 +15262,12 @@ BEGIN
   IF remember.document @? '$.roles[*] ? (@.state == "absent")' THEN
     remember.document := rolecall_internal.joined(
       remember.document, rolecall_internal.records_of_removed(remember.document -> 'roles')
+    );
+  END IF;
+  IF jsonb_array_length(remember.document -> 'roles') > 1 THEN
+    v_created := (
+      SELECT jsonb_object_agg(c.target, true) FROM unnest(remember.steps) AS c
+      WHERE c.operation = 'create_role' AND c.status = 'applied'
     );
   END IF;
   FOREACH v_section IN ARRAY
@@ -15290,14 +15297,12 @@ BEGIN
         END IF;
         IF v_section = 'roles' AND v_earlier IS NULL AND NOT (
           v_resource @? '$.*.login' AND NOT v_resource ?| '{connection_limit,valid_until}'
-          AND NOT remember.document ? 'passwords' AND CASE
+          AND NOT remember.document ? 'passwords' AND (
             -- Mostly it is the first step, and no query is needed.
-            WHEN remember.steps[1].operation = 'create_role' AND remember.steps[1].status = 'applied'
-              AND remember.steps[1].target = v_resource ->> 'name' THEN true
-            ELSE v_resource ->> 'name' IN (
-              SELECT c.target FROM unnest(remember.steps) AS c
-              WHERE c.operation = 'create_role' AND c.status = 'applied'
-            ) END
+            (remember.steps[1].operation = 'create_role' AND remember.steps[1].status = 'applied'
+             AND remember.steps[1].target = v_resource ->> 'name') IS TRUE
+            OR (v_created ? (v_resource ->> 'name')) IS TRUE
+          )
         ) THEN
           v_resource := rolecall_internal.restricted(v_resource);
         END IF;
@@ -20966,7 +20971,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 913ee2f0a1941ff94bb939a91025cf69960bff05338a88a85a557464e0cd2ea5';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script bc4cf1f5ca4ec0d3c527c0b5981ec3c4588fa15dd00e5a471f747035469fb3ae';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

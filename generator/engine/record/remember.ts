@@ -38,6 +38,7 @@ export function remember(document: Jsonb, steps: Steps): Nothing {
       v_last rolecall_internal.resource;
       v_rows rolecall_internal.resource[];
       v_supersede boolean;
+      v_created jsonb; -- Roles that the call has created, if it is about several.
       -- Under an older snapshot the record may no longer be the newest, so a call that has changed something records
       -- it again.
       v_always boolean := current_setting('transaction_isolation') <> 'read committed'
@@ -52,6 +53,12 @@ export function remember(document: Jsonb, steps: Steps): Nothing {
       IF ${document} @? '$.roles[*] ? (@.state == "absent")' THEN
         ${document} := rolecall_internal.joined(
           ${document}, rolecall_internal.records_of_removed(${document} -> 'roles')
+        );
+      END IF;
+      IF jsonb_array_length(${document} -> 'roles') > 1 THEN
+        v_created := (
+          SELECT jsonb_object_agg(c.target, true) FROM unnest(${steps}) AS c
+          WHERE c.operation = 'create_role' AND c.status = 'applied'
         );
       END IF;
       FOREACH v_section IN ARRAY
@@ -186,8 +193,8 @@ export function with_made(document: Jsonb, steps: Steps): Returns<Jsonb> {
 }
 
 /** Whether this call has created the role that a resource is about. */
-const isMade = (resource: Sql, steps: Steps, field = 'role') => sql`
-  ${resource} ->> ${text(field)} IN (
+const isMade = (resource: Sql, steps: Steps) => sql`
+  ${resource} ->> 'role' IN (
     SELECT c.target FROM unnest(${steps}) AS c
     WHERE c.operation = 'create_role' AND c.status = 'applied'
   )
@@ -196,11 +203,12 @@ const isMade = (resource: Sql, steps: Steps, field = 'role') => sql`
 /** Whether this call has created a role with all that restricted() would find out about it. */
 const isNewAsSaid = (document: Jsonb, resource: Sql, steps: Steps) => sql`(
   ${resource} @? '$.*.login' AND NOT ${resource} ?| '{connection_limit,valid_until}'
-  AND NOT ${document} ? 'passwords' AND CASE
+  AND NOT ${document} ? 'passwords' AND (
     -- Mostly it is the first step, and no query is needed.
-    WHEN ${steps}[1].operation = 'create_role' AND ${steps}[1].status = 'applied'
-      AND ${steps}[1].target = ${resource} ->> 'name' THEN true
-    ELSE ${isMade(resource, steps, 'name')} END
+    (${steps}[1].operation = 'create_role' AND ${steps}[1].status = 'applied'
+     AND ${steps}[1].target = ${resource} ->> 'name') IS TRUE
+    OR (v_created ? (${resource} ->> 'name')) IS TRUE
+  )
 )`;
 
 /**

@@ -13,6 +13,7 @@ DECLARE
   v_last rolecall_internal.resource;
   v_rows rolecall_internal.resource[];
   v_supersede boolean;
+  v_created jsonb; -- Roles that the call has created, if it is about several.
   -- Under an older snapshot the record may no longer be the newest, so a call that has changed something records
   -- it again.
   v_always boolean := current_setting('transaction_isolation') <> 'read committed'
@@ -27,6 +28,12 @@ BEGIN
   IF remember.document @? '$.roles[*] ? (@.state == "absent")' THEN
     remember.document := rolecall_internal.joined(
       remember.document, rolecall_internal.records_of_removed(remember.document -> 'roles')
+    );
+  END IF;
+  IF jsonb_array_length(remember.document -> 'roles') > 1 THEN
+    v_created := (
+      SELECT jsonb_object_agg(c.target, true) FROM unnest(remember.steps) AS c
+      WHERE c.operation = 'create_role' AND c.status = 'applied'
     );
   END IF;
   FOREACH v_section IN ARRAY
@@ -56,14 +63,12 @@ BEGIN
         END IF;
         IF v_section = 'roles' AND v_earlier IS NULL AND NOT (
           v_resource @? '$.*.login' AND NOT v_resource ?| '{connection_limit,valid_until}'
-          AND NOT remember.document ? 'passwords' AND CASE
+          AND NOT remember.document ? 'passwords' AND (
             -- Mostly it is the first step, and no query is needed.
-            WHEN remember.steps[1].operation = 'create_role' AND remember.steps[1].status = 'applied'
-              AND remember.steps[1].target = v_resource ->> 'name' THEN true
-            ELSE v_resource ->> 'name' IN (
-              SELECT c.target FROM unnest(remember.steps) AS c
-              WHERE c.operation = 'create_role' AND c.status = 'applied'
-            ) END
+            (remember.steps[1].operation = 'create_role' AND remember.steps[1].status = 'applied'
+             AND remember.steps[1].target = v_resource ->> 'name') IS TRUE
+            OR (v_created ? (v_resource ->> 'name')) IS TRUE
+          )
         ) THEN
           v_resource := rolecall_internal.restricted(v_resource);
         END IF;
