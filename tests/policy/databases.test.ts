@@ -476,6 +476,26 @@ test(
   },
 );
 
+test('a role that a policy removes leaves what it owns to another, once it owns nothing in other databases', async () => {
+  await one.query('CREATE ROLE leaver LOGIN; CREATE ROLE heir');
+  for (const client of [one, two])
+    await client.query('CREATE TABLE public.left_behind (); ALTER TABLE left_behind OWNER TO leaver');
+  const roles = { heir: {}, leaver: { state: 'absent', reassign_to: 'heir' } };
+  const owners = async () =>
+    (await one.query(`SELECT relowner::regrole::text AS owner FROM pg_class WHERE relname = 'left_behind'`)).rows;
+  await assert.rejects(apply(one, roles), { code: '2BP01', detail: new RegExp(`In database ${names[1] ?? ''}: `) });
+  assert.deepEqual(await owners(), [{ owner: 'leaver' }]);
+  await two.query('REASSIGN OWNED BY leaver TO heir');
+  const planned = await apply(one, roles, 'adopt', true);
+  assert.ok(planned.includes('REASSIGN OWNED BY leaver TO heir'), planned.join('\n'));
+  assert.deepEqual(await apply(one, roles), planned);
+  assert.deepEqual(await owners(), [{ owner: 'heir' }]);
+  for (const client of [one, two]) {
+    assert.deepEqual(await apply(client, roles), []);
+    assert.equal(await written(client, () => apply(client, roles)), 0);
+  }
+});
+
 test('the note names the database whose policy says otherwise, where others are about the same role', async () => {
   await one.query('CREATE DATABASE "0" TEMPLATE template1');
   const other = await cluster.connect({ database: '0' });
