@@ -1473,7 +1473,8 @@ BEGIN
   PERFORM rolecall_internal.remember(
     CASE WHEN (attempt.document ?| '{declared,privileges}'
       OR attempt.document @? '$.roles[*] ? (@.state == "absent" && @.protected == true)')
-      THEN rolecall_internal.undisputed(attempt.document) ELSE attempt.document END, v_steps
+      THEN rolecall_internal.undisputed(attempt.document)
+      ELSE attempt.document END, v_steps
   );
   RETURN v_steps;
 END
@@ -13794,11 +13795,11 @@ SET search_path = pg_catalog, pg_temp
 AS $remember_memberships$
 BEGIN
   IF remember_memberships.document ? 'memberships' THEN
-    PERFORM rolecall_internal.remember(jsonb_build_object('memberships', CASE
-      WHEN (remember_memberships.document ?| '{declared,privileges}'
+    PERFORM rolecall_internal.remember(jsonb_build_object(
+      'memberships', CASE WHEN (remember_memberships.document ?| '{declared,privileges}'
         OR remember_memberships.document @? '$.roles[*] ? (@.state == "absent" && @.protected == true)')
-      THEN rolecall_internal.undisputed(remember_memberships.document)
-      ELSE remember_memberships.document END -> 'memberships'
+        THEN rolecall_internal.undisputed(remember_memberships.document)
+        ELSE remember_memberships.document END -> 'memberships'
     ), remember_memberships.steps);
   END IF;
 END

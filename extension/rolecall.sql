@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script ran here before, and all of its objects are still there.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script bc4cf1f5ca4ec0d3c527c0b5981ec3c4588fa15dd00e5a471f747035469fb3ae'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script c70077c88d57afa5eb4b5c939c1147a974e9366925615644c2cd971b788a13f9'
     AND 425 <= (
       SELECT count(*)
       FROM (
@@ -2686,7 +2686,8 @@ BEGIN
   PERFORM rolecall_internal.remember(
     CASE WHEN (attempt.document ?| '{declared,privileges}'
       OR attempt.document @? '$.roles[*] ? (@.state == "absent" && @.protected == true)')
-      THEN rolecall_internal.undisputed(attempt.document) ELSE attempt.document END, v_steps
+      THEN rolecall_internal.undisputed(attempt.document)
+      ELSE attempt.document END, v_steps
   );
   RETURN v_steps;
 END
@@ -15424,11 +15425,11 @@ SET search_path = pg_catalog, pg_temp
 AS $remember_memberships$
 BEGIN
   IF remember_memberships.document ? 'memberships' THEN
-    PERFORM rolecall_internal.remember(jsonb_build_object('memberships', CASE
-      WHEN (remember_memberships.document ?| '{declared,privileges}'
+    PERFORM rolecall_internal.remember(jsonb_build_object(
+      'memberships', CASE WHEN (remember_memberships.document ?| '{declared,privileges}'
         OR remember_memberships.document @? '$.roles[*] ? (@.state == "absent" && @.protected == true)')
-      THEN rolecall_internal.undisputed(remember_memberships.document)
-      ELSE remember_memberships.document END -> 'memberships'
+        THEN rolecall_internal.undisputed(remember_memberships.document)
+        ELSE remember_memberships.document END -> 'memberships'
     ), remember_memberships.steps);
   END IF;
 END
@@ -20971,7 +20972,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script bc4cf1f5ca4ec0d3c527c0b5981ec3c4588fa15dd00e5a471f747035469fb3ae';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script c70077c88d57afa5eb4b5c939c1147a974e9366925615644c2cd971b788a13f9';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

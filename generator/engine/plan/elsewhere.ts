@@ -247,6 +247,13 @@ const isExplicit = (resource: Jsonb, attribute: Sql) => sql`
        ELSE v_usual -> ${attribute}.key IS DISTINCT FROM ${attribute}.value END
 `;
 
+/** What is remembered of a document. */
+export const toRemember = (document: Jsonb) => sql`
+  CASE WHEN ${isShared(document)}
+    THEN rolecall_internal.undisputed(${document})
+    ELSE ${document} END
+`;
+
 /**
  * The part of a document that is remembered: without what policies of other databases contradict
  * @volatility stable

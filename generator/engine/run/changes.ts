@@ -7,7 +7,7 @@ import { sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, Changes, Integer, Jsonb, Nothing, Returns, Steps, Texts } from '../../model/types.ts';
 import { join, type Sql, sql, text } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
-import { isShared } from '../plan/elsewhere.ts';
+import { toRemember } from '../plan/elsewhere.ts';
 import { acting } from '../plan/handover.ts';
 import { afterRevokes, isWaiting } from '../plan/powers.ts';
 
@@ -244,10 +244,8 @@ export function remember_memberships(document: Jsonb, steps: Steps): Nothing {
   return sql`
     BEGIN
       IF ${document} ? 'memberships' THEN
-        PERFORM rolecall_internal.remember(jsonb_build_object('memberships', CASE
-          WHEN ${isShared(document)}
-          THEN rolecall_internal.undisputed(${document})
-          ELSE ${document} END -> 'memberships'
+        PERFORM rolecall_internal.remember(jsonb_build_object(
+          'memberships', ${toRemember(document)} -> 'memberships'
         ), ${steps});
       END IF;
     END

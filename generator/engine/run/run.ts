@@ -6,7 +6,7 @@ import { recordedMark } from '../../model/sections.ts';
 import { conditions } from '../../sql/conditions.ts';
 import { raiseAgain } from '../../sql/raise.ts';
 import { raw, sql, text } from '../../sql/template.ts';
-import { isShared } from '../plan/elsewhere.ts';
+import { toRemember } from '../plan/elsewhere.ts';
 import { gaining, mayAdopt } from './adopting.ts';
 import { isToCheck, remarkable, rounds } from './changes.ts';
 import { mayConnect } from './connecting.ts';
@@ -164,8 +164,7 @@ export function attempt(document: Jsonb, passwords: Jsonb, known: Texts): Return
         PERFORM rolecall_internal.warn_about_adopted(${document}, v_steps);
       END IF;
       PERFORM rolecall_internal.remember(
-        CASE WHEN ${isShared(document)}
-          THEN rolecall_internal.undisputed(${document}) ELSE ${document} END, v_steps
+        ${toRemember(document)}, v_steps
       );
       RETURN v_steps;
     END

@@ -87,7 +87,8 @@ BEGIN
   PERFORM rolecall_internal.remember(
     CASE WHEN (attempt.document ?| '{declared,privileges}'
       OR attempt.document @? '$.roles[*] ? (@.state == "absent" && @.protected == true)')
-      THEN rolecall_internal.undisputed(attempt.document) ELSE attempt.document END, v_steps
+      THEN rolecall_internal.undisputed(attempt.document)
+      ELSE attempt.document END, v_steps
   );
   RETURN v_steps;
 END

@@ -6,11 +6,11 @@ SET search_path = pg_catalog, pg_temp
 AS $remember_memberships$
 BEGIN
   IF remember_memberships.document ? 'memberships' THEN
-    PERFORM rolecall_internal.remember(jsonb_build_object('memberships', CASE
-      WHEN (remember_memberships.document ?| '{declared,privileges}'
+    PERFORM rolecall_internal.remember(jsonb_build_object(
+      'memberships', CASE WHEN (remember_memberships.document ?| '{declared,privileges}'
         OR remember_memberships.document @? '$.roles[*] ? (@.state == "absent" && @.protected == true)')
-      THEN rolecall_internal.undisputed(remember_memberships.document)
-      ELSE remember_memberships.document END -> 'memberships'
+        THEN rolecall_internal.undisputed(remember_memberships.document)
+        ELSE remember_memberships.document END -> 'memberships'
     ), remember_memberships.steps);
   END IF;
 END
