@@ -11277,17 +11277,15 @@ BEGIN
       ) AS allowed, 10 AS owner,
              string_agg(w.privilege, ', ' ORDER BY w.privilege) AS privileges
       FROM unnest(plan_parameter_grants.wanted) AS w
-      LEFT JOIN LATERAL rolecall_internal.privilege_takers(w.role_oid, ARRAY(
-        SELECT x.grantee FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
+      CROSS JOIN LATERAL (
+        SELECT coalesce(array_agg(x.grantee), '{}') AS holders,
+               bool_or(x.grantee = w.role_oid AND (x.is_grantable OR NOT w.grantable)) IS TRUE AS is_held
+        FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
           AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
         WHERE x.parameter = lower(w.object) AND x.privilege_type = w.privilege
-      )) AS t ON true
-      WHERE w.kind = 'parameter' AND NOT w.revoked AND NOT EXISTS (
-        SELECT FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
-          AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
-        WHERE x.parameter = lower(w.object) AND x.grantee = w.role_oid AND x.privilege_type = w.privilege
-          AND (x.is_grantable OR NOT w.grantable)
-      )
+      ) AS h
+      LEFT JOIN LATERAL rolecall_internal.privilege_takers(w.role_oid, h.holders) AS t ON true
+      WHERE w.kind = 'parameter' AND NOT w.revoked AND NOT h.is_held
       GROUP BY w.role, w.object, w.grantable, t.names, t.revokes
     ) AS f
     CROSS JOIN LATERAL (SELECT rolecall_internal.is_nobody(plan_parameter_grants.document, f.role)) AS m(missing)
@@ -13694,17 +13692,16 @@ BEGIN
     CROSS JOIN LATERAL aclexplode(o.acl) AS x
     WHERE x.grantee = o.role_oid AND x.grantee <> o.owner
     UNION ALL
-    SELECT t.position::integer, t.role, 'PARAMETER ', x.parameter, i.name, 10, x.grantor, x.privilege_type,
+    SELECT t.position::integer, t.role, 'PARAMETER ', x.parameter, (
+      SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
+      FROM string_to_table(x.parameter, '.') WITH ORDINALITY AS s(part, place)
+    ), 10, x.grantor, x.privilege_type,
            x.is_grantable, false
     FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
       AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
     JOIN (
       SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(privileges_on_objects.places) AS p
-    ) AS t ON t.role_oid = x.grantee
-    CROSS JOIN LATERAL (
-      SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
-      FROM string_to_table(x.parameter, '.') WITH ORDINALITY AS s(part, place)
-    ) AS i(name);
+    ) AS t ON t.role_oid = x.grantee;
 END
 $privileges_on_objects$;
 

@@ -135,3 +135,11 @@ export const parameterPrivileges = (alias: Sql) => sql`
   jsonb_to_recordset(rolecall_internal.parameter_privileges())
     AS ${alias}(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
 `;
+
+/** The name of a parameter as GRANT takes it. */
+export const quotedParameter = (name: Sql) => sql`
+  (
+    SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
+    FROM string_to_table(${name}, '.') WITH ORDINALITY AS s(part, place)
+  )
+`;

@@ -3,20 +3,12 @@
  * granted.
  */
 import type { ChangeRow, Jsonb, Returns, SetOf, WantedPrivileges } from '../../model/types.ts';
-import { type Sql, sql } from '../../sql/template.ts';
-import { parameterPrivileges, revoking } from '../catalogs/grantable.ts';
+import { sql } from '../../sql/template.ts';
+import { parameterPrivileges, quotedParameter, revoking } from '../catalogs/grantable.ts';
 import { caller } from '../catalogs/server.ts';
 import { isSuperuser } from '../document/names.ts';
 import { grantee, refusal } from './privileges.ts';
 import { isRevocable } from './regrants.ts';
-
-/** The name of a parameter as GRANT takes it. */
-const quoted = (name: Sql) => sql`
-  (
-    SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
-    FROM string_to_table(${name}, '.') WITH ORDINALITY AS s(part, place)
-  )
-`;
 
 /**
  * Privileges on configuration parameters that roles are missing, or that are to be revoked
@@ -47,7 +39,7 @@ export function plan_parameter_excess(wanted: WantedPrivileges): SetOf<ChangeRow
       RETURN QUERY
         WITH excess AS (
           SELECT 1 AS position, coalesce(w.role, 'public') AS role, 'PARAMETER ' AS kind, w.object AS target,
-                 ${quoted(sql`w.object`)} AS object, 10::oid AS owner, x.grantor,
+                 ${quotedParameter(sql`w.object`)} AS object, 10::oid AS owner, x.grantor,
                  string_agg(w.privilege, ', ' ORDER BY w.privilege) AS privileges
           FROM unnest(${wanted}) AS w
           JOIN ${parameterPrivileges(sql`x`)}
@@ -69,7 +61,7 @@ export function plan_parameter_grants(document: Jsonb, wanted: WantedPrivileges)
     BEGIN
       RETURN QUERY
         SELECT 'grant_privilege', f.object, concat_ws('; ', f.revokes, format(
-                 'GRANT %s ON PARAMETER %s TO %s%s', f.privileges, ${quoted(sql`f.object`)}, ${grantee(sql`f.role`)},
+                 'GRANT %s ON PARAMETER %s TO %s%s', f.privileges, ${quotedParameter(sql`f.object`)}, ${grantee(sql`f.role`)},
                  CASE WHEN f.grantable THEN ' WITH GRANT OPTION' END
                )), NULL::text, array_remove(ARRAY[f.role], NULL),
                CASE WHEN p.present THEN r.code ELSE '42704' END,
@@ -78,15 +70,14 @@ export function plan_parameter_grants(document: Jsonb, wanted: WantedPrivileges)
           SELECT w.role, w.object, w.grantable, t.names, t.revokes, ${isSuperuser(caller)} AS allowed, 10 AS owner,
                  string_agg(w.privilege, ', ' ORDER BY w.privilege) AS privileges
           FROM unnest(${wanted}) AS w
-          LEFT JOIN LATERAL rolecall_internal.privilege_takers(w.role_oid, ARRAY(
-            SELECT x.grantee FROM ${parameterPrivileges(sql`x`)}
+          CROSS JOIN LATERAL (
+            SELECT coalesce(array_agg(x.grantee), '{}') AS holders,
+                   bool_or(x.grantee = w.role_oid AND (x.is_grantable OR NOT w.grantable)) IS TRUE AS is_held
+            FROM ${parameterPrivileges(sql`x`)}
             WHERE x.parameter = lower(w.object) AND x.privilege_type = w.privilege
-          )) AS t ON true
-          WHERE w.kind = 'parameter' AND NOT w.revoked AND NOT EXISTS (
-            SELECT FROM ${parameterPrivileges(sql`x`)}
-            WHERE x.parameter = lower(w.object) AND x.grantee = w.role_oid AND x.privilege_type = w.privilege
-              AND (x.is_grantable OR NOT w.grantable)
-          )
+          ) AS h
+          LEFT JOIN LATERAL rolecall_internal.privilege_takers(w.role_oid, h.holders) AS t ON true
+          WHERE w.kind = 'parameter' AND NOT w.revoked AND NOT h.is_held
           GROUP BY w.role, w.object, w.grantable, t.names, t.revokes
         ) AS f
         CROSS JOIN LATERAL (SELECT rolecall_internal.is_nobody(${document}, f.role)) AS m(missing)

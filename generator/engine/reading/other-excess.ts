@@ -8,7 +8,7 @@
  */
 import type { Bool, ChangeRow, Integer, Oid, Places, SetOf, Table, Text } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
-import { grantableObjects, owned, parameterPrivileges, plainOwner, revocations } from '../catalogs/grantable.ts';
+import { grantableObjects, owned, parameterPrivileges, plainOwner, quotedParameter, revocations } from '../catalogs/grantable.ts';
 import { thisDatabase } from '../catalogs/server.ts';
 import { readers } from './tables.ts';
 
@@ -179,16 +179,12 @@ export function privileges_on_objects(places: Places): Table<{
         CROSS JOIN LATERAL aclexplode(o.acl) AS x
         WHERE x.grantee = o.role_oid AND x.grantee <> o.owner
         UNION ALL
-        SELECT t.position::integer, t.role, 'PARAMETER ', x.parameter, i.name, 10, x.grantor, x.privilege_type,
+        SELECT t.position::integer, t.role, 'PARAMETER ', x.parameter, ${quotedParameter(sql`x.parameter`)}, 10, x.grantor, x.privilege_type,
                x.is_grantable, false
         FROM ${parameterPrivileges(sql`x`)}
         JOIN (
           ${readers(places)}
-        ) AS t ON t.role_oid = x.grantee
-        CROSS JOIN LATERAL (
-          SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
-          FROM string_to_table(x.parameter, '.') WITH ORDINALITY AS s(part, place)
-        ) AS i(name);
+        ) AS t ON t.role_oid = x.grantee;
     END
   `;
 }

@@ -22,17 +22,15 @@ BEGIN
       ) AS allowed, 10 AS owner,
              string_agg(w.privilege, ', ' ORDER BY w.privilege) AS privileges
       FROM unnest(plan_parameter_grants.wanted) AS w
-      LEFT JOIN LATERAL rolecall_internal.privilege_takers(w.role_oid, ARRAY(
-        SELECT x.grantee FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
+      CROSS JOIN LATERAL (
+        SELECT coalesce(array_agg(x.grantee), '{}') AS holders,
+               bool_or(x.grantee = w.role_oid AND (x.is_grantable OR NOT w.grantable)) IS TRUE AS is_held
+        FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
           AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
         WHERE x.parameter = lower(w.object) AND x.privilege_type = w.privilege
-      )) AS t ON true
-      WHERE w.kind = 'parameter' AND NOT w.revoked AND NOT EXISTS (
-        SELECT FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
-          AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
-        WHERE x.parameter = lower(w.object) AND x.grantee = w.role_oid AND x.privilege_type = w.privilege
-          AND (x.is_grantable OR NOT w.grantable)
-      )
+      ) AS h
+      LEFT JOIN LATERAL rolecall_internal.privilege_takers(w.role_oid, h.holders) AS t ON true
+      WHERE w.kind = 'parameter' AND NOT w.revoked AND NOT h.is_held
       GROUP BY w.role, w.object, w.grantable, t.names, t.revokes
     ) AS f
     CROSS JOIN LATERAL (SELECT rolecall_internal.is_nobody(plan_parameter_grants.document, f.role)) AS m(missing)

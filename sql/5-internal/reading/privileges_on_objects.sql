@@ -81,17 +81,16 @@ BEGIN
     CROSS JOIN LATERAL aclexplode(o.acl) AS x
     WHERE x.grantee = o.role_oid AND x.grantee <> o.owner
     UNION ALL
-    SELECT t.position::integer, t.role, 'PARAMETER ', x.parameter, i.name, 10, x.grantor, x.privilege_type,
+    SELECT t.position::integer, t.role, 'PARAMETER ', x.parameter, (
+      SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
+      FROM string_to_table(x.parameter, '.') WITH ORDINALITY AS s(part, place)
+    ), 10, x.grantor, x.privilege_type,
            x.is_grantable, false
     FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
       AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
     JOIN (
       SELECT DISTINCT p.position, p.role, p.role_oid, p.recorder FROM unnest(privileges_on_objects.places) AS p
-    ) AS t ON t.role_oid = x.grantee
-    CROSS JOIN LATERAL (
-      SELECT string_agg(quote_ident(s.part), '.' ORDER BY s.place)
-      FROM string_to_table(x.parameter, '.') WITH ORDINALITY AS s(part, place)
-    ) AS i(name);
+    ) AS t ON t.role_oid = x.grantee;
 END
 $privileges_on_objects$;
 
