@@ -26,7 +26,7 @@ BEGIN
     CROSS JOIN aclexplode(o.acl) AS a
     WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch') AND a.grantee <> o.owner
   ) AS g(name, statement)
-    WHERE g.name = ANY ('{rolecall_internal.attribute_clauses,rolecall_internal.audit_columns,rolecall_internal.audit_dblink,rolecall_internal.audit_functions,rolecall_internal.audit_principals,rolecall_internal.audit_reading,rolecall_internal.audit_roles,rolecall_internal.audit_schemas,rolecall_internal.audit_search_path,rolecall_internal.audit_settings,rolecall_internal.audit_shards,rolecall_internal.audit_tables,rolecall_internal.audit_takers,rolecall_internal.audit_withheld,rolecall_internal.bypassrls_refusal,rolecall_internal.check_removal_rights,rolecall_internal.grant_statement,rolecall_internal.held_otherwise,rolecall_internal.is_doubtful,rolecall_internal.is_worth_taking,rolecall_internal.pinned_by,rolecall_internal.plan_roles,rolecall_internal.provision,rolecall_internal.renew_records,rolecall_internal.reported,rolecall_internal.run,rolecall_internal.withhold_powers}'::text[]);
+    WHERE g.name = ANY ('{rolecall_internal.attribute_clauses,rolecall_internal.audit_columns,rolecall_internal.audit_dblink,rolecall_internal.audit_functions,rolecall_internal.audit_principals,rolecall_internal.audit_reading,rolecall_internal.audit_roles,rolecall_internal.audit_schemas,rolecall_internal.audit_search_path,rolecall_internal.audit_settings,rolecall_internal.audit_shards,rolecall_internal.audit_tables,rolecall_internal.audit_takers,rolecall_internal.audit_withheld,rolecall_internal.bypassrls_refusal,rolecall_internal.check_removal_rights,rolecall_internal.grant_statement,rolecall_internal.held_otherwise,rolecall_internal.is_doubtful,rolecall_internal.is_worth_taking,rolecall_internal.misshape,rolecall_internal.named_roles,rolecall_internal.pinned_by,rolecall_internal.plan_roles,rolecall_internal.provision,rolecall_internal.renew_records,rolecall_internal.reported,rolecall_internal.run,rolecall_internal.withhold_powers}'::text[]);
 
   DROP FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb, jsonb);
 
@@ -67,6 +67,10 @@ BEGIN
   DROP FUNCTION rolecall_internal.is_doubtful(rolecall.step);
 
   DROP FUNCTION rolecall_internal.is_worth_taking(text, oid);
+
+  DROP FUNCTION rolecall_internal.misshape(text, jsonb, jsonb);
+
+  DROP FUNCTION rolecall_internal.named_roles(text, jsonb);
 
   DROP FUNCTION rolecall_internal.pinned_by(oid, rolecall_internal.principal[]);
 
@@ -2936,12 +2940,13 @@ BEGIN
         ) IS NOT TRUE;
         v_last := v_last + 1;
       END LOOP;
-      v_together := CASE WHEN v_last = v_position THEN v_together
-                      ELSE rolecall_internal.execute_together(change_present.changes[v_position:v_last]) END;
-      IF v_last > v_position AND v_together IS NOT NULL THEN
-        v_steps := v_steps || v_together;
-        v_position := v_last;
-        CONTINUE;
+      IF v_last > v_position THEN
+        v_together := rolecall_internal.execute_together(change_present.changes[v_position:v_last]);
+        IF v_together IS NOT NULL THEN
+          v_steps := v_steps || v_together;
+          v_position := v_last;
+          CONTINUE;
+        END IF;
       END IF;
     END IF;
     IF v_change.password IS NOT NULL THEN
@@ -6879,7 +6884,7 @@ BEGIN
   ELSIF lacking_right.section = 'operators' OR v_name IS NULL THEN
     RETURN NULL;
   ELSIF array_position(
-    rolecall_internal.named_roles(lacking_right.section, lacking_right.resource), NULL
+    rolecall_internal.named_roles(rolecall_internal.record_names(lacking_right.section, lacking_right.resource)), NULL
   ) IS NOT NULL THEN
     RETURN 'there was no such role';
   ELSIF lacking_right.section IN ('base_roles', 'memberships') THEN
@@ -7494,7 +7499,7 @@ COMMENT ON FUNCTION rolecall_internal.misdefinition(text, jsonb)
   IS 'Why a definition of a reporting role, a setting, or VALID UNTIL would be refused as an argument; null if it '
      'would not';
 
-CREATE OR REPLACE FUNCTION rolecall_internal.misshape(section text, key jsonb, resource jsonb) RETURNS text
+CREATE FUNCTION rolecall_internal.misshape(section text, key jsonb, resource jsonb, names text[]) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $misshape$
@@ -7514,7 +7519,7 @@ DECLARE
   END;
 BEGIN
   IF v_wrong IS NULL THEN
-    FOREACH v_name IN ARRAY rolecall_internal.record_names(misshape.section, misshape.resource) LOOP
+    FOREACH v_name IN ARRAY misshape.names LOOP
       IF v_name IS NOT NULL AND (
         v_name IS NULL
         OR octet_length(v_name) NOT BETWEEN 1 AND 63
@@ -7534,8 +7539,9 @@ BEGIN
 END
 $misshape$;
 
-COMMENT ON FUNCTION rolecall_internal.misshape(text, jsonb, jsonb)
-  IS 'Why no call can have written a row; null if one can';
+COMMENT ON FUNCTION rolecall_internal.misshape(text, jsonb, jsonb, text[])
+  IS 'Why no call can have written a row, which names these roles; null if one can';
+REVOKE ALL ON FUNCTION rolecall_internal.misshape(text, jsonb, jsonb, text[]) FROM PUBLIC;
 
 -- For each group it says whether the caller may grant on its tables, and whether to grant on all tables of the schema
 -- at once. It does that where the caller may grant on each of them and it costs less than naming them.
@@ -7809,22 +7815,20 @@ COMMENT ON FUNCTION rolecall_internal.named_object(text)
   IS 'The object that a name as in SQL means: a function, a table or sequence, a column, a schema, or a database';
 REVOKE ALL ON FUNCTION rolecall_internal.named_object(text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.named_roles(section text, resource jsonb) RETURNS oid[]
+CREATE FUNCTION rolecall_internal.named_roles(names text[]) RETURNS oid[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+SET search_path = pg_catalog, pg_temp
 AS $named_roles$
-DECLARE
-  v_names text[] := rolecall_internal.record_names(named_roles.section, named_roles.resource);
 BEGIN
   -- Two at most, for which a loop takes longer.
   RETURN (ARRAY[
-    to_regrole(quote_ident(v_names[1]))::oid, to_regrole(quote_ident(v_names[2]))::oid
-  ])[:cardinality(v_names)];
+    to_regrole(quote_ident(named_roles.names[1]))::oid, to_regrole(quote_ident(named_roles.names[2]))::oid
+  ])[:cardinality(named_roles.names)];
 END
 $named_roles$;
 
-COMMENT ON FUNCTION rolecall_internal.named_roles(text, jsonb)
-  IS 'The oids of the roles that a row names, in the order of the names';
+COMMENT ON FUNCTION rolecall_internal.named_roles(text[]) IS 'The oids of roles, in the order of the names in a row';
+REVOKE ALL ON FUNCTION rolecall_internal.named_roles(text[]) FROM PUBLIC;
 
 CREATE FUNCTION rolecall_internal.nearest_key(key text, shape text) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -13635,8 +13639,11 @@ BEGIN
   END IF;
   IF jsonb_array_length(remember.document -> 'roles') > 1 THEN
     v_created := (
-      SELECT jsonb_object_agg(c.target, true) FROM unnest(remember.steps) AS c
-      WHERE c.operation = 'create_role' AND c.status = 'applied'
+      SELECT jsonb_object_agg(c.target, true)
+      FROM (
+        SELECT s.target FROM unnest(remember.steps) AS s
+        WHERE s.operation = 'create_role' AND s.status = 'applied'
+      ) AS c
     );
   END IF;
   FOREACH v_section IN ARRAY
@@ -13903,7 +13910,9 @@ DECLARE
                SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
              ) THEN 'made' ELSE '' END
     ) AS r(resource)
-    CROSS JOIN LATERAL (SELECT rolecall_internal.named_roles(p.section, r.resource) OFFSET 0) AS n(roles)
+    CROSS JOIN LATERAL (
+      SELECT rolecall_internal.named_roles(rolecall_internal.record_names(p.section, r.resource)) OFFSET 0
+    ) AS n(roles)
     CROSS JOIN LATERAL (
       SELECT ROW(
         p.section, rolecall_internal.record_key(p.section, r.resource), r.resource,
@@ -14041,8 +14050,8 @@ DECLARE
   v_new rolecall_internal.resource[] := ARRAY(
     SELECT ROW(
       p.section, p.key, CASE WHEN p.section <> 'declared' OR p.resource ->> 'role' IN (
-        SELECT c.target FROM unnest(renew_records.steps) AS c
-        WHERE c.operation = 'create_role' AND c.status = 'applied'
+        SELECT s.target FROM unnest(renew_records.steps) AS s
+        WHERE s.operation = 'create_role' AND s.status = 'applied'
       )
         THEN p.resource ELSE p.resource - 'made' END,
       greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid(),
@@ -14063,7 +14072,9 @@ DECLARE
       WHERE r.section = s.section AND r.key = k.key
       ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
     ) AS p
-    CROSS JOIN LATERAL (SELECT rolecall_internal.named_roles(p.section, p.resource) OFFSET 0) AS o(roles)
+    CROSS JOIN LATERAL (
+      SELECT rolecall_internal.named_roles(rolecall_internal.record_names(p.section, p.resource)) OFFSET 0
+    ) AS o(roles)
     WHERE p.resource = r.resource - '{recorded,note}'::text[] AND p.roles <> o.roles
   );
 BEGIN
@@ -14267,7 +14278,10 @@ BEGIN
   ELSIF v_state <> '{"recorded": []}' THEN
     v_steps := rolecall_internal.run(v_state, restore.dry_run);
   END IF;
-  IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'create_role' AND s.status = 'applied') THEN
+  IF EXISTS (
+    SELECT s.target FROM unnest(v_steps) AS s
+    WHERE s.operation = 'create_role' AND s.status = 'applied'
+  ) THEN
     PERFORM rolecall_internal.renew_records(v_recorded, v_steps);
   END IF;
   IF restore.dry_run IS NOT TRUE THEN
@@ -15223,6 +15237,7 @@ DECLARE
   v_super boolean := has_table_privilege(
     v_caller, 'pg_catalog.pg_authid', 'TRUNCATE'
   );
+  v_names text[] := rolecall_internal.record_names(NEW.section, NEW.resource);
 BEGIN
   IF v_super AND NEW.recorder IS NOT NULL THEN
     RETURN NEW;
@@ -15237,8 +15252,7 @@ BEGIN
   END IF;
   NEW := ROW(
     NEW.section, NEW.key, NEW.resource, NEW.recorded_at, NEW.id, current_user, NULL,
-    rolecall_internal.misshape(NEW.section, NEW.key, NEW.resource),
-    rolecall_internal.named_roles(NEW.section, NEW.resource),
+    rolecall_internal.misshape(NEW.section, NEW.key, NEW.resource, v_names), rolecall_internal.named_roles(v_names),
     split_part(
       pg_relation_filepath('pg_catalog.pg_class'), '/', -2
     )::oid, v_caller
@@ -16651,8 +16665,8 @@ AS $with_made$
 BEGIN
   RETURN jsonb_set(with_made.document, '{declared}', (
     SELECT coalesce(jsonb_agg(CASE WHEN d.resource ->> 'role' IN (
-      SELECT c.target FROM unnest(with_made.steps) AS c
-      WHERE c.operation = 'create_role' AND c.status = 'applied'
+      SELECT s.target FROM unnest(with_made.steps) AS s
+      WHERE s.operation = 'create_role' AND s.status = 'applied'
     ) THEN d.resource || '{"made": true}'
                                    ELSE d.resource END ORDER BY d.position), '[]')
     FROM jsonb_array_elements(with_made.document -> 'declared') WITH ORDINALITY AS d(resource, position)

@@ -3135,12 +3135,13 @@ BEGIN
         ) IS NOT TRUE;
         v_last := v_last + 1;
       END LOOP;
-      v_together := CASE WHEN v_last = v_position THEN v_together
-                      ELSE rolecall_internal.execute_together(change_present.changes[v_position:v_last]) END;
-      IF v_last > v_position AND v_together IS NOT NULL THEN
-        v_steps := v_steps || v_together;
-        v_position := v_last;
-        CONTINUE;
+      IF v_last > v_position THEN
+        v_together := rolecall_internal.execute_together(change_present.changes[v_position:v_last]);
+        IF v_together IS NOT NULL THEN
+          v_steps := v_steps || v_together;
+          v_position := v_last;
+          CONTINUE;
+        END IF;
       END IF;
     END IF;
     IF v_change.password IS NOT NULL THEN
@@ -7379,7 +7380,7 @@ BEGIN
   ELSIF lacking_right.section = 'operators' OR v_name IS NULL THEN
     RETURN NULL;
   ELSIF array_position(
-    rolecall_internal.named_roles(lacking_right.section, lacking_right.resource), NULL
+    rolecall_internal.named_roles(rolecall_internal.record_names(lacking_right.section, lacking_right.resource)), NULL
   ) IS NOT NULL THEN
     RETURN 'there was no such role';
   ELSIF lacking_right.section IN ('base_roles', 'memberships') THEN
@@ -8058,7 +8059,7 @@ COMMENT ON FUNCTION rolecall_internal.misdefinition(text, jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.misdefinition(text, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/record/misshape.sql
-CREATE FUNCTION rolecall_internal.misshape(section text, key jsonb, resource jsonb) RETURNS text
+CREATE FUNCTION rolecall_internal.misshape(section text, key jsonb, resource jsonb, names text[]) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $misshape$
@@ -8078,7 +8079,7 @@ DECLARE
   END;
 BEGIN
   IF v_wrong IS NULL THEN
-    FOREACH v_name IN ARRAY rolecall_internal.record_names(misshape.section, misshape.resource) LOOP
+    FOREACH v_name IN ARRAY misshape.names LOOP
       IF v_name IS NOT NULL AND (
         v_name IS NULL
         OR octet_length(v_name) NOT BETWEEN 1 AND 63
@@ -8098,9 +8099,9 @@ BEGIN
 END
 $misshape$;
 
-COMMENT ON FUNCTION rolecall_internal.misshape(text, jsonb, jsonb)
-  IS 'Why no call can have written a row; null if one can';
-REVOKE ALL ON FUNCTION rolecall_internal.misshape(text, jsonb, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.misshape(text, jsonb, jsonb, text[])
+  IS 'Why no call can have written a row, which names these roles; null if one can';
+REVOKE ALL ON FUNCTION rolecall_internal.misshape(text, jsonb, jsonb, text[]) FROM PUBLIC;
 
 -- sql/5-internal/reading/missing_groups.sql
 -- For each group it says whether the caller may grant on its tables, and whether to grant on all tables of the schema
@@ -8388,23 +8389,20 @@ COMMENT ON FUNCTION rolecall_internal.named_object(text)
 REVOKE ALL ON FUNCTION rolecall_internal.named_object(text) FROM PUBLIC;
 
 -- sql/5-internal/record/named_roles.sql
-CREATE FUNCTION rolecall_internal.named_roles(section text, resource jsonb) RETURNS oid[]
+CREATE FUNCTION rolecall_internal.named_roles(names text[]) RETURNS oid[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+SET search_path = pg_catalog, pg_temp
 AS $named_roles$
-DECLARE
-  v_names text[] := rolecall_internal.record_names(named_roles.section, named_roles.resource);
 BEGIN
   -- Two at most, for which a loop takes longer.
   RETURN (ARRAY[
-    to_regrole(quote_ident(v_names[1]))::oid, to_regrole(quote_ident(v_names[2]))::oid
-  ])[:cardinality(v_names)];
+    to_regrole(quote_ident(named_roles.names[1]))::oid, to_regrole(quote_ident(named_roles.names[2]))::oid
+  ])[:cardinality(named_roles.names)];
 END
 $named_roles$;
 
-COMMENT ON FUNCTION rolecall_internal.named_roles(text, jsonb)
-  IS 'The oids of the roles that a row names, in the order of the names';
-REVOKE ALL ON FUNCTION rolecall_internal.named_roles(text, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.named_roles(text[]) IS 'The oids of roles, in the order of the names in a row';
+REVOKE ALL ON FUNCTION rolecall_internal.named_roles(text[]) FROM PUBLIC;
 
 -- sql/5-internal/policy/nearest_key.sql
 CREATE FUNCTION rolecall_internal.nearest_key(key text, shape text) RETURNS text
@@ -14486,8 +14484,11 @@ BEGIN
   END IF;
   IF jsonb_array_length(remember.document -> 'roles') > 1 THEN
     v_created := (
-      SELECT jsonb_object_agg(c.target, true) FROM unnest(remember.steps) AS c
-      WHERE c.operation = 'create_role' AND c.status = 'applied'
+      SELECT jsonb_object_agg(c.target, true)
+      FROM (
+        SELECT s.target FROM unnest(remember.steps) AS s
+        WHERE s.operation = 'create_role' AND s.status = 'applied'
+      ) AS c
     );
   END IF;
   FOREACH v_section IN ARRAY
@@ -14762,7 +14763,9 @@ DECLARE
                SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
              ) THEN 'made' ELSE '' END
     ) AS r(resource)
-    CROSS JOIN LATERAL (SELECT rolecall_internal.named_roles(p.section, r.resource) OFFSET 0) AS n(roles)
+    CROSS JOIN LATERAL (
+      SELECT rolecall_internal.named_roles(rolecall_internal.record_names(p.section, r.resource)) OFFSET 0
+    ) AS n(roles)
     CROSS JOIN LATERAL (
       SELECT ROW(
         p.section, rolecall_internal.record_key(p.section, r.resource), r.resource,
@@ -14903,8 +14906,8 @@ DECLARE
   v_new rolecall_internal.resource[] := ARRAY(
     SELECT ROW(
       p.section, p.key, CASE WHEN p.section <> 'declared' OR p.resource ->> 'role' IN (
-        SELECT c.target FROM unnest(renew_records.steps) AS c
-        WHERE c.operation = 'create_role' AND c.status = 'applied'
+        SELECT s.target FROM unnest(renew_records.steps) AS s
+        WHERE s.operation = 'create_role' AND s.status = 'applied'
       )
         THEN p.resource ELSE p.resource - 'made' END,
       greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid(),
@@ -14925,7 +14928,9 @@ DECLARE
       WHERE r.section = s.section AND r.key = k.key
       ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
     ) AS p
-    CROSS JOIN LATERAL (SELECT rolecall_internal.named_roles(p.section, p.resource) OFFSET 0) AS o(roles)
+    CROSS JOIN LATERAL (
+      SELECT rolecall_internal.named_roles(rolecall_internal.record_names(p.section, p.resource)) OFFSET 0
+    ) AS o(roles)
     WHERE p.resource = r.resource - '{recorded,note}'::text[] AND p.roles <> o.roles
   );
 BEGIN
@@ -15178,7 +15183,10 @@ BEGIN
   ELSIF v_state <> '{"recorded": []}' THEN
     v_steps := rolecall_internal.run(v_state, restore.dry_run);
   END IF;
-  IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'create_role' AND s.status = 'applied') THEN
+  IF EXISTS (
+    SELECT s.target FROM unnest(v_steps) AS s
+    WHERE s.operation = 'create_role' AND s.status = 'applied'
+  ) THEN
     PERFORM rolecall_internal.renew_records(v_recorded, v_steps);
   END IF;
   IF restore.dry_run IS NOT TRUE THEN
@@ -16168,6 +16176,7 @@ DECLARE
   v_super boolean := has_table_privilege(
     v_caller, 'pg_catalog.pg_authid', 'TRUNCATE'
   );
+  v_names text[] := rolecall_internal.record_names(NEW.section, NEW.resource);
 BEGIN
   IF v_super AND NEW.recorder IS NOT NULL THEN
     RETURN NEW;
@@ -16182,8 +16191,7 @@ BEGIN
   END IF;
   NEW := ROW(
     NEW.section, NEW.key, NEW.resource, NEW.recorded_at, NEW.id, current_user, NULL,
-    rolecall_internal.misshape(NEW.section, NEW.key, NEW.resource),
-    rolecall_internal.named_roles(NEW.section, NEW.resource),
+    rolecall_internal.misshape(NEW.section, NEW.key, NEW.resource, v_names), rolecall_internal.named_roles(v_names),
     split_part(
       pg_relation_filepath('pg_catalog.pg_class'), '/', -2
     )::oid, v_caller
@@ -17743,8 +17751,8 @@ AS $with_made$
 BEGIN
   RETURN jsonb_set(with_made.document, '{declared}', (
     SELECT coalesce(jsonb_agg(CASE WHEN d.resource ->> 'role' IN (
-      SELECT c.target FROM unnest(with_made.steps) AS c
-      WHERE c.operation = 'create_role' AND c.status = 'applied'
+      SELECT s.target FROM unnest(with_made.steps) AS s
+      WHERE s.operation = 'create_role' AND s.status = 'applied'
     ) THEN d.resource || '{"made": true}'
                                    ELSE d.resource END ORDER BY d.position), '[]')
     FROM jsonb_array_elements(with_made.document -> 'declared') WITH ORDINALITY AS d(resource, position)

@@ -1,7 +1,7 @@
 /**
  * Merges documents, and converts the lists in them.
  */
-import type { Jsonb, Returns, Text, Texts } from '../../model/types.ts';
+import type { Jsonb, Returns, Steps, Text, Texts } from '../../model/types.ts';
 import { join, type Sql, sql, text } from '../../sql/template.ts';
 
 /** The settings that are lists of names, which the server quotes one by one. */
@@ -15,6 +15,12 @@ export const isIn = (document: Sql, section: 'roles' | 'schemas', name: Sql) => 
     ${document} -> ${text(section)}
       @> jsonb_build_array(jsonb_build_object('name', ${name})), false
   )
+`;
+
+/** The names of the roles that a call has created. */
+export const created = (steps: Steps) => sql`
+  SELECT s.target FROM unnest(${steps}) AS s
+  WHERE s.operation = 'create_role' AND s.status = 'applied'
 `;
 
 /**

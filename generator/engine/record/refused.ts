@@ -104,10 +104,10 @@ export function has_recorded_shape(section: Text, resource: Jsonb): Returns<Bool
 }
 
 /**
- * Why no call can have written a row; null if one can
+ * Why no call can have written a row, which names these roles; null if one can
  * @volatility stable
  */
-export function misshape(section: Text, key: Jsonb, resource: Jsonb): Returns<Text | null> {
+export function misshape(section: Text, key: Jsonb, resource: Jsonb, names: Texts): Returns<Text | null> {
   return sql`
     DECLARE
       v_name text;
@@ -124,7 +124,7 @@ export function misshape(section: Text, key: Jsonb, resource: Jsonb): Returns<Te
       END;
     BEGIN
       IF v_wrong IS NULL THEN
-        FOREACH v_name IN ARRAY rolecall_internal.record_names(${section}, ${resource}) LOOP
+        FOREACH v_name IN ARRAY ${names} LOOP
           IF v_name IS NOT NULL AND ${isImpossible(sql`v_name`)} AND NOT (
             ${section} = 'memberships' AND v_name = ${resource} ->> 'role' AND ${isPredefined(sql`v_name`)}
           ) THEN
@@ -138,19 +138,16 @@ export function misshape(section: Text, key: Jsonb, resource: Jsonb): Returns<Te
 }
 
 /**
- * The oids of the roles that a row names, in the order of the names
+ * The oids of roles, in the order of the names in a row
  * @volatility stable
- * @probes
  */
-export function named_roles(section: Text, resource: Jsonb): Returns<Oids> {
+export function named_roles(names: Texts): Returns<Oids> {
   return sql`
-    DECLARE
-      v_names text[] := rolecall_internal.record_names(${section}, ${resource});
     BEGIN
       -- Two at most, for which a loop takes longer.
       RETURN (ARRAY[
-        ${join([1, 2].map((at) => sql`to_regrole(quote_ident(v_names[${at}]))::oid`))}
-      ])[:cardinality(v_names)];
+        ${join([1, 2].map((at) => sql`to_regrole(quote_ident(${names}[${at}]))::oid`))}
+      ])[:cardinality(${names})];
     END
   `;
 }
@@ -194,7 +191,7 @@ export function lacking_right(section: Text, resource: Jsonb): Returns<Text | nu
       ELSIF ${section} = 'operators' OR v_name IS NULL THEN
         RETURN NULL;
       ELSIF array_position(
-        rolecall_internal.named_roles(${section}, ${resource}), NULL
+        rolecall_internal.named_roles(rolecall_internal.record_names(${section}, ${resource})), NULL
       ) IS NOT NULL THEN
         RETURN 'there was no such role';
       ELSIF ${section} IN ('base_roles', 'memberships') THEN

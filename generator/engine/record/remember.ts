@@ -18,6 +18,7 @@ import { join, type Sql, sql, text } from '../../sql/template.ts';
 import { isTrusted } from './newest.ts';
 import { isPlain } from './refused.ts';
 import { caller, here, thisDatabase } from '../catalogs/server.ts';
+import { created } from '../document/lists.ts';
 import { isSuperuser } from '../document/names.ts';
 import { verifierPrefix } from '../secrets/reporting.ts';
 
@@ -57,8 +58,10 @@ export function remember(document: Jsonb, steps: Steps): Nothing {
       END IF;
       IF jsonb_array_length(${document} -> 'roles') > 1 THEN
         v_created := (
-          SELECT jsonb_object_agg(c.target, true) FROM unnest(${steps}) AS c
-          WHERE c.operation = 'create_role' AND c.status = 'applied'
+          SELECT jsonb_object_agg(c.target, true)
+          FROM (
+            ${created(steps)}
+          ) AS c
         );
       END IF;
       FOREACH v_section IN ARRAY
@@ -195,8 +198,7 @@ export function with_made(document: Jsonb, steps: Steps): Returns<Jsonb> {
 /** Whether this call has created the role that a resource is about. */
 const isMade = (resource: Sql, steps: Steps) => sql`
   ${resource} ->> 'role' IN (
-    SELECT c.target FROM unnest(${steps}) AS c
-    WHERE c.operation = 'create_role' AND c.status = 'applied'
+    ${created(steps)}
   )
 `;
 
@@ -235,7 +237,9 @@ export function renew_records(document: Jsonb, steps: Steps): Nothing {
         CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS r(resource)
         CROSS JOIN LATERAL (SELECT rolecall_internal.record_key(s.section, r.resource) OFFSET 0) AS k(key)
         CROSS JOIN LATERAL ${newest(sql`r.section = s.section AND r.key = k.key`)} AS p
-        CROSS JOIN LATERAL (SELECT rolecall_internal.named_roles(p.section, p.resource) OFFSET 0) AS o(roles)
+        CROSS JOIN LATERAL (
+          SELECT rolecall_internal.named_roles(rolecall_internal.record_names(p.section, p.resource)) OFFSET 0
+        ) AS o(roles)
         WHERE p.resource = r.resource - ${text(`{${recordedMark},note}`)}::text[] AND p.roles <> o.roles
       );
     BEGIN

@@ -97,7 +97,9 @@ export function rename_records(old_name: Text, new_name: Text): Nothing {
           SELECT rolecall_internal.renamed(p.section, p.resource, ${old_name}, ${new_name})
                  - CASE WHEN p.section = 'declared' AND p.made_in <> ${thisDatabase} THEN 'made' ELSE '' END
         ) AS r(resource)
-        CROSS JOIN LATERAL (SELECT rolecall_internal.named_roles(p.section, r.resource) OFFSET 0) AS n(roles)
+        CROSS JOIN LATERAL (
+          SELECT rolecall_internal.named_roles(rolecall_internal.record_names(p.section, r.resource)) OFFSET 0
+        ) AS n(roles)
         CROSS JOIN LATERAL (
           SELECT ${row(
             sql`p.section`,

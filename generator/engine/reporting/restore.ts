@@ -4,6 +4,7 @@
 import { recordedMark } from '../../model/sections.ts';
 import type { Bool, Returns, Steps } from '../../model/types.ts';
 import { raw, sql, text } from '../../sql/template.ts';
+import { created } from '../document/lists.ts';
 import { isWatching } from '../reading/watch.ts';
 import { simple } from '../run/established.ts';
 import { refusedMark } from '../record/recorded.ts';
@@ -62,7 +63,9 @@ export function restore(dry_run: Bool): Returns<Steps> {
       ELSIF v_state <> '{"${raw(recordedMark)}": []}' THEN
         v_steps := rolecall_internal.run(v_state, ${dry_run});
       END IF;
-      IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'create_role' AND s.status = 'applied') THEN
+      IF EXISTS (
+        ${created(sql`v_steps`)}
+      ) THEN
         PERFORM rolecall_internal.renew_records(v_recorded, v_steps);
       END IF;
       IF ${dry_run} IS NOT TRUE THEN

@@ -21,6 +21,7 @@ export function sign_record(): Trigger {
     DECLARE
       v_caller oid := ${caller};
       v_super boolean := ${isSuperuser(sql`v_caller`)};
+      v_names text[] := rolecall_internal.record_names(NEW.section, NEW.resource);
     BEGIN
       IF v_super AND NEW.recorder IS NOT NULL THEN
         RETURN NEW;
@@ -35,8 +36,7 @@ export function sign_record(): Trigger {
       END IF;
       NEW := ROW(
         NEW.section, NEW.key, NEW.resource, NEW.recorded_at, NEW.id, current_user, NULL,
-        rolecall_internal.misshape(NEW.section, NEW.key, NEW.resource),
-        rolecall_internal.named_roles(NEW.section, NEW.resource),
+        rolecall_internal.misshape(NEW.section, NEW.key, NEW.resource, v_names), rolecall_internal.named_roles(v_names),
         ${here}, v_caller
       )::rolecall_internal.resource;
       -- Mostly that is all.

@@ -7,6 +7,7 @@ import { sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, Changes, Integer, Jsonb, Nothing, Returns, Steps, Texts } from '../../model/types.ts';
 import { join, type Sql, sql, text } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
+import { created } from '../document/lists.ts';
 import { toRemember } from '../plan/elsewhere.ts';
 import { acting } from '../plan/handover.ts';
 import { afterRevokes, isWaiting } from '../plan/powers.ts';
@@ -37,13 +38,6 @@ export function left_to_do(changes: Changes, done: Texts, steps: Steps): Returns
     END
   `;
 }
-
-/** The roles that a call has created. */
-const created = (steps: Steps) =>
-  sql`
-    SELECT s.target FROM unnest(${steps}) AS s
-    WHERE s.operation = 'create_role' AND s.status = 'applied'
-  `;
 
 /**
  * The changes that create a role, in name order
@@ -195,12 +189,13 @@ export function change_present(changes: Changes, passwords: Jsonb, document: Jso
             EXIT WHEN ${isTogether(sql`v_next`)} IS NOT TRUE;
             v_last := v_last + 1;
           END LOOP;
-          v_together := CASE WHEN v_last = v_position THEN v_together
-                          ELSE rolecall_internal.execute_together(${changes}[v_position:v_last]) END;
-          IF v_last > v_position AND v_together IS NOT NULL THEN
-            v_steps := v_steps || v_together;
-            v_position := v_last;
-            CONTINUE;
+          IF v_last > v_position THEN
+            v_together := rolecall_internal.execute_together(${changes}[v_position:v_last]);
+            IF v_together IS NOT NULL THEN
+              v_steps := v_steps || v_together;
+              v_position := v_last;
+              CONTINUE;
+            END IF;
           END IF;
         END IF;
         IF v_change.password IS NOT NULL THEN

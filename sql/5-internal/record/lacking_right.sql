@@ -36,7 +36,7 @@ BEGIN
   ELSIF lacking_right.section = 'operators' OR v_name IS NULL THEN
     RETURN NULL;
   ELSIF array_position(
-    rolecall_internal.named_roles(lacking_right.section, lacking_right.resource), NULL
+    rolecall_internal.named_roles(rolecall_internal.record_names(lacking_right.section, lacking_right.resource)), NULL
   ) IS NOT NULL THEN
     RETURN 'there was no such role';
   ELSIF lacking_right.section IN ('base_roles', 'memberships') THEN

@@ -32,8 +32,11 @@ BEGIN
   END IF;
   IF jsonb_array_length(remember.document -> 'roles') > 1 THEN
     v_created := (
-      SELECT jsonb_object_agg(c.target, true) FROM unnest(remember.steps) AS c
-      WHERE c.operation = 'create_role' AND c.status = 'applied'
+      SELECT jsonb_object_agg(c.target, true)
+      FROM (
+        SELECT s.target FROM unnest(remember.steps) AS s
+        WHERE s.operation = 'create_role' AND s.status = 'applied'
+      ) AS c
     );
   END IF;
   FOREACH v_section IN ARRAY

@@ -10,8 +10,8 @@ DECLARE
   v_new rolecall_internal.resource[] := ARRAY(
     SELECT ROW(
       p.section, p.key, CASE WHEN p.section <> 'declared' OR p.resource ->> 'role' IN (
-        SELECT c.target FROM unnest(renew_records.steps) AS c
-        WHERE c.operation = 'create_role' AND c.status = 'applied'
+        SELECT s.target FROM unnest(renew_records.steps) AS s
+        WHERE s.operation = 'create_role' AND s.status = 'applied'
       )
         THEN p.resource ELSE p.resource - 'made' END,
       greatest(clock_timestamp(), p.recorded_at + interval '1 microsecond'), gen_random_uuid(),
@@ -32,7 +32,9 @@ DECLARE
       WHERE r.section = s.section AND r.key = k.key
       ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
     ) AS p
-    CROSS JOIN LATERAL (SELECT rolecall_internal.named_roles(p.section, p.resource) OFFSET 0) AS o(roles)
+    CROSS JOIN LATERAL (
+      SELECT rolecall_internal.named_roles(rolecall_internal.record_names(p.section, p.resource)) OFFSET 0
+    ) AS o(roles)
     WHERE p.resource = r.resource - '{recorded,note}'::text[] AND p.roles <> o.roles
   );
 BEGIN

@@ -7,8 +7,8 @@ AS $with_made$
 BEGIN
   RETURN jsonb_set(with_made.document, '{declared}', (
     SELECT coalesce(jsonb_agg(CASE WHEN d.resource ->> 'role' IN (
-      SELECT c.target FROM unnest(with_made.steps) AS c
-      WHERE c.operation = 'create_role' AND c.status = 'applied'
+      SELECT s.target FROM unnest(with_made.steps) AS s
+      WHERE s.operation = 'create_role' AND s.status = 'applied'
     ) THEN d.resource || '{"made": true}'
                                    ELSE d.resource END ORDER BY d.position), '[]')
     FROM jsonb_array_elements(with_made.document -> 'declared') WITH ORDINALITY AS d(resource, position)

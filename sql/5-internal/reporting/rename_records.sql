@@ -22,7 +22,9 @@ DECLARE
                SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
              ) THEN 'made' ELSE '' END
     ) AS r(resource)
-    CROSS JOIN LATERAL (SELECT rolecall_internal.named_roles(p.section, r.resource) OFFSET 0) AS n(roles)
+    CROSS JOIN LATERAL (
+      SELECT rolecall_internal.named_roles(rolecall_internal.record_names(p.section, r.resource)) OFFSET 0
+    ) AS n(roles)
     CROSS JOIN LATERAL (
       SELECT ROW(
         p.section, rolecall_internal.record_key(p.section, r.resource), r.resource,

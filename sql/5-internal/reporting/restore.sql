@@ -55,7 +55,10 @@ BEGIN
   ELSIF v_state <> '{"recorded": []}' THEN
     v_steps := rolecall_internal.run(v_state, restore.dry_run);
   END IF;
-  IF EXISTS (SELECT FROM unnest(v_steps) AS s WHERE s.operation = 'create_role' AND s.status = 'applied') THEN
+  IF EXISTS (
+    SELECT s.target FROM unnest(v_steps) AS s
+    WHERE s.operation = 'create_role' AND s.status = 'applied'
+  ) THEN
     PERFORM rolecall_internal.renew_records(v_recorded, v_steps);
   END IF;
   IF restore.dry_run IS NOT TRUE THEN

@@ -12,6 +12,7 @@ DECLARE
   v_super boolean := has_table_privilege(
     v_caller, 'pg_catalog.pg_authid', 'TRUNCATE'
   );
+  v_names text[] := rolecall_internal.record_names(NEW.section, NEW.resource);
 BEGIN
   IF v_super AND NEW.recorder IS NOT NULL THEN
     RETURN NEW;
@@ -26,8 +27,7 @@ BEGIN
   END IF;
   NEW := ROW(
     NEW.section, NEW.key, NEW.resource, NEW.recorded_at, NEW.id, current_user, NULL,
-    rolecall_internal.misshape(NEW.section, NEW.key, NEW.resource),
-    rolecall_internal.named_roles(NEW.section, NEW.resource),
+    rolecall_internal.misshape(NEW.section, NEW.key, NEW.resource, v_names), rolecall_internal.named_roles(v_names),
     split_part(
       pg_relation_filepath('pg_catalog.pg_class'), '/', -2
     )::oid, v_caller

@@ -55,12 +55,13 @@ BEGIN
         ) IS NOT TRUE;
         v_last := v_last + 1;
       END LOOP;
-      v_together := CASE WHEN v_last = v_position THEN v_together
-                      ELSE rolecall_internal.execute_together(change_present.changes[v_position:v_last]) END;
-      IF v_last > v_position AND v_together IS NOT NULL THEN
-        v_steps := v_steps || v_together;
-        v_position := v_last;
-        CONTINUE;
+      IF v_last > v_position THEN
+        v_together := rolecall_internal.execute_together(change_present.changes[v_position:v_last]);
+        IF v_together IS NOT NULL THEN
+          v_steps := v_steps || v_together;
+          v_position := v_last;
+          CONTINUE;
+        END IF;
       END IF;
     END IF;
     IF v_change.password IS NOT NULL THEN
