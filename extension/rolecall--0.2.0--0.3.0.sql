@@ -6801,8 +6801,7 @@ DECLARE
     WHEN 'alter_role'
       THEN replace(substr(lacking.change.statement, length(format('ALTER ROLE %I', v_name)) + 1), ' NO', ' ')
   END;
-  -- A role with CREATEROLE gives and revokes the attributes that it has itself.
-  v_passes_on boolean := current_setting('server_version_num')::integer / 10000 >= 16;
+  v_by_admin boolean := current_setting('server_version_num')::integer / 10000 >= 16;
 BEGIN
   SELECT r.rolsuper, r.rolcreaterole, r.rolreplication, r.rolbypassrls, r.rolcreatedb INTO v_caller
   FROM pg_roles AS r WHERE r.rolname = current_user;
@@ -6834,12 +6833,12 @@ BEGIN
   RETURN CASE
     WHEN EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_role AND r.rolsuper) THEN 'SUPERUSER'
     WHEN v_clauses ~ ' SUPERUSER' THEN 'SUPERUSER'
-    WHEN v_clauses ~ ' REPLICATION' AND NOT (v_passes_on AND v_caller.rolreplication) THEN 'REPLICATION'
-    WHEN v_clauses ~ ' BYPASSRLS' AND NOT (v_passes_on AND v_caller.rolbypassrls) THEN 'BYPASSRLS'
-    WHEN v_clauses ~ ' CREATEDB' AND v_passes_on AND NOT v_caller.rolcreatedb THEN 'CREATEDB'
+    WHEN v_clauses ~ ' REPLICATION' AND NOT (v_by_admin AND v_caller.rolreplication) THEN 'REPLICATION'
+    WHEN v_clauses ~ ' BYPASSRLS' AND NOT (v_by_admin AND v_caller.rolbypassrls) THEN 'BYPASSRLS'
+    WHEN v_clauses ~ ' CREATEDB' AND v_by_admin AND NOT v_caller.rolcreatedb THEN 'CREATEDB'
     WHEN NOT v_caller.rolcreaterole AND NOT (lacking.change.operation IN ('grant_role', 'revoke_role') AND v_is_admin)
     THEN 'CREATEROLE'
-    WHEN current_setting('server_version_num')::integer / 10000 >= 16 AND NOT v_is_admin
+    WHEN v_by_admin AND NOT v_is_admin
     THEN 'ADMIN OPTION on role ' || quote_ident(v_name)
   END;
 END
@@ -6916,12 +6915,12 @@ BEGIN
     WHERE lower(s.name) = lower(lacking_right.resource ->> 'name') AND s.context IN ('user', 'backend')
   ) THEN
     RETURN 'only a superuser, or who may set the parameter, can give a role such a setting';
-  ELSIF NOT (v_by_admin AND v_caller.rolbypassrls)
-      AND coalesce((v_given -> 'bypassrls')::boolean OR v_given ? 'bypassrls' AND v_present.rolbypassrls, false)
-    OR NOT (v_by_admin AND v_caller.rolreplication)
-      AND coalesce((v_given -> 'replication')::boolean OR v_given ? 'replication' AND v_present.rolreplication, false)
+  ELSIF NOT (v_by_admin AND v_caller.rolreplication)
+    AND coalesce((v_given -> 'replication')::boolean OR v_given ? 'replication' AND v_present.rolreplication, false)
+    OR NOT (v_by_admin AND v_caller.rolbypassrls)
+    AND coalesce((v_given -> 'bypassrls')::boolean OR v_given ? 'bypassrls' AND v_present.rolbypassrls, false)
     OR v_by_admin AND NOT v_caller.rolcreatedb
-      AND coalesce((v_given -> 'createdb')::boolean OR v_given ? 'createdb' AND v_present.rolcreatedb, false)
+    AND coalesce((v_given -> 'createdb')::boolean OR v_given ? 'createdb' AND v_present.rolcreatedb, false)
   THEN
     RETURN 'the role may not give, or deny, such attributes';
   ELSIF NOT (SELECT pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = current_database() LIMIT 1) THEN
@@ -7331,7 +7330,7 @@ DECLARE
   v_role text := pg_get_userbyid(may_revoke.role_oid);
 BEGIN
   RETURN rolecall_internal.lacking(ROW(
-    'revoke_role', v_role, '', NULL, ARRAY[v_role, v_role], NULL, NULL
+    'revoke_role', v_role, '', NULL, NULL, NULL, NULL
   )::rolecall_internal.change) IS NULL
     AND (current_setting('server_version_num')::integer / 10000 < 16 OR pg_has_role(may_revoke.grantor, 'USAGE'));
 END
@@ -8989,7 +8988,7 @@ BEGIN
     CROSS JOIN LATERAL (
       SELECT i.role_oid, i.member_oid, r.rolsuper IS TRUE AS super,
              i.member_oid IS NULL OR rolecall_internal.lacking(ROW(
-               'set_config', m.member, '', NULL, ARRAY[m.member, m.member], NULL, NULL
+               'set_config', m.member, '', NULL, NULL, NULL, NULL
              )::rolecall_internal.change) IS NULL AS allowed
       FROM (
         SELECT to_regrole(quote_ident(m.role))::oid AS role_oid, to_regrole(quote_ident(m.member))::oid AS member_oid
@@ -9781,7 +9780,7 @@ BEGIN
            CASE WHEN NOT a.allowed THEN 'what the role had of a client role that it leaves stays' END
     FROM leaving AS l
     CROSS JOIN LATERAL (SELECT rolecall_internal.lacking(ROW(
-      'set_config', l.member, '', NULL, ARRAY[l.member, l.member], NULL, NULL
+      'set_config', l.member, '', NULL, NULL, NULL, NULL
     )::rolecall_internal.change) IS NULL) AS a(allowed)
     LEFT JOIN LATERAL (
       SELECT min(c.value) AS value
@@ -12374,18 +12373,12 @@ AS $power_refusal$
 DECLARE
   v_word text := upper(power_refusal.attribute COLLATE "C");
   v_statement text := format('ALTER ROLE %I %s', power_refusal.role_name, v_word);
-  v_note text := (
-    SELECT CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16
-      THEN 'only a superuser, or a role that has BYPASSRLS itself, can give BYPASSRLS'
-      ELSE 'only a superuser can give BYPASSRLS' END
-    FROM pg_roles AS c
-    WHERE v_word = 'BYPASSRLS' AND c.rolname = current_user AND NOT c.rolsuper
-      AND NOT (
-        current_setting('server_version_num')::integer / 10000 >= 16 AND c.rolbypassrls AND c.rolcreaterole
-        AND (power_refusal.role_oid IS NULL OR pg_has_role(power_refusal.role_oid, 'MEMBER WITH ADMIN OPTION'))
-      )
-    LIMIT 1
-  );
+  v_note text := CASE
+    WHEN v_word <> 'BYPASSRLS' OR rolecall_internal.lacking(ROW(
+      'alter_role', power_refusal.role_name, v_statement, NULL, NULL, NULL, NULL
+    )::rolecall_internal.change) IS NULL THEN NULL
+    WHEN current_setting('server_version_num')::integer / 10000 < 16 THEN 'only a superuser can give BYPASSRLS'
+    ELSE 'only a superuser, or a role that has BYPASSRLS itself, can give BYPASSRLS' END;
   v_takers record;
 BEGIN
   IF v_note IS NULL THEN

@@ -43,6 +43,16 @@ export const hasPowerBeyond = (role: Sql, than?: Sql) => {
   `;
 };
 
+/**
+ * The attributes that not every role with CREATEROLE can give and revoke, each with the condition for a role that
+ * cannot. From 16 on the role must have the attribute itself; before, CREATEROLE is enough for CREATEDB alone.
+ */
+export const ungivable = (role: Sql, isFrom16: Sql) => [
+  { attribute: 'replication', condition: sql`NOT (${isFrom16} AND ${role}.rolreplication)` },
+  { attribute: 'bypassrls', condition: sql`NOT (${isFrom16} AND ${role}.rolbypassrls)` },
+  { attribute: 'createdb', condition: sql`${isFrom16} AND NOT ${role}.rolcreatedb` },
+];
+
 /** The statement that ends a membership, of which the name of the member is given, and the row as jsonb. */
 export const ending = (membership: Sql, member: Sql, row: Sql) => sql`
   format('REVOKE %I FROM %I%s', pg_get_userbyid(${membership}.roleid), ${member},

@@ -5,7 +5,7 @@ import type { OperationName } from '../../model/operations.ts';
 import { type Condition, sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, Change, Changes, Nothing, Oid, Returns, Text } from '../../model/types.ts';
 import { join, type Sql, sql, text } from '../../sql/template.ts';
-import { isAdministered, leadsToSuperuser } from '../catalogs/edges.ts';
+import { isAdministered, leadsToSuperuser, ungivable } from '../catalogs/edges.ts';
 import { serverVersion } from '../catalogs/server.ts';
 
 /**
@@ -58,8 +58,7 @@ export function lacking(change: Change): Returns<Text> {
         WHEN 'alter_role'
           THEN replace(substr(${change}.statement, length(format('ALTER ROLE %I', v_name)) + 1), ' NO', ' ')
       END;
-      -- A role with CREATEROLE gives and revokes the attributes that it has itself.
-      v_passes_on boolean := ${serverVersion} >= 16;
+      v_by_admin boolean := ${serverVersion} >= 16;
     BEGIN
       SELECT r.rolsuper, r.rolcreaterole, r.rolreplication, r.rolbypassrls, r.rolcreatedb INTO v_caller
       FROM pg_roles AS r WHERE r.rolname = current_user;
@@ -88,12 +87,13 @@ export function lacking(change: Change): Returns<Text> {
       RETURN CASE
         WHEN EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_role AND r.rolsuper) THEN 'SUPERUSER'
         WHEN v_clauses ~ ' SUPERUSER' THEN 'SUPERUSER'
-        WHEN v_clauses ~ ' REPLICATION' AND NOT (v_passes_on AND v_caller.rolreplication) THEN 'REPLICATION'
-        WHEN v_clauses ~ ' BYPASSRLS' AND NOT (v_passes_on AND v_caller.rolbypassrls) THEN 'BYPASSRLS'
-        WHEN v_clauses ~ ' CREATEDB' AND v_passes_on AND NOT v_caller.rolcreatedb THEN 'CREATEDB'
+        ${ungivable(sql`v_caller`, sql`v_by_admin`).map(({ attribute, condition }) => {
+          const word = attribute.toUpperCase();
+          return sql`WHEN v_clauses ~ ${text(` ${word}`)} AND ${condition} THEN ${text(word)}`;
+        })}
         WHEN NOT v_caller.rolcreaterole AND NOT (${change}.operation IN ('grant_role', 'revoke_role') AND v_is_admin)
         THEN 'CREATEROLE'
-        WHEN ${serverVersion} >= 16 AND NOT v_is_admin
+        WHEN v_by_admin AND NOT v_is_admin
         THEN 'ADMIN OPTION on role ' || quote_ident(v_name)
       END;
     END
@@ -101,9 +101,9 @@ export function lacking(change: Change): Returns<Text> {
 }
 
 /** Whether the catalogs say that the caller may make such a change of a role, which for a grant is the granted role. */
-export const mayMake = (operation: OperationName, role: Sql) => sql`
+export const mayMake = (operation: OperationName, role: Sql, statement = sql`''`) => sql`
   rolecall_internal.lacking(ROW(
-    ${text(operation)}, ${role}, '', NULL, ARRAY[${role}, ${role}], NULL, NULL
+    ${text(operation)}, ${role}, ${statement}, NULL, NULL, NULL, NULL
   )::rolecall_internal.change) IS NULL
 `;
 

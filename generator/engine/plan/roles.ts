@@ -15,6 +15,7 @@ import { takers } from '../catalogs/edges.ts';
 import { isAskedFor } from '../record/newest.ts';
 import { serverVersion } from '../catalogs/server.ts';
 import { isProtected } from '../document/names.ts';
+import { mayMake } from '../execute/rights.ts';
 
 /**
  * Roles that are missing, and attributes that differ
@@ -160,18 +161,10 @@ export function power_refusal(role_name: Text, role_oid: Oid, attribute: Text): 
     DECLARE
       v_word text := upper(${attribute} COLLATE "C");
       v_statement text := format('ALTER ROLE %I %s', ${role_name}, v_word);
-      v_note text := (
-        SELECT CASE WHEN ${serverVersion} >= 16
-          THEN 'only a superuser, or a role that has BYPASSRLS itself, can give BYPASSRLS'
-          ELSE 'only a superuser can give BYPASSRLS' END
-        FROM pg_roles AS c
-        WHERE v_word = 'BYPASSRLS' AND c.rolname = current_user AND NOT c.rolsuper
-          AND NOT (
-            ${serverVersion} >= 16 AND c.rolbypassrls AND c.rolcreaterole
-            AND (${role_oid} IS NULL OR pg_has_role(${role_oid}, 'MEMBER WITH ADMIN OPTION'))
-          )
-        LIMIT 1
-      );
+      v_note text := CASE
+        WHEN v_word <> 'BYPASSRLS' OR ${mayMake('alter_role', sql`${role_name}`, sql`v_statement`)} THEN NULL
+        WHEN ${serverVersion} < 16 THEN 'only a superuser can give BYPASSRLS'
+        ELSE 'only a superuser, or a role that has BYPASSRLS itself, can give BYPASSRLS' END;
       v_takers record;
     BEGIN
       IF v_note IS NULL THEN

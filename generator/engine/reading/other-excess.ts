@@ -8,7 +8,14 @@
  */
 import type { Bool, ChangeRow, Integer, Oid, Places, SetOf, Table, Text } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
-import { grantableObjects, owned, parameterPrivileges, plainOwner, quotedParameter, revocations } from '../catalogs/grantable.ts';
+import {
+  grantableObjects,
+  owned,
+  parameterPrivileges,
+  plainOwner,
+  quotedParameter,
+  revocations,
+} from '../catalogs/grantable.ts';
 import { thisDatabase } from '../catalogs/server.ts';
 import { readers } from './tables.ts';
 

@@ -12,7 +12,7 @@ import { wrapped } from '../../sql/quote.ts';
 import { warnOfSkipped } from '../../sql/raise.ts';
 import { join, raw, type Sql, sql, text } from '../../sql/template.ts';
 import { serverVersion, thisDatabase } from '../catalogs/server.ts';
-import { isAdministered } from '../catalogs/edges.ts';
+import { isAdministered, ungivable } from '../catalogs/edges.ts';
 import { isImpossible, isPredefined, isSuperuser } from '../document/names.ts';
 
 const malformed = text(sqlstates.invalid_parameter_value);
@@ -209,12 +209,7 @@ export function lacking_right(section: Text, resource: Jsonb): Returns<Text | nu
         WHERE lower(s.name) = lower(${resource} ->> 'name') AND s.context IN ('user', 'backend')
       ) THEN
         RETURN 'only a superuser, or who may set the parameter, can give a role such a setting';
-      ELSIF NOT (v_by_admin AND v_caller.rolbypassrls)
-          AND ${gives('bypassrls')}
-        OR NOT (v_by_admin AND v_caller.rolreplication)
-          AND ${gives('replication')}
-        OR v_by_admin AND NOT v_caller.rolcreatedb
-          AND ${gives('createdb')}
+      ELSIF ${givesTooMuch}
       THEN
         RETURN 'the role may not give, or deny, such attributes';
       ELSIF NOT (SELECT pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = current_database() LIMIT 1) THEN
@@ -231,11 +226,16 @@ export function lacking_right(section: Text, resource: Jsonb): Returns<Text | nu
   `;
 }
 
-/** Whether a record gives an attribute, or denies one that the role has. */
-const gives = (attribute: 'bypassrls' | 'createdb' | 'replication') =>
-  raw(
-    `coalesce((v_given -> '${attribute}')::boolean OR v_given ? '${attribute}' AND v_present.rol${attribute}, false)`,
-  );
+/** Whether a record gives an attribute, or denies one that the role has, although its recorder could not. */
+const givesTooMuch = join(
+  ungivable(sql`v_caller`, sql`v_by_admin`).map(
+    ({ attribute, condition }) => sql`
+      ${condition}
+        AND coalesce((v_given -> '${raw(attribute)}')::boolean OR v_given ? '${raw(attribute)}' AND v_present.rol${raw(attribute)}, false)
+    `,
+  ),
+  '\n  OR ',
+);
 
 /**
  * Whether the caller may grant the role, and change it if it has CREATEROLE. It also reads the rows of the catalogs,

@@ -16,8 +16,7 @@ DECLARE
     WHEN 'alter_role'
       THEN replace(substr(lacking.change.statement, length(format('ALTER ROLE %I', v_name)) + 1), ' NO', ' ')
   END;
-  -- A role with CREATEROLE gives and revokes the attributes that it has itself.
-  v_passes_on boolean := current_setting('server_version_num')::integer / 10000 >= 16;
+  v_by_admin boolean := current_setting('server_version_num')::integer / 10000 >= 16;
 BEGIN
   SELECT r.rolsuper, r.rolcreaterole, r.rolreplication, r.rolbypassrls, r.rolcreatedb INTO v_caller
   FROM pg_roles AS r WHERE r.rolname = current_user;
@@ -49,12 +48,12 @@ BEGIN
   RETURN CASE
     WHEN EXISTS (SELECT FROM pg_roles AS r WHERE r.oid = v_role AND r.rolsuper) THEN 'SUPERUSER'
     WHEN v_clauses ~ ' SUPERUSER' THEN 'SUPERUSER'
-    WHEN v_clauses ~ ' REPLICATION' AND NOT (v_passes_on AND v_caller.rolreplication) THEN 'REPLICATION'
-    WHEN v_clauses ~ ' BYPASSRLS' AND NOT (v_passes_on AND v_caller.rolbypassrls) THEN 'BYPASSRLS'
-    WHEN v_clauses ~ ' CREATEDB' AND v_passes_on AND NOT v_caller.rolcreatedb THEN 'CREATEDB'
+    WHEN v_clauses ~ ' REPLICATION' AND NOT (v_by_admin AND v_caller.rolreplication) THEN 'REPLICATION'
+    WHEN v_clauses ~ ' BYPASSRLS' AND NOT (v_by_admin AND v_caller.rolbypassrls) THEN 'BYPASSRLS'
+    WHEN v_clauses ~ ' CREATEDB' AND v_by_admin AND NOT v_caller.rolcreatedb THEN 'CREATEDB'
     WHEN NOT v_caller.rolcreaterole AND NOT (lacking.change.operation IN ('grant_role', 'revoke_role') AND v_is_admin)
     THEN 'CREATEROLE'
-    WHEN current_setting('server_version_num')::integer / 10000 >= 16 AND NOT v_is_admin
+    WHEN v_by_admin AND NOT v_is_admin
     THEN 'ADMIN OPTION on role ' || quote_ident(v_name)
   END;
 END

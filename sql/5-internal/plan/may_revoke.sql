@@ -8,7 +8,7 @@ DECLARE
   v_role text := pg_get_userbyid(may_revoke.role_oid);
 BEGIN
   RETURN rolecall_internal.lacking(ROW(
-    'revoke_role', v_role, '', NULL, ARRAY[v_role, v_role], NULL, NULL
+    'revoke_role', v_role, '', NULL, NULL, NULL, NULL
   )::rolecall_internal.change) IS NULL
     AND (current_setting('server_version_num')::integer / 10000 < 16 OR pg_has_role(may_revoke.grantor, 'USAGE'));
 END

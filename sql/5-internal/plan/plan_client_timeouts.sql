@@ -65,7 +65,7 @@ BEGIN
     CROSS JOIN LATERAL (
       SELECT i.role_oid, i.member_oid, r.rolsuper IS TRUE AS super,
              i.member_oid IS NULL OR rolecall_internal.lacking(ROW(
-               'set_config', m.member, '', NULL, ARRAY[m.member, m.member], NULL, NULL
+               'set_config', m.member, '', NULL, NULL, NULL, NULL
              )::rolecall_internal.change) IS NULL AS allowed
       FROM (
         SELECT to_regrole(quote_ident(m.role))::oid AS role_oid, to_regrole(quote_ident(m.member))::oid AS member_oid

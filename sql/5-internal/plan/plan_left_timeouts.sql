@@ -42,7 +42,7 @@ BEGIN
            CASE WHEN NOT a.allowed THEN 'what the role had of a client role that it leaves stays' END
     FROM leaving AS l
     CROSS JOIN LATERAL (SELECT rolecall_internal.lacking(ROW(
-      'set_config', l.member, '', NULL, ARRAY[l.member, l.member], NULL, NULL
+      'set_config', l.member, '', NULL, NULL, NULL, NULL
     )::rolecall_internal.change) IS NULL) AS a(allowed)
     LEFT JOIN LATERAL (
       SELECT min(c.value) AS value

@@ -11,18 +11,12 @@ AS $power_refusal$
 DECLARE
   v_word text := upper(power_refusal.attribute COLLATE "C");
   v_statement text := format('ALTER ROLE %I %s', power_refusal.role_name, v_word);
-  v_note text := (
-    SELECT CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16
-      THEN 'only a superuser, or a role that has BYPASSRLS itself, can give BYPASSRLS'
-      ELSE 'only a superuser can give BYPASSRLS' END
-    FROM pg_roles AS c
-    WHERE v_word = 'BYPASSRLS' AND c.rolname = current_user AND NOT c.rolsuper
-      AND NOT (
-        current_setting('server_version_num')::integer / 10000 >= 16 AND c.rolbypassrls AND c.rolcreaterole
-        AND (power_refusal.role_oid IS NULL OR pg_has_role(power_refusal.role_oid, 'MEMBER WITH ADMIN OPTION'))
-      )
-    LIMIT 1
-  );
+  v_note text := CASE
+    WHEN v_word <> 'BYPASSRLS' OR rolecall_internal.lacking(ROW(
+      'alter_role', power_refusal.role_name, v_statement, NULL, NULL, NULL, NULL
+    )::rolecall_internal.change) IS NULL THEN NULL
+    WHEN current_setting('server_version_num')::integer / 10000 < 16 THEN 'only a superuser can give BYPASSRLS'
+    ELSE 'only a superuser, or a role that has BYPASSRLS itself, can give BYPASSRLS' END;
   v_takers record;
 BEGIN
   IF v_note IS NULL THEN

@@ -68,12 +68,12 @@ BEGIN
     WHERE lower(s.name) = lower(lacking_right.resource ->> 'name') AND s.context IN ('user', 'backend')
   ) THEN
     RETURN 'only a superuser, or who may set the parameter, can give a role such a setting';
-  ELSIF NOT (v_by_admin AND v_caller.rolbypassrls)
-      AND coalesce((v_given -> 'bypassrls')::boolean OR v_given ? 'bypassrls' AND v_present.rolbypassrls, false)
-    OR NOT (v_by_admin AND v_caller.rolreplication)
-      AND coalesce((v_given -> 'replication')::boolean OR v_given ? 'replication' AND v_present.rolreplication, false)
+  ELSIF NOT (v_by_admin AND v_caller.rolreplication)
+    AND coalesce((v_given -> 'replication')::boolean OR v_given ? 'replication' AND v_present.rolreplication, false)
+    OR NOT (v_by_admin AND v_caller.rolbypassrls)
+    AND coalesce((v_given -> 'bypassrls')::boolean OR v_given ? 'bypassrls' AND v_present.rolbypassrls, false)
     OR v_by_admin AND NOT v_caller.rolcreatedb
-      AND coalesce((v_given -> 'createdb')::boolean OR v_given ? 'createdb' AND v_present.rolcreatedb, false)
+    AND coalesce((v_given -> 'createdb')::boolean OR v_given ? 'createdb' AND v_present.rolcreatedb, false)
   THEN
     RETURN 'the role may not give, or deny, such attributes';
   ELSIF NOT (SELECT pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = current_database() LIMIT 1) THEN
