@@ -6,7 +6,7 @@ import type { Client } from 'pg';
 import { prepareFor, specs } from '../docs/examples.ts';
 import { competitor } from './competitor.ts';
 import { type Aim, type Bench, compare, inTurns } from './measure.ts';
-import { bareUser, createUser, plain, verifier } from './statements.ts';
+import { bareUser, createUser, plain, smallCreateUser, smallFunction, verifier } from './statements.ts';
 import { tidy } from './tidy.ts';
 
 interface Way {
@@ -71,7 +71,13 @@ export async function firstCalls(bench: Bench): Promise<void> {
     const database = await cluster.createDatabase();
     const connect = () => cluster.connect({ database, host: cluster.socketDir });
     const admin = await connect();
-    for (const statement of [baseRoles, createUser('present', verifier), 'CREATE SCHEMA reporting', reporting])
+    for (const statement of [
+      baseRoles,
+      createUser('present', verifier),
+      'CREATE SCHEMA reporting',
+      reporting,
+      smallFunction,
+    ])
       await admin.query(statement);
     await admin.query('VACUUM ANALYZE');
     await admin.end();
@@ -87,6 +93,7 @@ export async function firstCalls(bench: Bench): Promise<void> {
       create('rolecall', (user) => createUser(user, password)),
       create('bare statements', (user) => bareUser(user, password)),
       create(competitor.name, (user) => competitor.createUser(user, password)),
+      create('a small function', (user) => smallCreateUser(user, password)),
     ];
     await measure(bench, connect, `a new user ${how}`, ways, aims);
   }
