@@ -68,8 +68,8 @@ BEGIN
   END IF;
 
   -- The same script ran here before, and all of its objects are still there.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 5c65db3909147d0cd5d98a7a2b8cf953ce5916b06af65585f440b76740357007'
-    AND 425 <= (
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 83c64c66ab33c6aa102a77578b6fd1904f10b1ac03a4efa1310ee0cd06289dc6'
+    AND 431 <= (
       SELECT count(*)
       FROM (
         SELECT p.pronamespace FROM pg_proc AS p
@@ -137,6 +137,8 @@ BEGIN
     FROM pg_proc AS p
     JOIN pg_namespace AS n ON n.oid = p.pronamespace
     LEFT JOIN (VALUES
+      ('rolecall_internal', 'absent_problems', 
+       'policy jsonb, path text, code text, problem text, hint text', 'SETOF record', 0),
       ('rolecall_internal', 'acl_entries', 
        'role_oid oid, classid oid, objid oid, objsubid integer, kind text, object text, part text, owner oid, grantor oid, grantee oid, privilege text, is_grantable boolean', 'SETOF record', 0),
       ('rolecall_internal', 'acl_groups', 
@@ -397,6 +399,8 @@ BEGIN
        'code_point integer', 'boolean', 0),
       ('rolecall_internal', 'is_nobody', 
        'document jsonb, role text', 'boolean', 0),
+      ('rolecall_internal', 'is_parameter', 
+       'name text', 'boolean', 0),
       ('rolecall_internal', 'is_passing', 
        'code text, seen text', 'boolean', 0),
       ('rolecall_internal', 'is_password_cleared', 
@@ -411,6 +415,8 @@ BEGIN
        'statement_timeout text', 'boolean', 0),
       ('rolecall_internal', 'is_scram_verifier', 
        'verifier text', 'boolean', 0),
+      ('rolecall_internal', 'is_to_come', 
+       'document jsonb, schema text', 'boolean', 0),
       ('rolecall_internal', 'is_worth_taking', 
        'role_oid oid, definition jsonb', 'boolean', 0),
       ('rolecall_internal', 'joined', 
@@ -501,6 +507,8 @@ BEGIN
        'kind text, name text', 'oid', 0),
       ('rolecall_internal', 'object_oid', 
        'kind text, means text, name text', 'oid', 0),
+      ('rolecall_internal', 'object_problems', 
+       'policy jsonb, path text, code text, problem text, hint text', 'SETOF record', 0),
       ('rolecall_internal', 'objects_of', 
        'groups rolecall_internal.acl_group[], numbers oid[], number oid, object_oid oid, name text', 'SETOF record', 0),
       ('rolecall_internal', 'operator_takers', 
@@ -580,7 +588,7 @@ BEGIN
       ('rolecall_internal', 'plan_own', 
        'document jsonb, passwords jsonb', 'rolecall_internal.change[]', 0),
       ('rolecall_internal', 'plan_owned_schemas', 
-       'resources jsonb', 'SETOF rolecall_internal.change', 0),
+       'document jsonb', 'SETOF rolecall_internal.change', 0),
       ('rolecall_internal', 'plan_parameter_excess', 
        'wanted rolecall_internal.wanted_privilege[]', 'SETOF rolecall_internal.change', 0),
       ('rolecall_internal', 'plan_parameter_grants', 
@@ -737,6 +745,8 @@ BEGIN
        'round rolecall.step[], steps rolecall.step[]', 'rolecall.step[]', 0),
       ('rolecall_internal', 'reporting_passwords', 
        'secret bytea, role_names text[], realign boolean', 'jsonb', 0),
+      ('rolecall_internal', 'reporting_problems', 
+       'policy jsonb, path text, code text, problem text, hint text', 'SETOF record', 0),
       ('rolecall_internal', 'reporting_roles', 
        'ours boolean', 'text[]', 0),
       ('rolecall_internal', 'reporting_state', 
@@ -779,6 +789,8 @@ BEGIN
        '', 'bytea', 0),
       ('rolecall_internal', 'sees_passwords', 
        '', 'boolean', 0),
+      ('rolecall_internal', 'setting_problems', 
+       'policy jsonb, path text, code text, problem text, hint text', 'SETOF record', 0),
       ('rolecall_internal', 'setting_value', 
        'name text, stored text', 'jsonb', 0),
       ('rolecall_internal', 'shape_problems', 
@@ -1499,6 +1511,49 @@ COMMENT ON COLUMN rolecall_watch.reporting_role.revoked IS 'whether the role, or
 COMMENT ON COLUMN rolecall_watch.reporting_role.exact IS 'whether the role is to have nothing else';
 
 REVOKE ALL ON TABLE rolecall_watch.reporting_role FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.absent_problems(policy jsonb)
+RETURNS TABLE (path text, code text, problem text, hint text)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $absent_problems$
+DECLARE
+  v_roles jsonb := absent_problems.policy -> 'roles';
+BEGIN
+  RETURN QUERY
+    WITH role AS MATERIALIZED (
+      SELECT * FROM rolecall_internal.policy_roles(absent_problems.policy)
+    )
+    SELECT a.path || '.' || to_json(k.key), '22023',
+           format(CASE WHEN a.definition ? 'state' THEN 'a role that is to be absent cannot have "%s"'
+                       ELSE '"%s" requires "state": "absent"' END, k.key), NULL::text
+    FROM role AS a
+    CROSS JOIN LATERAL jsonb_object_keys(a.definition) AS k(key)
+    WHERE k.key <> 'state'
+      AND a.definition ? 'state' <> (k.key IN ('reassign_to', 'drop_owned', 'terminate_sessions'))
+    UNION ALL
+    SELECT p.path, '22023', format('role "%s" is to be absent', p.name), NULL
+    FROM rolecall_internal.policy_profiles(absent_problems.policy) AS p
+    WHERE v_roles -> p.name ? 'state'
+    UNION ALL
+    SELECT a.path || '.reassign_to', '22023', format(
+             CASE WHEN a.definition ->> 'reassign_to' = a.name THEN 'what role "%s" owns goes to another role'
+                  ELSE 'role "%s" is to be absent' END, a.definition ->> 'reassign_to'
+           ), NULL
+    FROM role AS a
+    WHERE a.definition ? 'state' AND v_roles -> (a.definition ->> 'reassign_to') ? 'state'
+    UNION ALL
+    SELECT '$.schemas' || '.' || to_json(s.name) || '.owner', '22023',
+           format('role "%s" is to be absent', s.definition ->> 'owner'), NULL
+    FROM jsonb_each(jsonb_path_query_first(
+      absent_problems.policy -> 'schemas', 'strict $ ? (@.type() == "object")'
+    )) AS s(name, definition)
+    WHERE v_roles -> (s.definition ->> 'owner') ? 'state';
+END
+$absent_problems$;
+
+COMMENT ON FUNCTION rolecall_internal.absent_problems(jsonb) IS 'Contradictions about roles that are to be absent';
+REVOKE ALL ON FUNCTION rolecall_internal.absent_problems(jsonb) FROM PUBLIC;
 
 -- The ACL of a column comes with that of its table, because grant options on the table count for the columns too.
 CREATE OR REPLACE FUNCTION rolecall_internal.acl_entries(role_oid oid)
@@ -6223,10 +6278,7 @@ BEGIN
   ELSIF rolecall_internal.is_nobody(future_refusal.document, future_refusal.role) THEN
     RETURN QUERY SELECT '42704', format('role "%s" does not exist', future_refusal.role);
   ELSIF to_regnamespace(quote_ident(future_refusal.schema)) IS NULL AND future_refusal.schema IS NOT NULL
-    AND NOT coalesce(
-      future_refusal.document -> 'schemas'
-        @> jsonb_build_array(jsonb_build_object('name', future_refusal.schema)), false
-    )
+    AND NOT rolecall_internal.is_to_come(future_refusal.document, future_refusal.schema)
   THEN
     RETURN QUERY SELECT '3F000', format('schema "%s" does not exist', future_refusal.schema);
   ELSIF future_refusal.owner_oid IS NOT NULL AND NOT pg_has_role(future_refusal.owner_oid, 'USAGE') THEN
@@ -7809,6 +7861,36 @@ COMMENT ON FUNCTION rolecall_internal.is_nobody(jsonb, text)
   IS 'Whether a role neither exists nor is part of a document';
 REVOKE ALL ON FUNCTION rolecall_internal.is_nobody(jsonb, text) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.is_parameter(name text) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $is_parameter$
+BEGIN
+  IF current_setting(is_parameter.name, true) IS NOT NULL THEN
+    RETURN true;
+  ELSIF is_parameter.name ~ '^[[:alpha:]_][[:alnum:]_$]*([.][[:alpha:]_][[:alnum:]_$]*)+$' THEN
+    -- Only where a library has such parameters: a name that nobody keeps has a value from now on.
+    IF current_setting('server_version_num')::integer / 10000 >= 15 AND EXISTS (
+      SELECT FROM pg_settings AS s WHERE starts_with(lower(s.name), lower(split_part(is_parameter.name, '.', 1)) || '.')
+    ) THEN
+      PERFORM set_config(is_parameter.name, '', true);
+    END IF;
+    RETURN true;
+  END IF;
+  RETURN false;
+EXCEPTION
+  WHEN insufficient_privilege THEN
+    RETURN true; -- one that the caller may not see
+  WHEN invalid_name THEN
+    RETURN false;
+END
+$is_parameter$;
+
+COMMENT ON FUNCTION rolecall_internal.is_parameter(text)
+  IS 'Whether the server takes a parameter of that name. One with a dot can be anybody''s, unless a library that is '
+     'loaded keeps its prefix, from PostgreSQL 15 on, for the parameters that it has';
+REVOKE ALL ON FUNCTION rolecall_internal.is_parameter(text) FROM PUBLIC;
+
 -- A role that is missing, or seems to belong to another database, may have been dropped during the call; under an
 -- older snapshot this cannot be seen. After a deadlock it helps if the other transaction waits for nothing that was
 -- locked before the call.
@@ -8054,6 +8136,22 @@ $is_scram_verifier$;
 COMMENT ON FUNCTION rolecall_internal.is_scram_verifier(text)
   IS 'Whether the server would store this text unchanged because it is a SCRAM-SHA-256 verifier';
 REVOKE ALL ON FUNCTION rolecall_internal.is_scram_verifier(text) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.is_to_come(document jsonb, schema text) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $is_to_come$
+BEGIN
+  RETURN to_regnamespace(quote_ident(is_to_come.schema)) IS NULL AND EXISTS (
+    SELECT FROM jsonb_to_recordset(is_to_come.document -> 'schemas') AS s(name text, owner text)
+    WHERE s.name = is_to_come.schema AND NOT rolecall_internal.is_nobody(is_to_come.document, s.owner)
+  );
+END
+$is_to_come$;
+
+COMMENT ON FUNCTION rolecall_internal.is_to_come(jsonb, text)
+  IS 'Whether a document creates a schema that is missing: where it names an owner, the owner has to be there';
+REVOKE ALL ON FUNCTION rolecall_internal.is_to_come(jsonb, text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.is_worth_taking(role_oid oid, definition jsonb) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -9243,7 +9341,20 @@ BEGIN
     SELECT n.path, '42939', format('role name "%s" is reserved', n.name), NULL
     FROM named AS n
     WHERE n.name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
-      OR starts_with(n.name, 'pg_') AND NOT (n.predefined AND to_regrole(quote_ident(n.name)) IS NOT NULL);
+      OR starts_with(n.name, 'pg_') AND NOT (n.predefined AND to_regrole(quote_ident(n.name)) IS NOT NULL)
+    UNION ALL
+    SELECT '$.schemas' || '.' || to_json(s.name), p.code, p.problem, NULL
+    FROM jsonb_object_keys(jsonb_path_query_first(
+      name_problems.policy -> 'schemas', 'strict $ ? (@.type() == "object")'
+    )) AS s(name)
+    CROSS JOIN LATERAL (
+      SELECT '42602',
+             format('schema name must be 1 to 63 bytes long, not %s', octet_length(s.name))
+      WHERE octet_length(s.name) NOT BETWEEN 1 AND 63
+      UNION ALL
+      SELECT '42939', format('schema name "%s" is reserved', s.name)
+      WHERE starts_with(s.name, 'pg_') AND to_regnamespace(quote_ident(s.name)) IS NULL
+    ) AS p(code, problem);
 END
 $name_problems$;
 
@@ -9742,6 +9853,96 @@ $object_oid$;
 
 COMMENT ON FUNCTION rolecall_internal.object_oid(text, text, text) IS 'The oid for a name; null where there is none';
 REVOKE ALL ON FUNCTION rolecall_internal.object_oid(text, text, text) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION rolecall_internal.object_problems(policy jsonb)
+RETURNS TABLE (path text, code text, problem text, hint text)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $object_problems$
+DECLARE
+  v_targets jsonb := '{"database": {"kind": "database", "means": "one"}, "schema": {"kind": "schema", "means": "one"}, '
+  '"table": {"kind": "table", "means": "one"}, "sequence": {"kind": "sequence", "means": "one"}, '
+  '"function": {"kind": "function", "means": "one"}, "type": {"kind": "type", "means": "one"}, '
+  '"language": {"kind": "language", "means": "one"}, "foreign_data_wrapper": {"kind": '
+  '"foreign_data_wrapper", "means": "one"}, "foreign_server": {"kind": "foreign_server", "means": '
+  '"one"}, "tablespace": {"kind": "tablespace", "means": "one"}, "large_object": {"kind": '
+  '"large_object", "means": "one"}, "columns": {"kind": "column", "means": "one"}, "procedure": '
+  '{"kind": "function", "means": "one"}, "domain": {"kind": "type", "means": "one"}, "parameter": '
+  '{"kind": "parameter", "means": "one"}, "future_schemas": {"kind": "schema", "means": "future"}, '
+  '"tables_in": {"kind": "table", "means": "all"}, "future_tables": {"kind": "table", "means": '
+  '"future"}, "sequences_in": {"kind": "sequence", "means": "all"}, "future_sequences": {"kind": '
+  '"sequence", "means": "future"}, "functions_in": {"kind": "function", "means": "all"}, '
+  '"future_functions": {"kind": "function", "means": "future"}, "types_in": {"kind": "type", "means": '
+  '"all"}, "future_types": {"kind": "type", "means": "future"}}'::jsonb;
+BEGIN
+  RETURN QUERY
+    WITH entry AS MATERIALIZED (
+      SELECT format('$.privileges[%s]', e.position - 1) AS path, e.entry,
+             coalesce(jsonb_path_query_first(
+               e.entry -> 'on', 'strict $ ? (@.type() == "object")'
+             ), '{}') AS target,
+             ARRAY(
+               SELECT k.key FROM jsonb_object_keys(jsonb_path_query_first(
+                 e.entry -> 'on', 'strict $ ? (@.type() == "object")'
+               )) AS k(key)
+               WHERE v_targets ? k.key ORDER BY 1
+             ) AS keys
+      FROM jsonb_array_elements(jsonb_path_query_array(
+        object_problems.policy -> 'privileges', '$[*] ? (@ != null)'
+      )) WITH ORDINALITY AS e(entry, position)
+    ),
+    name AS (
+      SELECT e.path, e.keys[1] AS key, e.keys[1] AS kind, n.name, NULL::jsonb AS schemas
+      FROM entry AS e
+      CROSS JOIN LATERAL jsonb_array_elements_text(
+        jsonb_path_query_array(
+          e.target -> CASE e.keys[1] WHEN 'columns' THEN 'of' ELSE e.keys[1] END, '$[*] ? (@ != null)'
+        )
+      ) AS n(name)
+      WHERE e.keys[1] IN ('columns', 'table', 'sequence', 'function', 'procedure', 'type', 'domain')
+      UNION ALL
+      SELECT e.path, 'except', v_targets -> e.keys[1] ->> 'kind', n.name,
+             CASE WHEN v_targets -> e.keys[1] ->> 'means' = 'all' THEN jsonb_path_query_array(
+               e.target -> e.keys[1], '$[*] ? (@ != null)'
+             ) END
+      FROM entry AS e
+      CROSS JOIN LATERAL jsonb_array_elements_text(jsonb_path_query_array(
+        e.target -> 'except', '$[*] ? (@ != null)'
+      )) AS n(name)
+    ),
+    checked AS (
+      SELECT n.*, CASE WHEN n.kind IN ('function', 'procedure')
+                         THEN n.name ~ ('^("([^"]|"")+"|[^\W\d][\w$]*)[.]("([^"]|"")+"|[^\W\d][\w$]*)'
+                           || '[(]([^"()]|"([^"]|"")*")*[)]$')
+                       WHEN NOT n.name ~ '^("([^"]|"")+"|[^\W\d][\w$]*)([.]("([^"]|"")+"|[^\W\d][\w$]*))*$' THEN false
+                       ELSE cardinality(parse_ident(n.name)) IN (
+                         2, CASE WHEN n.key = 'except' AND n.kind = 'table' THEN 3 ELSE 2 END
+                       ) END AS fine
+      FROM name AS n
+    )
+    SELECT e.path || '.on.large_object', '22023', 'an oid is a number from 1 to 4294967295', NULL::text
+    FROM entry AS e
+    CROSS JOIN LATERAL jsonb_array_elements(jsonb_path_query_array(
+      e.target -> 'large_object', '$[*] ? (@ != null)'
+    )) AS o(number)
+    WHERE CASE WHEN jsonb_typeof(o.number) = 'number' THEN o.number::numeric NOT BETWEEN 1 AND 4294967295 END
+    UNION ALL
+    SELECT n.path || '.on.' || n.key, '42602',
+           format('"%s" is not a name as in SQL, with its schema', n.name),
+           CASE WHEN n.kind = 'function' THEN 'a function is named with the types of its arguments in parentheses' END
+    FROM checked AS n WHERE NOT n.fine
+    UNION ALL
+    SELECT n.path || '.on.except', '22023', format('"%s" is in none of the schemas that the entry is about', n.name),
+           NULL
+    FROM checked AS n
+    WHERE n.fine AND NOT n.schemas ? (parse_ident(substring(n.name FROM '^("([^"]|"")+"|[^\W\d][\w$]*)')))[1];
+END
+$object_problems$;
+
+COMMENT ON FUNCTION rolecall_internal.object_problems(jsonb)
+  IS 'Names of objects that are not written as in SQL, numbers that are no oids, and exceptions that are not among the '
+     'objects';
+REVOKE ALL ON FUNCTION rolecall_internal.object_problems(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.objects_of(groups rolecall_internal.acl_group[], numbers oid[])
 RETURNS TABLE (number oid, object_oid oid, name text)
@@ -10389,10 +10590,7 @@ BEGIN
                   ELSE split_part(w.object, '.', 1) END
     ) AS s(name)
     CROSS JOIN LATERAL (
-      SELECT to_regnamespace(quote_ident(s.name)) IS NULL AND coalesce(
-        plan_absent_objects.document -> 'schemas'
-          @> jsonb_build_array(jsonb_build_object('name', s.name)), false
-      )
+      SELECT rolecall_internal.is_to_come(plan_absent_objects.document, s.name)
     ) AS m(made)
     WHERE NOT w.revoked AND w.means <> 'future' AND w.kind <> 'parameter'
       AND (w.oid IS NULL OR w.column_name IS NOT NULL AND w.attnum IS NULL)
@@ -10558,8 +10756,9 @@ BEGIN
     revoked AS (
       SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
              concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
-                    format('REVOKE %s ON %s%s FROM %I CASCADE',
-                           r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
+                    format('REVOKE %s ON %s%s FROM %s CASCADE', r.privileges, r.kind,
+                           string_agg(r.object, ', ' ORDER BY r.object),
+                           coalesce(quote_ident(nullif(r.role, 'public')), 'PUBLIC')),
                     CASE WHEN r.delegated THEN '; RESET ROLE' END) AS statement,
              r.role, 'granted by ' || quote_ident(r.held_by) || ', whose it is to take back' AS note
       FROM (
@@ -10656,8 +10855,9 @@ BEGIN
     FROM (
       SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
              concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
-                    format('REVOKE %s ON %s%s FROM %I CASCADE',
-                           r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
+                    format('REVOKE %s ON %s%s FROM %s CASCADE', r.privileges, r.kind,
+                           string_agg(r.object, ', ' ORDER BY r.object),
+                           coalesce(quote_ident(nullif(r.role, 'public')), 'PUBLIC')),
                     CASE WHEN r.delegated THEN '; RESET ROLE' END) AS statement,
              r.role, 'granted by ' || quote_ident(r.held_by) || ', whose it is to take back' AS note
       FROM (
@@ -10786,11 +10986,11 @@ BEGIN
            ARRAY[c.role], NULL::text, NULL::text
     FROM ROWS FROM (jsonb_to_recordset(plan_comments.resources) AS (role text, comment text, state text))
          WITH ORDINALITY AS c(role, comment, state, position)
-    WHERE c.state IS NULL AND NOT EXISTS (
-      SELECT FROM pg_shdescription AS d
+    -- The server keeps no empty comment.
+    WHERE c.state IS NULL AND c.comment <> coalesce((
+      SELECT d.description FROM pg_shdescription AS d
       WHERE d.objoid = to_regrole(quote_ident(c.role))::oid AND d.classoid = 'pg_authid'::regclass
-        AND d.description = c.comment
-    )
+    ), '')
     ORDER BY c.position;
 END
 $plan_comments$;
@@ -11820,8 +12020,9 @@ BEGIN
     revoked AS (
       SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
              concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
-                    format('REVOKE %s ON %s%s FROM %I CASCADE',
-                           r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
+                    format('REVOKE %s ON %s%s FROM %s CASCADE', r.privileges, r.kind,
+                           string_agg(r.object, ', ' ORDER BY r.object),
+                           coalesce(quote_ident(nullif(r.role, 'public')), 'PUBLIC')),
                     CASE WHEN r.delegated THEN '; RESET ROLE' END) AS statement,
              r.role, 'granted by ' || quote_ident(r.held_by) || ', whose it is to take back' AS note
       FROM (
@@ -11966,7 +12167,7 @@ BEGIN
     END IF;
     IF plan_own.document ? 'schemas' THEN
       v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_owned_schemas(plan_own.document -> 'schemas') AS p
+        SELECT p FROM rolecall_internal.plan_owned_schemas(plan_own.document) AS p
       );
     END IF;
     IF plan_own.document ? 'privileges' THEN
@@ -12017,7 +12218,7 @@ COMMENT ON FUNCTION rolecall_internal.plan_own(jsonb, jsonb)
   IS 'The differences that the planners of the sections find, whatever other databases say';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_own(jsonb, jsonb) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.plan_owned_schemas(resources jsonb) RETURNS SETOF rolecall_internal.change
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_owned_schemas(document jsonb) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $plan_owned_schemas$
@@ -12027,17 +12228,20 @@ BEGIN
            CASE WHEN n.oid IS NULL
                   THEN concat(format('CREATE SCHEMA %I', s.name), ' AUTHORIZATION ' || quote_ident(s.owner))
                 ELSE format('ALTER SCHEMA %I OWNER TO %I', s.name, s.owner) END,
-           NULL::text, array_remove(ARRAY[s.owner], NULL), NULL::text, NULL::text
-    FROM ROWS FROM (jsonb_to_recordset(plan_owned_schemas.resources) AS (name text, owner text, state text))
+           NULL::text, array_remove(ARRAY[s.owner], NULL), CASE WHEN o.missing THEN '42704' END,
+           CASE WHEN o.missing THEN format('role "%s" does not exist', s.owner) END
+    FROM ROWS FROM (jsonb_to_recordset(plan_owned_schemas.document -> 'schemas') AS (name text, owner text, state text))
          WITH ORDINALITY AS s(name, owner, state, position)
     LEFT JOIN pg_namespace AS n ON n.nspname = s.name
+    CROSS JOIN LATERAL (SELECT rolecall_internal.is_nobody(plan_owned_schemas.document, s.owner)) AS o(missing)
     WHERE s.state IS NULL AND (n.oid IS NULL OR n.nspowner <> to_regrole(quote_ident(s.owner))::oid
                                OR s.owner IS NOT NULL AND to_regrole(quote_ident(s.owner)) IS NULL)
     ORDER BY s.position;
 END
 $plan_owned_schemas$;
 
-COMMENT ON FUNCTION rolecall_internal.plan_owned_schemas(jsonb) IS 'Schemas that are missing, and owners that differ';
+COMMENT ON FUNCTION rolecall_internal.plan_owned_schemas(jsonb)
+  IS 'Schemas that are missing, and owners that differ; without the owner, a schema is not created';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_owned_schemas(jsonb) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_parameter_excess(wanted rolecall_internal.wanted_privilege[])
@@ -12066,8 +12270,9 @@ BEGIN
     FROM (
       SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
              concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
-                    format('REVOKE %s ON %s%s FROM %I CASCADE',
-                           r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
+                    format('REVOKE %s ON %s%s FROM %s CASCADE', r.privileges, r.kind,
+                           string_agg(r.object, ', ' ORDER BY r.object),
+                           coalesce(quote_ident(nullif(r.role, 'public')), 'PUBLIC')),
                     CASE WHEN r.delegated THEN '; RESET ROLE' END) AS statement,
              r.role, 'granted by ' || quote_ident(r.held_by) || ', whose it is to take back' AS note
       FROM (
@@ -12138,9 +12343,7 @@ BEGIN
              ELSE 'it could be taken by ' || f.names || ', by membership or ADMIN OPTION' END AS note
     ) AS r
     CROSS JOIN LATERAL (
-      -- Where it is not set, the server takes any name with a dot.
-      SELECT NOT f.allowed OR f.object ~ '^[[:alpha:]_][[:alnum:]_$]*([.][[:alpha:]_][[:alnum:]_$]*)+$'
-        OR current_setting(f.object, true) IS NOT NULL
+      SELECT NOT f.allowed OR rolecall_internal.is_parameter(f.object)
     ) AS p(present)
     ORDER BY f.role COLLATE "C", f.object COLLATE "C";
 END
@@ -12270,8 +12473,9 @@ BEGIN
     FROM (
       SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
              concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
-                    format('REVOKE %s ON %s%s FROM %I CASCADE',
-                           r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
+                    format('REVOKE %s ON %s%s FROM %s CASCADE', r.privileges, r.kind,
+                           string_agg(r.object, ', ' ORDER BY r.object),
+                           coalesce(quote_ident(nullif(r.role, 'public')), 'PUBLIC')),
                     CASE WHEN r.delegated THEN '; RESET ROLE' END) AS statement,
              r.role, 'granted by ' || quote_ident(r.held_by) || ', whose it is to take back' AS note
       FROM (
@@ -13068,8 +13272,9 @@ BEGIN
     FROM (
       SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
              concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
-                    format('REVOKE %s ON %s%s FROM %I CASCADE',
-                           r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
+                    format('REVOKE %s ON %s%s FROM %s CASCADE', r.privileges, r.kind,
+                           string_agg(r.object, ', ' ORDER BY r.object),
+                           coalesce(quote_ident(nullif(r.role, 'public')), 'PUBLIC')),
                     CASE WHEN r.delegated THEN '; RESET ROLE' END) AS statement,
              r.role, 'granted by ' || quote_ident(r.held_by) || ', whose it is to take back' AS note
       FROM (
@@ -13142,8 +13347,9 @@ BEGIN
     FROM (
       SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
              concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
-                    format('REVOKE %s ON %s%s FROM %I CASCADE',
-                           r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
+                    format('REVOKE %s ON %s%s FROM %s CASCADE', r.privileges, r.kind,
+                           string_agg(r.object, ', ' ORDER BY r.object),
+                           coalesce(quote_ident(nullif(r.role, 'public')), 'PUBLIC')),
                     CASE WHEN r.delegated THEN '; RESET ROLE' END) AS statement,
              r.role, 'granted by ' || quote_ident(r.held_by) || ', whose it is to take back' AS note
       FROM (
@@ -13572,8 +13778,12 @@ BEGIN
       SELECT * FROM rolecall_internal.shape_problems(policy_problems.policy)
       UNION ALL SELECT * FROM rolecall_internal.name_problems(policy_problems.policy)
       UNION ALL SELECT * FROM rolecall_internal.role_problems(policy_problems.policy)
+      UNION ALL SELECT * FROM rolecall_internal.absent_problems(policy_problems.policy)
+      UNION ALL SELECT * FROM rolecall_internal.setting_problems(policy_problems.policy)
+      UNION ALL SELECT * FROM rolecall_internal.reporting_problems(policy_problems.policy)
       UNION ALL SELECT * FROM rolecall_internal.membership_problems(policy_problems.policy)
       UNION ALL SELECT * FROM rolecall_internal.target_problems(policy_problems.policy)
+      UNION ALL SELECT * FROM rolecall_internal.object_problems(policy_problems.policy)
       UNION ALL SELECT * FROM rolecall_internal.privilege_problems(policy_problems.policy)
     ) AS p
     ORDER BY 1, 3;
@@ -13614,7 +13824,11 @@ AS $policy_reports$
 BEGIN
   RETURN (
     SELECT jsonb_agg(jsonb_build_object(
-             'role', r.name, 'schemas', r.definition -> 'schemas',
+             'role', r.name, 'schemas', rolecall_internal.name_list(ARRAY(
+               SELECT jsonb_array_elements_text(jsonb_path_query_array(
+                 r.definition -> 'schemas', '$[*] ? (@ != null)'
+               ))
+             )),
              'withheld', coalesce(r.definition -> 'withheld', '[]'),
              'owners', r.definition -> 'owners', 'search_path', r.definition -> 'search_path',
              'caller', CASE WHEN r.definition ->> 'owners' IS NULL THEN current_user END
@@ -13720,31 +13934,31 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $policy_shape$
 BEGIN
-  RETURN '{"types": {"Policy": ["object"], "t1": ["object"], "Role": ["object"], "t3": ["string"], '
-  '"boolean": ["boolean"], "string": ["string"], "integer": ["integer"], "t7": ["array"], '
-  '"Membership": ["string", "object"], "t9": ["object"], "Setting": ["string", "number", "boolean", '
-  '"array"], "t11": ["object"], "Schema": ["object"], "t13": ["object"], "Names": ["string", '
-  '"array"], "t15": ["object"], "Profile": ["object"], "t17": ["array"], "Privilege": ["string"], '
-  '"t19": ["array"], "Entry": ["object"], "On": ["object"], "Numbers": ["integer", "array"], '
-  '"BaseRoles": ["object"], "t24": ["object"], "Reporting": ["object"], "t26": ["array"]}, "allowed": '
-  '{"t3": ["absent"], "Privilege": ["ALL", "SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", '
-  '"REFERENCES", "TRIGGER", "MAINTAIN", "USAGE", "CREATE", "CONNECT", "TEMPORARY", "EXECUTE", "SET", '
-  '"ALTER SYSTEM"]}, "required": {"Membership": ["role"], "Entry": ["to", "on"], "Reporting": '
-  '["schemas"]}, "inside": {"Policy.roles": "t1", "Policy.schemas": "t11", "Policy.profiles": "t15", '
-  '"Policy.privileges": "t19", "Policy.base_roles": "BaseRoles", "Policy.reporting": "t24", "t1.*": '
-  '"Role", "Role.state": "t3", "Role.exact": "boolean", "Role.reassign_to": "string", '
-  '"Role.drop_owned": "boolean", "Role.terminate_sessions": "boolean", "Role.login": "boolean", '
-  '"Role.inherit": "boolean", "Role.createdb": "boolean", "Role.createrole": "boolean", '
-  '"Role.replication": "boolean", "Role.bypassrls": "boolean", "Role.connection_limit": "integer", '
-  '"Role.valid_until": "string", "Role.comment": "string", "Role.password": "string", '
-  '"Role.member_of": "t7", "Role.settings": "t9", "Role.database_settings": "t9", "t7[]": '
+  RETURN '{"types": {"Policy": ["object"], "t1": ["object"], "Role": ["object"], "t3": ["string"], "false": '
+  '["boolean"], "string": ["string"], "boolean": ["boolean"], "integer": ["integer"], "t8": '
+  '["array"], "Membership": ["string", "object"], "t10": ["object"], "Setting": ["string", "number", '
+  '"boolean", "array"], "t12": ["object"], "Schema": ["object"], "t14": ["object"], "Names": '
+  '["string", "array"], "t16": ["object"], "Profile": ["object"], "t18": ["array"], "Privilege": '
+  '["string"], "t20": ["array"], "Entry": ["object"], "On": ["object"], "Numbers": ["integer", '
+  '"array"], "BaseRoles": ["object"], "t25": ["object"], "Reporting": ["object"], "t27": ["array"]}, '
+  '"allowed": {"t3": ["absent"], "false": ["false"], "Privilege": ["ALL", "SELECT", "INSERT", '
+  '"UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN", "USAGE", "CREATE", "CONNECT", '
+  '"TEMPORARY", "EXECUTE", "SET", "ALTER SYSTEM"]}, "required": {"Membership": ["role"], "Entry": '
+  '["to", "on"], "Reporting": ["schemas"]}, "inside": {"Policy.roles": "t1", "Policy.schemas": "t12", '
+  '"Policy.profiles": "t16", "Policy.privileges": "t20", "Policy.base_roles": "BaseRoles", '
+  '"Policy.reporting": "t25", "t1.*": "Role", "Role.state": "t3", "Role.exact": "false", '
+  '"Role.reassign_to": "string", "Role.drop_owned": "boolean", "Role.terminate_sessions": "boolean", '
+  '"Role.login": "boolean", "Role.inherit": "boolean", "Role.createdb": "boolean", "Role.createrole": '
+  '"boolean", "Role.replication": "boolean", "Role.bypassrls": "boolean", "Role.connection_limit": '
+  '"integer", "Role.valid_until": "string", "Role.comment": "string", "Role.password": "string", '
+  '"Role.member_of": "t8", "Role.settings": "t10", "Role.database_settings": "t10", "t8[]": '
   '"Membership", "Membership.role": "string", "Membership.admin": "boolean", "Membership.inherit": '
-  '"boolean", "Membership.set": "boolean", "t9.*": "Setting", "Setting[]": "string", "t11.*": '
-  '"Schema", "Schema.owner": "string", "Schema.profiles": "t13", "t13.*": "Names", "Names[]": '
-  '"string", "t15.*": "Profile", "Profile.schema": "t17", "Profile.tables": "t17", '
-  '"Profile.sequences": "t17", "Profile.functions": "t17", "Profile.types": "t17", "Profile.owners": '
-  '"Names", "t17[]": "Privilege", "t19[]": "Entry", "Entry.to": "Names", "Entry.on": "On", '
-  '"Entry.grant": "t17", "Entry.revoke": "t17", "Entry.with_grant_option": "boolean", "On.database": '
+  '"boolean", "Membership.set": "boolean", "t10.*": "Setting", "Setting[]": "string", "t12.*": '
+  '"Schema", "Schema.owner": "string", "Schema.profiles": "t14", "t14.*": "Names", "Names[]": '
+  '"string", "t16.*": "Profile", "Profile.schema": "t18", "Profile.tables": "t18", '
+  '"Profile.sequences": "t18", "Profile.functions": "t18", "Profile.types": "t18", "Profile.owners": '
+  '"Names", "t18[]": "Privilege", "t20[]": "Entry", "Entry.to": "Names", "Entry.on": "On", '
+  '"Entry.grant": "t18", "Entry.revoke": "t18", "Entry.with_grant_option": "boolean", "On.database": '
   '"Names", "On.schema": "Names", "On.table": "Names", "On.columns": "Names", "On.of": "Names", '
   '"On.sequence": "Names", "On.function": "Names", "On.procedure": "Names", "On.type": "Names", '
   '"On.domain": "Names", "On.language": "Names", "On.foreign_data_wrapper": "Names", '
@@ -13754,9 +13968,9 @@ BEGIN
   '"On.future_functions": "Names", "On.future_types": "Names", "On.future_schemas": "Names", '
   '"On.except": "Names", "On.owners": "Names", "Numbers[]": "integer", "BaseRoles.anonymous": '
   '"string", "BaseRoles.authenticated": "string", "BaseRoles.administrator": "string", '
-  '"BaseRoles.default": "string", "t24.*": "Reporting", "Reporting.schemas": "t26", '
-  '"Reporting.withheld": "t26", "Reporting.owners": "t26", "Reporting.search_path": "t26", '
-  '"Reporting.rotate_after": "string", "t26[]": "string"}}'::jsonb;
+  '"BaseRoles.default": "string", "t25.*": "Reporting", "Reporting.schemas": "t27", '
+  '"Reporting.withheld": "t27", "Reporting.owners": "t27", "Reporting.search_path": "t27", '
+  '"Reporting.rotate_after": "string", "t27[]": "string"}}'::jsonb;
 END
 $policy_shape$;
 
@@ -15270,8 +15484,9 @@ BEGIN
       v_given := v_list -> v_position;
       CONTINUE WHEN v_given ? 'recorded'
         OR (
-          v_section = 'memberships' AND NOT v_given ? 'state' AND 2 > num_nonnulls(
-            to_regrole(quote_ident(v_given ->> 'role')), to_regrole(quote_ident(v_given ->> 'member')))
+          v_section IN ('memberships', 'privileges', 'schemas') AND NOT v_given ? 'state' AND 0 < num_nulls(
+            to_regrole(quote_ident(coalesce(v_given ->> 'role', v_given ->> 'owner', 'pg_monitor'))),
+            to_regrole(quote_ident(coalesce(v_given ->> 'member', 'pg_monitor'))))
         );
       v_key := rolecall_internal.record_key(v_section, v_given);
       SELECT r.* INTO v_last FROM rolecall_internal.resource AS r
@@ -15815,6 +16030,63 @@ COMMENT ON FUNCTION rolecall_internal.reporting_passwords(bytea, text[], boolean
   IS 'Password resources of reporting roles: for each the verifier of its derived password';
 REVOKE ALL ON FUNCTION rolecall_internal.reporting_passwords(bytea, text[], boolean) FROM PUBLIC;
 
+CREATE OR REPLACE FUNCTION rolecall_internal.reporting_problems(policy jsonb)
+RETURNS TABLE (path text, code text, problem text, hint text)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $reporting_problems$
+DECLARE
+  v_part record;
+BEGIN
+  FOR v_part IN
+    SELECT '$.reporting' || '.' || to_json(r.name) || p.place AS path, r.name, p.part,
+           r.definition ->> 'rotate_after' AS rotate_after
+    FROM jsonb_each(jsonb_path_query_first(
+      reporting_problems.policy -> 'reporting', 'strict $ ? (@.type() == "object")'
+    )) AS r(name, definition)
+    CROSS JOIN LATERAL (
+      SELECT '.schemas', '{"schemas": []}'::jsonb WHERE r.definition -> 'schemas' = '[]'
+      UNION ALL
+      SELECT format('.%s[%s]', l.key, e.position - 1), '{"schemas": ["s"]}'::jsonb
+             || jsonb_build_object(l.key, jsonb_build_array(e.name))
+      FROM unnest('{schemas,withheld,owners,search_path}'::text[]) AS l(key)
+      CROSS JOIN LATERAL jsonb_array_elements(jsonb_path_query_array(r.definition -> l.key, 'strict $[*]'))
+        WITH ORDINALITY AS e(name, position)
+      WHERE jsonb_typeof(e.name) = 'string'
+      UNION ALL SELECT '.rotate_after', NULL WHERE jsonb_typeof(r.definition -> 'rotate_after') = 'string'
+    ) AS p(place, part)
+  LOOP
+    path := v_part.path;
+    code := '22023';
+    problem := NULL;
+    hint := NULL;
+    BEGIN
+      IF v_part.part IS NOT NULL THEN
+        PERFORM rolecall_internal.check_read_access(
+          jsonb_build_array(v_part.part || jsonb_build_object('role', v_part.name))
+        );
+      ELSIF v_part.rotate_after::interval < '0' THEN
+        problem := 'must not be negative';
+      END IF;
+    EXCEPTION
+      WHEN SQLSTATE '22000' OR SQLSTATE '42939' OR SQLSTATE '42602' OR SQLSTATE '3F000' THEN
+        GET STACKED DIAGNOSTICS
+          problem = MESSAGE_TEXT,
+          code = RETURNED_SQLSTATE,
+          hint = PG_EXCEPTION_HINT;
+        hint := nullif(hint, '');
+    END;
+    IF problem IS NOT NULL THEN
+      RETURN NEXT;
+    END IF;
+  END LOOP;
+END
+$reporting_problems$;
+
+COMMENT ON FUNCTION rolecall_internal.reporting_problems(jsonb)
+  IS 'What provision_reporting_role() would refuse: each part of a definition by itself';
+REVOKE ALL ON FUNCTION rolecall_internal.reporting_problems(jsonb) FROM PUBLIC;
+
 -- A copy of a database, and a dump that is restored beside it, have the roles of the original in their record.
 CREATE OR REPLACE FUNCTION rolecall_internal.reporting_roles(ours boolean) RETURNS text[]
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -16124,18 +16396,6 @@ BEGIN
       o.role_oid, 'pg_catalog.pg_authid', 'TRUNCATE'
     ))
     UNION ALL
-    SELECT a.path || '.' || to_json(k.key), '22023',
-           format(CASE WHEN a.definition ? 'state' THEN 'a role that is to be absent cannot have "%s"'
-                       ELSE '"%s" requires "state": "absent"' END, k.key), NULL
-    FROM about AS a
-    CROSS JOIN LATERAL jsonb_object_keys(a.definition) AS k(key)
-    WHERE k.key <> 'state'
-      AND a.definition ? 'state' <> (k.key IN ('reassign_to', 'drop_owned', 'terminate_sessions'))
-    UNION ALL
-    SELECT p.path, '22023', format('role "%s" is to be absent', p.name), NULL
-    FROM holder AS p
-    WHERE v_roles -> p.name ? 'state'
-    UNION ALL
     SELECT p.path, '22023', format('there is no profile "%s"', p.profile), NULL
     FROM holder AS p
     WHERE NOT v_profiles ? p.profile
@@ -16149,22 +16409,14 @@ BEGIN
     FROM about AS a
     WHERE a.definition ? 'password' AND NOT rolecall_internal.is_scram_verifier(a.definition ->> 'password')
     UNION ALL
-    SELECT a.path || '.' || p.key || '.' || to_json(s.name), '22023',
-           CASE WHEN lower(s.name) = 'rolecall.policy' THEN 'apply() itself sets it, as a mark for other databases'
-                ELSE 'a list of names, such as ["a", "b"]' END, NULL
+    SELECT a.path || '.connection_limit', '22023',
+           CASE WHEN l.connections < -1 THEN 'must be -1 or more' ELSE 'must be 2147483647 or less' END, NULL
     FROM about AS a
-    CROSS JOIN (VALUES ('settings'), ('database_settings')) AS p(key)
-    CROSS JOIN LATERAL jsonb_each(jsonb_path_query_first(
-      a.definition -> p.key, 'strict $ ? (@.type() == "object")'
-    )) AS s(name, value)
-    WHERE lower(s.name) = 'rolecall.policy'
-      OR jsonb_typeof(s.value) = 'string' AND s.value #>> '{}' ~ '[,"]' AND lower(s.name) IN (
-        'search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries'
-      )
-    UNION ALL
-    SELECT a.path || '.connection_limit', '22023', 'must be -1 or more', NULL
-    FROM about AS a WHERE jsonb_typeof(a.definition -> 'connection_limit') = 'number'
-      AND (a.definition ->> 'connection_limit')::numeric < -1;
+    CROSS JOIN LATERAL (
+      SELECT (a.definition ->> 'connection_limit')::numeric
+      WHERE jsonb_typeof(a.definition -> 'connection_limit') = 'number'
+    ) AS l(connections)
+    WHERE l.connections NOT BETWEEN -1 AND 2147483647;
 END
 $role_problems$;
 
@@ -16796,6 +17048,78 @@ COMMENT ON FUNCTION rolecall_internal.sees_passwords()
      'password';
 REVOKE ALL ON FUNCTION rolecall_internal.sees_passwords() FROM PUBLIC;
 
+-- Whether a value is in the range of its parameter is for the server to say.
+CREATE OR REPLACE FUNCTION rolecall_internal.setting_problems(policy jsonb)
+RETURNS TABLE (path text, code text, problem text, hint text)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $setting_problems$
+DECLARE
+  -- What the server takes as a boolean, and as a value of most enumerations that once were boolean.
+  v_boolean text := '^(t|tr|tru|true|f|fa|fal|fals|false|y|ye|yes|n|no|on|of|off|0|1)$';
+  v_number text := '^ *[-+]?(0[xX][0-9a-fA-F]+|([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][-+]?[0-9]+)?) *';
+BEGIN
+  -- The view of all parameters takes as long to read as a small policy to check.
+  IF NOT setting_problems.policy @? '$.roles.* ? (exists(@.settings) || exists(@.database_settings))' THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+    WITH setting AS MATERIALIZED (
+      SELECT r.path || '.' || p.key AS place, r.path || '.' || p.key || '.' || to_json(s.name) AS path, s.name,
+             lower(s.name) AS key, s.value, jsonb_typeof(s.value) AS type, s.value #>> '{}' AS given
+      FROM rolecall_internal.policy_roles(setting_problems.policy) AS r
+      CROSS JOIN (VALUES ('settings'), ('database_settings')) AS p(key)
+      CROSS JOIN LATERAL jsonb_each(jsonb_path_query_first(
+        r.definition -> p.key, 'strict $ ? (@.type() == "object")'
+      )) AS s(name, value)
+    ),
+    parameter AS MATERIALIZED (
+      SELECT k.key, p.context, p.vartype, p.unit, p.enumvals,
+             p.context IS NOT NULL OR rolecall_internal.is_parameter(k.key) AS known
+      FROM (SELECT DISTINCT s.key FROM setting AS s) AS k
+      LEFT JOIN pg_settings AS p ON lower(p.name) = k.key
+    )
+    SELECT s.path, '22023', 'apply() itself sets it, as a mark for other databases', NULL::text
+    FROM setting AS s WHERE s.key = 'rolecall.policy'
+    UNION ALL
+    SELECT s.path, '22023', CASE WHEN s.type = 'array' THEN 'one value, such as "a, b", not a list'
+                                    ELSE 'a list of names, such as ["a", "b"]' END, NULL
+    FROM setting AS s
+    CROSS JOIN LATERAL (SELECT s.key IN (
+      'search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries'
+    )) AS l(is_list)
+    WHERE l.is_list AND s.type = 'string' AND s.given ~ '[,"]' OR NOT l.is_list AND s.type = 'array'
+    UNION ALL
+    SELECT s.path, '22023', format('parameter "%s" is named twice', s.name), NULL
+    FROM setting AS s JOIN setting AS o ON o.place = s.place AND o.key = s.key AND o.name <> s.name
+    UNION ALL
+    SELECT s.path, CASE WHEN p.known THEN '22023' ELSE '42704' END,
+           format(CASE WHEN p.known THEN 'parameter "%s" cannot be set for a role'
+                       ELSE 'there is no parameter "%s"' END, s.name), NULL
+    FROM setting AS s JOIN parameter AS p USING (key)
+    WHERE NOT p.known OR p.context NOT IN ('user', 'superuser')
+    UNION ALL
+    SELECT s.path, '22023', format('"%s" is no value of parameter "%s"', s.given, s.name),
+           CASE WHEN p.enumvals IS NOT NULL THEN 'it can be ' || array_to_string(p.enumvals, ', ')
+                WHEN p.unit LIKE '%B' THEN 'a number, with a unit as in 64MB: B, kB, MB, GB or TB'
+                WHEN p.unit IS NOT NULL THEN 'a number, with a unit as in 15s: us, ms, s, min, h or d' END
+    FROM setting AS s JOIN parameter AS p USING (key)
+    WHERE s.type IN ('string', 'number', 'boolean') AND p.context IN ('user', 'superuser') AND CASE p.vartype
+      WHEN 'bool' THEN lower(s.given) !~ v_boolean
+      -- Some values of messages are not listed.
+      WHEN 'enum' THEN lower(s.given) <> ALL (p.enumvals) AND lower(s.given) !~ v_boolean
+                       AND s.key NOT LIKE '%messages'
+      WHEN 'string' THEN false
+      ELSE s.given !~ concat(v_number, CASE WHEN p.unit LIKE '%B' THEN '(B|kB|MB|GB|TB)?'
+                                             WHEN p.unit IS NOT NULL THEN '(us|ms|s|min|h|d)?' END, ' *$')
+    END;
+END
+$setting_problems$;
+
+COMMENT ON FUNCTION rolecall_internal.setting_problems(jsonb)
+  IS 'Settings that no role can have, and values that cannot be meant';
+REVOKE ALL ON FUNCTION rolecall_internal.setting_problems(jsonb) FROM PUBLIC;
+
 -- ALTER ROLE ... SET writes a list in its own way, and SET ... FROM CURRENT as the session wrote it, so lists are
 -- compared after they are read. The server reads names of schemas and tablespaces as identifiers, and those of
 -- libraries as they are.
@@ -16858,7 +17182,7 @@ BEGIN
              ARRAY(SELECT jsonb_array_elements_text(v_shape -> 'allowed' -> f.shape)), ', '
            )), NULL
     FROM found AS f
-    WHERE f.type = 'string' AND NOT v_shape -> 'allowed' -> f.shape ? (f.value #>> '{}')
+    WHERE f.type IN ('string', 'boolean') AND NOT v_shape -> 'allowed' -> f.shape ? (f.value #>> '{}')
     UNION ALL
     SELECT f.path, v_invalid, format('the key "%s" is missing', n.key), NULL
     FROM found AS f
@@ -17420,22 +17744,6 @@ BEGIN
       FROM jsonb_array_elements(jsonb_path_query_array(
         target_problems.policy -> 'privileges', '$[*] ? (@ != null)'
       )) WITH ORDINALITY AS e(entry, position)
-    ),
-    name AS (
-      SELECT e.path, e.keys[1] AS key, n.name
-      FROM entry AS e
-      CROSS JOIN LATERAL jsonb_array_elements_text(
-        jsonb_path_query_array(
-          e.target -> CASE e.keys[1] WHEN 'columns' THEN 'of' ELSE e.keys[1] END, '$[*] ? (@ != null)'
-        )
-      ) AS n(name)
-      WHERE e.keys[1] IN ('columns', 'table', 'sequence', 'function', 'procedure', 'type', 'domain')
-      UNION ALL
-      SELECT e.path, 'except', n.name
-      FROM entry AS e
-      CROSS JOIN LATERAL jsonb_array_elements_text(jsonb_path_query_array(
-        e.target -> 'except', '$[*] ? (@ != null)'
-      )) AS n(name)
     )
     SELECT e.path || '.on', '22023', CASE WHEN cardinality(e.keys) = 0 THEN 'says of no object what it is about'
              ELSE 'one key for one kind of objects, not ' || array_to_string(e.keys, ' and ') END, NULL::text
@@ -17458,15 +17766,24 @@ BEGIN
     FROM entry AS e
     WHERE NOT jsonb_path_exists(e.entry, '$.grant[*]') AND NOT jsonb_path_exists(e.entry, '$.revoke[*]')
     UNION ALL
-    SELECT n.path || '.on.' || n.key, '42602',
-           format('"%s" is not a name as in SQL, with its schema', n.name), NULL
-    FROM name AS n
-    WHERE CASE WHEN n.key IN ('function', 'procedure') OR n.key = 'except' AND n.name LIKE '%(%'
-               THEN NOT n.name ~ ('^("([^"]|"")+"|[^\W\d][\w$]*)[.]("([^"]|"")+"|[^\W\d][\w$]*)'
-                 || '[(]([^"()]|"([^"]|"")*")*[)]$')
-               WHEN NOT n.name ~ '^("([^"]|"")+"|[^\W\d][\w$]*)([.]("([^"]|"")+"|[^\W\d][\w$]*))*$'
-               THEN true
-               ELSE cardinality(parse_ident(n.name)) NOT IN (2, CASE n.key WHEN 'except' THEN 3 ELSE 2 END) END;
+    SELECT e.path || '.on', '22023', 'schemas are in no schema: "future_schemas" is an empty list', NULL
+    FROM entry AS e WHERE jsonb_path_query_array(
+      e.target -> 'future_schemas', '$[*] ? (@ != null)'
+    ) <> '[]'
+    UNION ALL
+    SELECT e.path || k.key, '22023', 'the list is empty, so the entry is about nothing', NULL
+    FROM entry AS e
+    CROSS JOIN LATERAL (
+      SELECT '.to', e.entry -> 'to'
+      UNION ALL
+      SELECT '.on.' || t.key, t.value FROM jsonb_each(e.target) AS t
+      WHERE t.key IN ('of', e.keys[1]) AND NOT starts_with(t.key, 'future_')
+        OR t.key = 'owners' AND starts_with(e.keys[1], 'future_')
+    ) AS k(key, value)
+    WHERE k.value = '[]'
+    UNION ALL
+    SELECT e.path || '.with_grant_option', '22023', '"with_grant_option" goes with "grant"', NULL
+    FROM entry AS e WHERE e.entry @> '{"with_grant_option": true}' AND NOT e.entry ? 'grant';
 END
 $target_problems$;
 
@@ -20970,7 +21287,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 5c65db3909147d0cd5d98a7a2b8cf953ce5916b06af65585f440b76740357007';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 83c64c66ab33c6aa102a77578b6fd1904f10b1ac03a4efa1310ee0cd06289dc6';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

@@ -52,6 +52,10 @@ function add(shapes: Map<string, Shape>, source: SourceFile, name: string): stri
     fill(shapes, source, draft, alias.getTypeNodeOrThrow());
   } else draft.types = [name];
   if (name === 'integer') draft.types = ['integer'];
+  if (name === 'false') {
+    draft.types = ['boolean'];
+    draft.allowed = ['false'];
+  }
   return name;
 }
 
@@ -73,7 +77,7 @@ function keysOf(shapes: Map<string, Shape>, source: SourceFile, properties: read
 /** The shape of a type where it is used: the name of the type, or the type as written there. */
 function nameOf(shapes: Map<string, Shape>, source: SourceFile, node: TypeNode): string {
   const written = node.getText();
-  if (/^\w+$/.test(written)) return add(shapes, source, written === 'false' ? 'boolean' : written);
+  if (/^\w+$/.test(written)) return add(shapes, source, written);
   if (!shapes.has(written)) {
     const draft: Draft = { name: written, text: '', types: [], allowed: [], keys: [] };
     shapes.set(written, draft);
@@ -147,7 +151,9 @@ const isName = (name: string) => /^\w+$/.test(name);
 export function jsonSchema(shapes: ReadonlyMap<string, Shape>): string {
   const definition = ({ text, types, allowed, keys, values, items }: Shape): object => ({
     ...(text === '' ? {} : { description: text }),
-    ...(allowed.length > 0 ? { enum: allowed } : { type: types.length === 1 ? types[0] : types }),
+    ...(allowed.length > 0
+      ? { enum: types.includes('boolean') ? allowed.map((one) => one === 'true') : allowed }
+      : { type: types.length === 1 ? types[0] : types }),
     ...(keys.length === 0 && values === undefined ? {} : objectOf(keys, values)),
     ...(items === undefined ? {} : { items: use(items) }),
   });

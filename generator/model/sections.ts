@@ -132,7 +132,7 @@ export const sections = {
     fields: { name: 'text', 'owner?': 'text' },
     names: ['owner?'],
     merged: [],
-    plan: ({ document }) => rows(sql`rolecall_internal.plan_owned_schemas(${document} -> 'schemas')`),
+    plan: ({ document }) => rows(sql`rolecall_internal.plan_owned_schemas(${document})`),
   },
   privileges: {
     key: ['role', 'privilege', 'target'],

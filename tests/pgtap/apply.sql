@@ -1,6 +1,6 @@
 -- apply: a policy as a whole, its modes, and that nothing is done twice.
 BEGIN;
-SELECT plan(85);
+SELECT plan(89);
 
 CREATE ROLE t_maker;
 CREATE ROLE t_group;
@@ -125,7 +125,7 @@ GRANT t_maker TO t_reader;
 CREATE TEMPORARY TABLE restored AS SELECT s.* FROM rolecall.converge() AS s;
 SELECT set_eq('SELECT statement, status FROM restored', format($$VALUES
   ('ALTER ROLE t_app NOCREATEDB CONNECTION LIMIT 20', 'applied'), ('REVOKE t_maker FROM t_reader%s', 'applied'), ('ALTER ROLE t_app RESET geqo', 'applied'),
-  ('REVOKE EXECUTE ON ROUTINE t_shop.total(integer) FROM public CASCADE', 'applied'), ('REVOKE SELECT ON TABLE t_shop.card FROM t_app CASCADE', 'applied'),
+  ('REVOKE EXECUTE ON ROUTINE t_shop.total(integer) FROM PUBLIC CASCADE', 'applied'), ('REVOKE SELECT ON TABLE t_shop.card FROM t_app CASCADE', 'applied'),
   ('REVOKE GRANT OPTION FOR SELECT ON TABLE t_shop.item FROM t_reader CASCADE', 'applied'), ('REVOKE TRUNCATE ON TABLE t_shop.item FROM t_reader CASCADE', 'applied'),
   ('REVOKE UPDATE (name) ON t_shop.item FROM t_reader CASCADE', 'applied'), ('GRANT USAGE ON TYPE t_shop.mood TO t_app', 'applied'),
   ('GRANT SELECT (id) ON t_shop.card TO t_app', 'applied')$$, CASE WHEN test.is_16() THEN ' GRANTED BY ' || test.superuser() END), 'converge() restores the policy');
@@ -169,6 +169,15 @@ SELECT is(
   || current_user || ' IN SCHEMA t_none GRANT SELECT ON TABLES TO t_app skipped 3F000', 'what does not exist is skipped'
 );
 SELECT is(pg_temp.steps('{"schemas": {"t_made": {}}, "privileges": [{"to": "t_app", "on": {"table": "t_made.none"}, "grant": ["SELECT"]}]}'), 'CREATE SCHEMA t_made', 'but in a schema that the policy creates');
+SELECT is(
+  pg_temp.steps('{"schemas": {"t_none": {"owner": "t_nobody", "profiles": {"reader": "t_app"}}, "t_made": {"owner": "t_nobody"}}, "profiles": {"reader": {"schema": ["USAGE"], "tables": ["SELECT"]}}}', 'additive'),
+  'ALTER SCHEMA t_made OWNER TO t_nobody skipped 42704; CREATE SCHEMA t_none AUTHORIZATION t_nobody skipped 42704; GRANT SELECT ON ALL TABLES IN SCHEMA t_none TO t_app skipped 3F000; '
+  'GRANT USAGE ON SCHEMA t_none TO t_app skipped 3F000; ALTER DEFAULT PRIVILEGES FOR ROLE '
+  || current_user || ' IN SCHEMA t_none GRANT SELECT ON TABLES TO t_app skipped 3F000; ALTER DEFAULT PRIVILEGES FOR ROLE t_nobody IN SCHEMA t_none GRANT SELECT ON TABLES TO t_app skipped 42704', 'nor is a schema created without its owner'
+);
+SELECT is((SELECT string_agg(DISTINCT concat_ws(' ', c.status, c.sqlstate), ', ') FROM rolecall.converge() AS c), 'skipped 3D000, skipped 3F000, skipped 42703, skipped 42704, skipped 42883, skipped 42P01', 'which stops nothing else');
+SELECT is(pg_temp.steps('{"roles": {"t_app": {"comment": "", "exact": false}}}'), 'COMMENT ON ROLE t_app IS ''''', 'an empty comment ends the comment');
+SELECT is(pg_temp.steps('{"roles": {"t_app": {"comment": "", "exact": false}}}'), NULL, 'once');
 
 -- Removal, passwords, reporting and base roles.
 

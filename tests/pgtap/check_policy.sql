@@ -1,6 +1,6 @@
 -- check_policy: everything that is wrong with a document, with its place.
 BEGIN;
-SELECT plan(45);
+SELECT plan(63);
 
 CREATE ROLE t_super SUPERUSER;
 SELECT is_empty($$SELECT * FROM rolecall.check_policy('{}')$$, 'an empty policy is one');
@@ -64,10 +64,27 @@ SELECT is(pg_temp.problems(policy::jsonb), problems, policy) FROM (VALUES
   ('{"privileges": [{"to": "a", "on": {"table": "s.t", "except": ["s.u"], "owners": "a"}, "grant": ["SELECT"]}]}', '$.privileges[0].on.except "except" goes with what is in a schema, such as tables_in (22023); $.privileges[0].on.owners "owners" goes with objects that are made later (22023)'),
   ('{"privileges": [{"to": "a", "on": {"future_tables": "s"}, "grant": ["SELECT"]}]}', '$.privileges[0].on "owners" is missing: of objects in any schema (22023)'),
   ('{"privileges": [{"to": "a", "on": {"table": "s.t"}}]}', '$.privileges[0] neither "grant" nor "revoke" has a privilege (22023)'),
-  ('{"privileges": [{"to": "a", "on": {"table": "t"}, "grant": ["SELECT"]}, {"to": "a", "on": {"function": "s.f"}, "grant": ["EXECUTE"]}, {"to": "a", "on": {"table": "s.a b"}, "grant": ["SELECT"]}, {"to": "a", "on": {"table": ["a.b.c", "\"a.b\""]}, "grant": ["SELECT"]}]}', '$.privileges[0].on.table "t" is not a name as in SQL, with its schema (42602); $.privileges[1].on.function "s.f" is not a name as in SQL, with its schema (42602); $.privileges[2].on.table "s.a b" is not a name as in SQL, with its schema (42602); $.privileges[3].on.table ""a.b"" is not a name as in SQL, with its schema (42602); $.privileges[3].on.table "a.b.c" is not a name as in SQL, with its schema (42602)'),
+  ('{"privileges": [{"to": "a", "on": {"table": "t"}, "grant": ["SELECT"]}, {"to": "a", "on": {"function": "s.f"}, "grant": ["EXECUTE"]}, {"to": "a", "on": {"table": "s.a b"}, "grant": ["SELECT"]}, {"to": "a", "on": {"table": ["a.b.c", "\"a.b\""]}, "grant": ["SELECT"]}]}', '$.privileges[0].on.table "t" is not a name as in SQL, with its schema (42602); $.privileges[1].on.function "s.f" is not a name as in SQL, with its schema; a function is named with the types of its arguments in parentheses (42602); $.privileges[2].on.table "s.a b" is not a name as in SQL, with its schema (42602); $.privileges[3].on.table ""a.b"" is not a name as in SQL, with its schema (42602); $.privileges[3].on.table "a.b.c" is not a name as in SQL, with its schema (42602)'),
   ('{"privileges": [{"to": "a", "on": {"table": "s.t"}, "grant": ["EXECUTE", "READ"]}]}', '$.privileges[0] table has no privilege EXECUTE; it has DELETE, INSERT, SELECT, UPDATE, TRIGGER, MAINTAIN, TRUNCATE, REFERENCES (22023); $.privileges[0].grant[1] "READ" is not one of ALL, SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER, MAINTAIN, USAGE, CREATE, CONNECT, TEMPORARY, EXECUTE, SET, ALTER SYSTEM (22023)'),
   ('{"privileges": [{"to": "a", "on": {"table": "s.t"}, "grant": ["SELECT"]}, {"to": "a", "on": {"table": "s.\"t\""}, "revoke": ["SELECT"]}]}', '$.privileges[1] SELECT on table s.t is granted and revoked (22023)'),
-  ('{"privileges": [{"to": "PUBLIC", "on": {"table": "s.t"}, "grant": ["SELECT"], "with_grant_option": true}]}', '$.privileges[0] PUBLIC cannot grant a privilege on (22023)')
+  ('{"privileges": [{"to": "PUBLIC", "on": {"table": "s.t"}, "grant": ["SELECT"], "with_grant_option": true}]}', '$.privileges[0] PUBLIC cannot grant a privilege on (22023)'),
+  ('{"roles": {"a": {"exact": true}}}', '$.roles.a.exact "true" is not one of false (22023)'),
+  ('{"roles": {"a": {"connection_limit": 2147483648}}}', '$.roles.a.connection_limit must be 2147483647 or less (22023)'),
+  ('{"roles": {"a": {"state": "absent", "reassign_to": "a"}, "b": {"state": "absent", "reassign_to": "a"}}, "schemas": {"s": {"owner": "b"}}}', '$.roles.a.reassign_to what role "a" owns goes to another role (22023); $.roles.b.reassign_to role "a" is to be absent (22023); $.schemas.s.owner role "b" is to be absent (22023)'),
+  ('{"schemas": {"": {}, "pg_x": {}, "pg_catalog": {}}}', '$.schemas."" schema name must be 1 to 63 bytes long, not 0 (42602); $.schemas.pg_x schema name "pg_x" is reserved (42939)'),
+  ('{"privileges": [{"to": "a", "on": {"large_object": [0, 4294967296]}, "grant": ["SELECT"]}]}', '$.privileges[0].on.large_object an oid is a number from 1 to 4294967295 (22023)'),
+  ('{"privileges": [{"to": [], "on": {"table": []}, "grant": ["SELECT"]}, {"to": "a", "on": {"columns": [], "of": []}, "grant": ["SELECT"]}, {"to": "a", "on": {"tables_in": "s", "except": [], "owners": []}, "grant": ["SELECT"]}, {"to": "a", "on": {"future_tables": "s", "owners": []}, "grant": ["SELECT"]}]}', '$.privileges[0].on.table the list is empty, so the entry is about nothing (22023); $.privileges[0].to the list is empty, so the entry is about nothing (22023); $.privileges[1].on.columns the list is empty, so the entry is about nothing (22023); $.privileges[1].on.of the list is empty, so the entry is about nothing (22023); $.privileges[3].on.owners the list is empty, so the entry is about nothing (22023)'),
+  ('{"privileges": [{"to": "a", "on": {"future_schemas": "s", "owners": "b"}, "grant": ["USAGE"]}]}', '$.privileges[0].on schemas are in no schema: "future_schemas" is an empty list (22023)'),
+  ('{"privileges": [{"to": "a", "on": {"table": "s.t"}, "revoke": ["SELECT"], "with_grant_option": true}]}', '$.privileges[0].with_grant_option "with_grant_option" goes with "grant" (22023)'),
+  ('{"privileges": [{"to": "a", "on": {"tables_in": ["s", "Other"], "except": ["s.t", "\"Other\".\"t(\".c", "other.t"]}, "grant": ["SELECT"]}]}', '$.privileges[0].on.except "other.t" is in none of the schemas that the entry is about (22023)'),
+  ('{"privileges": [{"to": "a", "on": {"tables_in": "s", "except": "s.f(integer)"}, "grant": ["SELECT"]}, {"to": "a", "on": {"sequences_in": "s", "except": "s.t.c"}, "grant": ["SELECT"]}]}', '$.privileges[0].on.except "s.f(integer)" is not a name as in SQL, with its schema (42602); $.privileges[1].on.except "s.t.c" is not a name as in SQL, with its schema (42602)'),
+  ('{"privileges": [{"to": "a", "on": {"functions_in": "s", "except": ["s.f", "s.\"f(x\"(integer)", "t.f()"]}, "grant": ["EXECUTE"]}]}', '$.privileges[0].on.except "s.f" is not a name as in SQL, with its schema; a function is named with the types of its arguments in parentheses (42602); $.privileges[0].on.except "t.f()" is in none of the schemas that the entry is about (22023)'),
+  ('{"roles": {"a": {"settings": {"statement_timeot": "15s", "a b.c": "1", "": "1", "app.user": "x", "search_path": ["a", "b"]}}}}', '$.roles.a.settings."" there is no parameter "" (42704); $.roles.a.settings."a b.c" there is no parameter "a b.c" (42704); $.roles.a.settings.statement_timeot there is no parameter "statement_timeot" (42704)'),
+  ('{"roles": {"a": {"settings": {"TimeZone": "UTC", "timezone": "UTC"}, "database_settings": {"TIMEZONE": "UTC"}}}}', '$.roles.a.settings.TimeZone parameter "TimeZone" is named twice (22023); $.roles.a.settings.timezone parameter "timezone" is named twice (22023)'),
+  ('{"roles": {"a": {"settings": {"max_connections": 5, "log_connections": "all", "server_version": "1", "log_statement": "all"}}}}', '$.roles.a.settings.log_connections parameter "log_connections" cannot be set for a role (22023); $.roles.a.settings.max_connections parameter "max_connections" cannot be set for a role (22023); $.roles.a.settings.server_version parameter "server_version" cannot be set for a role (22023)'),
+  ('{"roles": {"a": {"settings": {"statement_timeout": "15 sec", "work_mem": "4mb", "enable_seqscan": "never", "bytea_output": "base64", "random_page_cost": "high", "temp_buffers": ["1", "2"]}}}}', '$.roles.a.settings.bytea_output "base64" is no value of parameter "bytea_output"; it can be escape, hex (22023); $.roles.a.settings.enable_seqscan "never" is no value of parameter "enable_seqscan" (22023); $.roles.a.settings.random_page_cost "high" is no value of parameter "random_page_cost" (22023); $.roles.a.settings.statement_timeout "15 sec" is no value of parameter "statement_timeout"; a number, with a unit as in 15s: us, ms, s, min, h or d (22023); $.roles.a.settings.temp_buffers one value, such as "a, b", not a list (22023); $.roles.a.settings.work_mem "4mb" is no value of parameter "work_mem"; a number, with a unit as in 64MB: B, kB, MB, GB or TB (22023)'),
+  ('{"roles": {"a": {"settings": {"statement_timeout": " 1.5 min ", "work_mem": "0x1000kB", "random_page_cost": 1.1e1, "enable_seqscan": false, "synchronous_commit": "on", "client_min_messages": "info", "search_path": "a", "deadlock_timeout": 1000, "role": "b"}}}}', NULL),
+  ('{"reporting": {"r": {"schemas": []}, "q": {"schemas": ["pg_x", "s", ""], "withheld": ["a.b.c.d", "x y", "s.t"], "owners": ["public", "o"], "rotate_after": "soon"}, "p": {"schemas": ["s"], "rotate_after": "-1 day"}}}', '$.reporting.p.rotate_after must not be negative (22023); $.reporting.q.owners[0] role name "public" is reserved; Names that start with "pg_" and the SQL role keywords belong to PostgreSQL. (42939); $.reporting.q.rotate_after invalid input syntax for type interval: "soon" (22007); $.reporting.q.schemas[0] schema "pg_x" is not for reports (42939); $.reporting.q.schemas[2] schema name must be 1 to 63 bytes long, not 0 (42602); $.reporting.q.withheld[0] withheld name ''a.b.c.d'' has more parts than a schema, a table and a column; Quote a name that has dots in it, as in SQL: "a.b". (42602); $.reporting.q.withheld[1] string is not a valid identifier: "x y" (22023); $.reporting.r.schemas reporting role "r" requires at least one schema (22023)')
 ) AS v(policy, problems);
 
 SELECT is(
@@ -93,6 +110,13 @@ SELECT is(
   'options of memberships are of 16'
 );
 
+SELECT is(
+  pg_temp.problems('{"roles": {"a": {"settings": {"plpgsql.nonsense": "1", "plpgsql.variable_conflict": "error"}}}}'),
+  CASE WHEN current_setting('server_version_num')::integer >= 150000
+    THEN '$.roles.a.settings."plpgsql.nonsense" there is no parameter "plpgsql.nonsense" (42704)' END,
+  'the prefixes of libraries are reserved from 15 on'
+);
+
 -- Moments, and names as in SQL, that look right.
 
 SELECT is(
@@ -101,7 +125,7 @@ SELECT is(
 ) FROM (VALUES ('2027-02-30T00:00:00Z', false), ('2027-02-28T00:00:00+99', false), ('2028-02-29 23:59:59.5+05:30', true), ('0000-01-01T00:00:00Z', false), ('-infinity', true)) AS v(moment, fine);
 SELECT is(
   pg_temp.problems(jsonb_build_object('privileges', jsonb_build_array(jsonb_build_object('to', 'a', 'on', jsonb_build_object(kind, name), 'grant', jsonb_build_array(privilege))))),
-  CASE WHEN NOT fine THEN format('$.privileges[0].on.%s "%s" is not a name as in SQL, with its schema (42602)', kind, name) END, name
+  CASE WHEN NOT fine THEN format('$.privileges[0].on.%s "%s" is not a name as in SQL, with its schema%s (42602)', kind, name, CASE kind WHEN 'function' THEN '; a function is named with the types of its arguments in parentheses' END) END, name
 ) FROM (VALUES ('function', 's s.f(integer)', 'EXECUTE', false), ('function', 's.f(int int)', 'EXECUTE', true), ('function', 's."f(x"(s."a)")', 'EXECUTE', true), ('type', 'integer', 'USAGE', false)) AS v(kind, name, privilege, fine);
 
 SELECT * FROM finish();

@@ -243,6 +243,29 @@ test('names that no policy has, in the record of an operator, keep nobody from a
     DELETE FROM rolecall_internal.resource WHERE section = 'privileges' AND resource #>> '{target,object}' ~ '^told'`);
 });
 
+test('what is asked for about a role that does not exist goes to nobody who takes the name later', async () => {
+  await admin.query('CREATE SCHEMA taken; CREATE TABLE taken.salary (id integer)');
+  const policy = `'{"schemas": {"taken": {"owner": "phantom"}}, "privileges": [
+    {"to": "phantom", "on": {"table": "taken.salary"}, "grant": ["SELECT"]},
+    {"to": "phantom", "on": {"columns": "id", "of": "taken.salary"}, "grant": ["UPDATE"]},
+    {"to": "phantom", "on": {"tables_in": "taken"}, "grant": ["INSERT"]}]}'`;
+  assert.deepEqual(await rows(`SELECT DISTINCT status, sqlstate FROM rolecall.apply(${policy})`), [
+    ['skipped', '42704'],
+  ]);
+  await mallory.query('CREATE ROLE phantom');
+  await admin.query('SELECT rolecall.converge()');
+  assert.deepEqual(
+    await rows(`SELECT n.nspowner = 'phantom'::regrole, has_any_column_privilege('phantom', c.oid, 'SELECT, INSERT, UPDATE')
+      FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = 'taken.salary'::regclass`),
+    [[false, false]],
+  );
+  // Whoever applies the policy again means the role that there is by then.
+  await admin.query(`SELECT rolecall.apply(${policy})`);
+  assert.deepEqual(await rows(`SELECT has_table_privilege('phantom', 'taken.salary', 'SELECT')`), [[true]]);
+  await admin.query(`DELETE FROM rolecall_internal.resource WHERE section IN ('schemas', 'privileges') AND resource::text ~ 'phantom';
+    DROP SCHEMA taken CASCADE; DROP ROLE phantom`);
+});
+
 test('what a superuser alone can set for a role is not set again for an operator', async () => {
   await mallory.query(`CREATE ROLE helper LOGIN PASSWORD 'helper'`);
   await admin.query(`ALTER ROLE helper SET lo_compat_privileges = on; ALTER ROLE helper SET work_mem = '7MB'`);

@@ -17,6 +17,9 @@ export const batch = 500;
 /** The one privilege of each kind that neither writes nor gives other rights, where the kind has one. */
 const harmless: Readonly<Record<string, string>> = { database: 'CONNECT', schema: 'USAGE', large_object: 'SELECT' };
 
+/** A role as GRANT and REVOKE take it. */
+export const grantee = (role: Sql): Sql => sql`coalesce(quote_ident(nullif(${role}, 'public')), 'PUBLIC')`;
+
 /** Every object of the kinds whose name alone identifies them in GRANT. */
 export const grantableObjects = union(
   kindList
@@ -42,8 +45,9 @@ export const grantableObjects = union(
 export const revocations = (excess: Sql) => sql`
   SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
          concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
-                format('REVOKE %s ON %s%s FROM %I CASCADE',
-                       r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
+                format('REVOKE %s ON %s%s FROM %s CASCADE', r.privileges, r.kind,
+                       string_agg(r.object, ', ' ORDER BY r.object),
+                       ${grantee(sql`r.role`)}),
                 CASE WHEN r.delegated THEN '; RESET ROLE' END) AS statement,
          r.role, 'granted by ' || quote_ident(r.held_by) || ', whose it is to take back' AS note
   FROM (

@@ -1,8 +1,8 @@
 /**
  * What is known about the server.
  */
-import type { Returns, Text, TimestampTz } from '../../model/types.ts';
-import { type Sql, sql, text } from '../../sql/template.ts';
+import type { Bool, Returns, Text, TimestampTz } from '../../model/types.ts';
+import { raw, type Sql, sql, text } from '../../sql/template.ts';
 
 /** The major version of the server. */
 export const serverVersion = sql`current_setting('server_version_num')::integer / 10000`;
@@ -41,6 +41,37 @@ export function utc_time(moment: TimestampTz): Returns<Text> {
       RETURN CASE WHEN isfinite(${moment})
                     THEN to_char(${moment} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
                   ELSE coalesce(${moment}, 'infinity')::text END;
+    END
+  `;
+}
+
+const part = '[[:alpha:]_][[:alnum:]_$]*';
+
+/**
+ * Whether the server takes a parameter of that name. One with a dot can be anybody's, unless a library that is loaded
+ * keeps its prefix, from PostgreSQL 15 on, for the parameters that it has
+ * @volatility stable
+ */
+export function is_parameter(name: Text): Returns<Bool> {
+  return sql`
+    BEGIN
+      IF current_setting(${name}, true) IS NOT NULL THEN
+        RETURN true;
+      ELSIF ${name} ~ ${raw(`'^${part}([.]${part})+$'`)} THEN
+        -- Only where a library has such parameters: a name that nobody keeps has a value from now on.
+        IF ${serverVersion} >= 15 AND EXISTS (
+          SELECT FROM pg_settings AS s WHERE starts_with(lower(s.name), lower(split_part(${name}, '.', 1)) || '.')
+        ) THEN
+          PERFORM set_config(${name}, '', true);
+        END IF;
+        RETURN true;
+      END IF;
+      RETURN false;
+    EXCEPTION
+      WHEN insufficient_privilege THEN
+        RETURN true; -- one that the caller may not see
+      WHEN invalid_name THEN
+        RETURN false;
     END
   `;
 }

@@ -11,6 +11,9 @@ import { isIn } from './lists.ts';
 const identifier = `("([^"]|"")+"|[^\\W\\d][\\w$]*)`;
 export const isName = (value: Sql): Sql => sql`${value} ~ '^${raw(identifier)}([.]${raw(identifier)})*$'`;
 
+/** The first part of such a name: the schema. */
+export const schemaIn = (value: Sql): Sql => sql`(parse_ident(substring(${value} FROM '^${raw(identifier)}')))[1]`;
+
 /** The name of a function, as in SQL with its schema, and the types of its arguments in parentheses. */
 export const isRoutine = (value: Sql): Sql => sql`
   ${value} ~ ('^${raw(identifier)}[.]${raw(identifier)}'

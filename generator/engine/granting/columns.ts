@@ -12,9 +12,9 @@ import type {
   WantedPrivileges,
 } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
-import { revocations } from '../catalogs/grantable.ts';
+import { grantee, revocations } from '../catalogs/grantable.ts';
 import { numbered, ofColumns } from './groups.ts';
-import { grantee, holdersIn, refusal } from './privileges.ts';
+import { holdersIn, refusal } from './privileges.ts';
 import { isRevocable } from './regrants.ts';
 
 /**

@@ -18,9 +18,9 @@ import type {
   WantedPrivileges,
 } from '../../model/types.ts';
 import { sql, text } from '../../sql/template.ts';
+import { grantee } from '../catalogs/grantable.ts';
 import { isName } from '../document/names.ts';
 import { belongings, rememberedColumn } from '../reading/withheld.ts';
-import { grantee } from './privileges.ts';
 
 /**
  * The table of what is withheld has exceptions under the role PUBLIC, which cannot be a reporting role, because a

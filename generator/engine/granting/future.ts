@@ -18,10 +18,9 @@ import type {
   WantedPrivileges,
 } from '../../model/types.ts';
 import { recordedMark } from '../../model/sections.ts';
-import { type Sql, sql, text } from '../../sql/template.ts';
-import { isIn } from '../document/lists.ts';
+import { sql, text } from '../../sql/template.ts';
+import { grantee } from '../catalogs/grantable.ts';
 import { isWatching } from '../reading/watch.ts';
-import { grantee } from './privileges.ts';
 
 /**
  * The default privileges that a desired state asks for, for each role that may create objects
@@ -250,7 +249,7 @@ export function future_refusal(
       ELSIF rolecall_internal.is_nobody(${document}, ${role}) THEN
         RETURN QUERY SELECT '42704', format('role "%s" does not exist', ${role});
       ELSIF to_regnamespace(quote_ident(${schema})) IS NULL AND ${schema} IS NOT NULL
-        AND NOT ${isIn(document, 'schemas', schema as Sql)}
+        AND NOT rolecall_internal.is_to_come(${document}, ${schema})
       THEN
         RETURN QUERY SELECT '3F000', format('schema "%s" does not exist', ${schema});
       ELSIF ${owner_oid} IS NOT NULL AND NOT pg_has_role(${owner_oid}, 'USAGE') THEN

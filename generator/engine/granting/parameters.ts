@@ -4,10 +4,10 @@
  */
 import type { ChangeRow, Jsonb, Returns, SetOf, WantedPrivileges } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
-import { parameterPrivileges, quotedParameter, revoking } from '../catalogs/grantable.ts';
+import { grantee, parameterPrivileges, quotedParameter, revoking } from '../catalogs/grantable.ts';
 import { caller } from '../catalogs/server.ts';
 import { isSuperuser } from '../document/names.ts';
-import { grantee, refusal } from './privileges.ts';
+import { refusal } from './privileges.ts';
 import { isRevocable } from './regrants.ts';
 
 /**
@@ -86,9 +86,7 @@ export function plan_parameter_grants(document: Jsonb, wanted: WantedPrivileges)
             ${refusal(sql`f`, sql`m.missing`)}
         ) AS r
         CROSS JOIN LATERAL (
-          -- Where it is not set, the server takes any name with a dot.
-          SELECT NOT f.allowed OR f.object ~ '^[[:alpha:]_][[:alnum:]_$]*([.][[:alpha:]_][[:alnum:]_$]*)+$'
-            OR current_setting(f.object, true) IS NOT NULL
+          SELECT NOT f.allowed OR rolecall_internal.is_parameter(f.object)
         ) AS p(present)
         ORDER BY f.role COLLATE "C", f.object COLLATE "C";
     END

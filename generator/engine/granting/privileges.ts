@@ -18,16 +18,13 @@ import type {
   WantedPrivileges,
 } from '../../model/types.ts';
 import { type Sql, sql, text } from '../../sql/template.ts';
-import { batch, revoking } from '../catalogs/grantable.ts';
+import { batch, grantee, revoking } from '../catalogs/grantable.ts';
 import { takers } from '../catalogs/edges.ts';
 import { isAskedFor } from '../record/newest.ts';
 import { isIn } from '../document/lists.ts';
 import { numbered } from './groups.ts';
 import { isRevocable } from './regrants.ts';
 import { isGrantedElsewhere } from './shared.ts';
-
-/** A role as GRANT takes it. */
-export const grantee = (role: Sql): Sql => sql`coalesce(quote_ident(nullif(${role}, 'public')), 'PUBLIC')`;
 
 /**
  * Differences in the privileges that a document asks for, and what the roles that are to have nothing else have
@@ -318,6 +315,21 @@ export function is_nobody(document: Jsonb, role: Text): Returns<Bool> {
 }
 
 /**
+ * Whether a document creates a schema that is missing: where it names an owner, the owner has to be there
+ * @volatility stable
+ */
+export function is_to_come(document: Jsonb, schema: Text): Returns<Bool> {
+  return sql`
+    BEGIN
+      RETURN to_regnamespace(quote_ident(${schema})) IS NULL AND EXISTS (
+        SELECT FROM jsonb_to_recordset(${document} -> 'schemas') AS s(name text, owner text)
+        WHERE s.name = ${schema} AND NOT rolecall_internal.is_nobody(${document}, s.owner)
+      );
+    END
+  `;
+}
+
+/**
  * Wanted privileges on objects that do not exist. Those on a schema that the document creates are granted, such a
  * schema has no objects yet, and all others are skipped
  * @volatility stable
@@ -351,7 +363,7 @@ export function plan_absent_objects(document: Jsonb, wanted: WantedPrivileges): 
                       ELSE split_part(w.object, '.', 1) END
         ) AS s(name)
         CROSS JOIN LATERAL (
-          SELECT to_regnamespace(quote_ident(s.name)) IS NULL AND ${isIn(document, 'schemas', sql`s.name`)}
+          SELECT rolecall_internal.is_to_come(${document}, s.name)
         ) AS m(made)
         WHERE NOT w.revoked AND w.means <> 'future' AND w.kind <> 'parameter'
           AND (w.oid IS NULL OR w.column_name IS NOT NULL AND w.attnum IS NULL)

@@ -18,21 +18,21 @@ export function plan_comments(resources: Jsonb): SetOf<ChangeRow> {
                ARRAY[c.role], NULL::text, NULL::text
         FROM ROWS FROM (jsonb_to_recordset(${resources}) AS (role text, comment text, state text))
              WITH ORDINALITY AS c(role, comment, state, position)
-        WHERE c.state IS NULL AND NOT EXISTS (
-          SELECT FROM pg_shdescription AS d
+        -- The server keeps no empty comment.
+        WHERE c.state IS NULL AND c.comment <> coalesce((
+          SELECT d.description FROM pg_shdescription AS d
           WHERE d.objoid = to_regrole(quote_ident(c.role))::oid AND d.classoid = 'pg_authid'::regclass
-            AND d.description = c.comment
-        )
+        ), '')
         ORDER BY c.position;
     END
   `;
 }
 
 /**
- * Schemas that are missing, and owners that differ
+ * Schemas that are missing, and owners that differ; without the owner, a schema is not created
  * @volatility stable
  */
-export function plan_owned_schemas(resources: Jsonb): SetOf<ChangeRow> {
+export function plan_owned_schemas(document: Jsonb): SetOf<ChangeRow> {
   return sql`
     BEGIN
       RETURN QUERY
@@ -40,10 +40,12 @@ export function plan_owned_schemas(resources: Jsonb): SetOf<ChangeRow> {
                CASE WHEN n.oid IS NULL
                       THEN concat(format('CREATE SCHEMA %I', s.name), ' AUTHORIZATION ' || quote_ident(s.owner))
                     ELSE format('ALTER SCHEMA %I OWNER TO %I', s.name, s.owner) END,
-               NULL::text, array_remove(ARRAY[s.owner], NULL), NULL::text, NULL::text
-        FROM ROWS FROM (jsonb_to_recordset(${resources}) AS (name text, owner text, state text))
+               NULL::text, array_remove(ARRAY[s.owner], NULL), CASE WHEN o.missing THEN '42704' END,
+               CASE WHEN o.missing THEN format('role "%s" does not exist', s.owner) END
+        FROM ROWS FROM (jsonb_to_recordset(${document} -> 'schemas') AS (name text, owner text, state text))
              WITH ORDINALITY AS s(name, owner, state, position)
         LEFT JOIN pg_namespace AS n ON n.nspname = s.name
+        CROSS JOIN LATERAL (SELECT rolecall_internal.is_nobody(${document}, s.owner)) AS o(missing)
         WHERE s.state IS NULL AND (n.oid IS NULL OR n.nspowner <> to_regrole(quote_ident(s.owner))::oid
                                    OR s.owner IS NOT NULL AND to_regrole(quote_ident(s.owner)) IS NULL)
         ORDER BY s.position;

@@ -6,7 +6,7 @@ import type { Bool, Jsonb, Returns, Steps, Text } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
 import { owned } from '../catalogs/grantable.ts';
 import { thisDatabase } from '../catalogs/server.ts';
-import { object } from './shape.ts';
+import { list, object } from './shape.ts';
 
 /**
  * Establishes a policy, and returns the steps
@@ -75,7 +75,9 @@ export function policy_reports(policy: Jsonb): Returns<Jsonb> {
     BEGIN
       RETURN (
         SELECT jsonb_agg(jsonb_build_object(
-                 'role', r.name, 'schemas', r.definition -> 'schemas',
+                 'role', r.name, 'schemas', rolecall_internal.name_list(ARRAY(
+                   SELECT jsonb_array_elements_text(${list(sql`r.definition -> 'schemas'`)})
+                 )),
                  'withheld', coalesce(r.definition -> 'withheld', '[]'),
                  'owners', r.definition -> 'owners', 'search_path', r.definition -> 'search_path',
                  'caller', CASE WHEN r.definition ->> 'owners' IS NULL THEN current_user END

@@ -6,9 +6,8 @@ import { sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, Jsonb, Nothing, Returns, Table, Text } from '../../model/types.ts';
 import { counted } from '../../sql/raise.ts';
 import { sql, text } from '../../sql/template.ts';
-import { mark, serverVersion } from '../catalogs/server.ts';
-import { listSettings } from '../document/lists.ts';
-import { isName, isProtected, isRoutine } from '../document/names.ts';
+import { serverVersion } from '../catalogs/server.ts';
+import { isName, isProtected, isRoutine, schemaIn } from '../document/names.ts';
 import { targetData } from './entries.ts';
 import { list, object, plainPath, step } from './shape.ts';
 
@@ -28,8 +27,12 @@ export function policy_problems(policy: Jsonb): Table<{ path: Text; code: Text; 
           SELECT * FROM rolecall_internal.shape_problems(${policy})
           UNION ALL SELECT * FROM rolecall_internal.name_problems(${policy})
           UNION ALL SELECT * FROM rolecall_internal.role_problems(${policy})
+          UNION ALL SELECT * FROM rolecall_internal.absent_problems(${policy})
+          UNION ALL SELECT * FROM rolecall_internal.setting_problems(${policy})
+          UNION ALL SELECT * FROM rolecall_internal.reporting_problems(${policy})
           UNION ALL SELECT * FROM rolecall_internal.membership_problems(${policy})
           UNION ALL SELECT * FROM rolecall_internal.target_problems(${policy})
+          UNION ALL SELECT * FROM rolecall_internal.object_problems(${policy})
           UNION ALL SELECT * FROM rolecall_internal.privilege_problems(${policy})
         ) AS p
         ORDER BY 1, 3;
@@ -85,7 +88,18 @@ export function name_problems(policy: Jsonb): Table<{ path: Text; code: Text; pr
         SELECT n.path, ${text(sqlstates.reserved_name)}, format('role name "%s" is reserved', n.name), NULL
         FROM named AS n
         WHERE n.name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
-          OR starts_with(n.name, 'pg_') AND NOT (n.predefined AND to_regrole(quote_ident(n.name)) IS NOT NULL);
+          OR starts_with(n.name, 'pg_') AND NOT (n.predefined AND to_regrole(quote_ident(n.name)) IS NOT NULL)
+        UNION ALL
+        SELECT '$.schemas' || ${step(sql`s.name`)}, p.code, p.problem, NULL
+        FROM jsonb_object_keys(${object(sql`${policy} -> 'schemas'`)}) AS s(name)
+        CROSS JOIN LATERAL (
+          SELECT ${text(sqlstates.invalid_name)},
+                 format('schema name must be 1 to 63 bytes long, not %s', octet_length(s.name))
+          WHERE octet_length(s.name) NOT BETWEEN 1 AND 63
+          UNION ALL
+          SELECT ${text(sqlstates.reserved_name)}, format('schema name "%s" is reserved', s.name)
+          WHERE starts_with(s.name, 'pg_') AND to_regnamespace(quote_ident(s.name)) IS NULL
+        ) AS p(code, problem);
     END
   `;
 }
@@ -127,18 +141,6 @@ export function role_problems(policy: Jsonb): Table<{ path: Text; code: Text; pr
         CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(a.name))::oid OFFSET 0) AS o(role_oid)
         WHERE ${isProtected(sql`a.name`, sql`o.role_oid`)}
         UNION ALL
-        SELECT a.path || ${step(sql`k.key`)}, ${invalid},
-               format(CASE WHEN a.definition ? 'state' THEN 'a role that is to be absent cannot have "%s"'
-                           ELSE '"%s" requires "state": "absent"' END, k.key), NULL
-        FROM about AS a
-        CROSS JOIN LATERAL jsonb_object_keys(a.definition) AS k(key)
-        WHERE k.key <> 'state'
-          AND a.definition ? 'state' <> (k.key IN ('reassign_to', 'drop_owned', 'terminate_sessions'))
-        UNION ALL
-        SELECT p.path, ${invalid}, format('role "%s" is to be absent', p.name), NULL
-        FROM holder AS p
-        WHERE v_roles -> p.name ? 'state'
-        UNION ALL
         SELECT p.path, ${invalid}, format('there is no profile "%s"', p.profile), NULL
         FROM holder AS p
         WHERE NOT v_profiles ? p.profile
@@ -152,20 +154,54 @@ export function role_problems(policy: Jsonb): Table<{ path: Text; code: Text; pr
         FROM about AS a
         WHERE a.definition ? 'password' AND NOT rolecall_internal.is_scram_verifier(a.definition ->> 'password')
         UNION ALL
-        SELECT a.path || '.' || p.key || ${step(sql`s.name`)}, ${invalid},
-               CASE WHEN lower(s.name) = ${text(mark)} THEN 'apply() itself sets it, as a mark for other databases'
-                    ELSE 'a list of names, such as ["a", "b"]' END, NULL
+        SELECT a.path || '.connection_limit', ${invalid},
+               CASE WHEN l.connections < -1 THEN 'must be -1 or more' ELSE 'must be 2147483647 or less' END, NULL
         FROM about AS a
-        CROSS JOIN (VALUES ('settings'), ('database_settings')) AS p(key)
-        CROSS JOIN LATERAL jsonb_each(${object(sql`a.definition -> p.key`)}) AS s(name, value)
-        WHERE lower(s.name) = ${text(mark)}
-          OR jsonb_typeof(s.value) = 'string' AND s.value #>> '{}' ~ '[,"]' AND lower(s.name) IN (
-            ${listSettings}
-          )
+        CROSS JOIN LATERAL (
+          SELECT (a.definition ->> 'connection_limit')::numeric
+          WHERE jsonb_typeof(a.definition -> 'connection_limit') = 'number'
+        ) AS l(connections)
+        WHERE l.connections NOT BETWEEN -1 AND 2147483647;
+    END
+  `;
+}
+
+/**
+ * Contradictions about roles that are to be absent
+ * @volatility stable
+ */
+export function absent_problems(policy: Jsonb): Table<{ path: Text; code: Text; problem: Text; hint: Text }> {
+  return sql`
+    DECLARE
+      v_roles jsonb := ${policy} -> 'roles';
+    BEGIN
+      RETURN QUERY
+        WITH role AS MATERIALIZED (
+          SELECT * FROM rolecall_internal.policy_roles(${policy})
+        )
+        SELECT a.path || ${step(sql`k.key`)}, ${invalid},
+               format(CASE WHEN a.definition ? 'state' THEN 'a role that is to be absent cannot have "%s"'
+                           ELSE '"%s" requires "state": "absent"' END, k.key), NULL::text
+        FROM role AS a
+        CROSS JOIN LATERAL jsonb_object_keys(a.definition) AS k(key)
+        WHERE k.key <> 'state'
+          AND a.definition ? 'state' <> (k.key IN ('reassign_to', 'drop_owned', 'terminate_sessions'))
         UNION ALL
-        SELECT a.path || '.connection_limit', ${invalid}, 'must be -1 or more', NULL
-        FROM about AS a WHERE jsonb_typeof(a.definition -> 'connection_limit') = 'number'
-          AND (a.definition ->> 'connection_limit')::numeric < -1;
+        SELECT p.path, ${invalid}, format('role "%s" is to be absent', p.name), NULL
+        FROM rolecall_internal.policy_profiles(${policy}) AS p
+        WHERE v_roles -> p.name ? 'state'
+        UNION ALL
+        SELECT a.path || '.reassign_to', ${invalid}, format(
+                 CASE WHEN a.definition ->> 'reassign_to' = a.name THEN 'what role "%s" owns goes to another role'
+                      ELSE 'role "%s" is to be absent' END, a.definition ->> 'reassign_to'
+               ), NULL
+        FROM role AS a
+        WHERE a.definition ? 'state' AND v_roles -> (a.definition ->> 'reassign_to') ? 'state'
+        UNION ALL
+        SELECT '$.schemas' || ${step(sql`s.name`)} || '.owner', ${invalid},
+               format('role "%s" is to be absent', s.definition ->> 'owner'), NULL
+        FROM jsonb_each(${object(sql`${policy} -> 'schemas'`)}) AS s(name, definition)
+        WHERE v_roles -> (s.definition ->> 'owner') ? 'state';
     END
   `;
 }
@@ -238,6 +274,17 @@ export function membership_problems(policy: Jsonb): Table<{ path: Text; code: Te
   `;
 }
 
+/** The entries about privileges, with the keys that say what they are about. */
+const entries = (policy: Jsonb) => sql`
+  SELECT format('$.privileges[%s]', e.position - 1) AS path, e.entry,
+         coalesce(${object(sql`e.entry -> 'on'`)}, '{}') AS target,
+         ARRAY(
+           SELECT k.key FROM jsonb_object_keys(${object(sql`e.entry -> 'on'`)}) AS k(key)
+           WHERE v_targets ? k.key ORDER BY 1
+         ) AS keys
+  FROM jsonb_array_elements(${list(sql`${policy} -> 'privileges'`)}) WITH ORDINALITY AS e(entry, position)
+`;
+
 /**
  * Entries about privileges that do not say on which objects
  * @volatility stable
@@ -249,27 +296,7 @@ export function target_problems(policy: Jsonb): Table<{ path: Text; code: Text; 
     BEGIN
       RETURN QUERY
         WITH entry AS MATERIALIZED (
-          SELECT format('$.privileges[%s]', e.position - 1) AS path, e.entry,
-                 coalesce(${object(sql`e.entry -> 'on'`)}, '{}') AS target,
-                 ARRAY(
-                   SELECT k.key FROM jsonb_object_keys(${object(sql`e.entry -> 'on'`)}) AS k(key)
-                   WHERE v_targets ? k.key ORDER BY 1
-                 ) AS keys
-          FROM jsonb_array_elements(${list(sql`${policy} -> 'privileges'`)}) WITH ORDINALITY AS e(entry, position)
-        ),
-        name AS (
-          SELECT e.path, e.keys[1] AS key, n.name
-          FROM entry AS e
-          CROSS JOIN LATERAL jsonb_array_elements_text(
-            ${list(sql`
-              e.target -> CASE e.keys[1] WHEN 'columns' THEN 'of' ELSE e.keys[1] END
-            `)}
-          ) AS n(name)
-          WHERE e.keys[1] IN ('columns', 'table', 'sequence', 'function', 'procedure', 'type', 'domain')
-          UNION ALL
-          SELECT e.path, 'except', n.name
-          FROM entry AS e
-          CROSS JOIN LATERAL jsonb_array_elements_text(${list(sql`e.target -> 'except'`)}) AS n(name)
+          ${entries(policy)}
         )
         SELECT e.path || '.on', ${invalid}, CASE WHEN cardinality(e.keys) = 0 THEN 'says of no object what it is about'
                  ELSE 'one key for one kind of objects, not ' || array_to_string(e.keys, ' and ') END, NULL::text
@@ -292,14 +319,78 @@ export function target_problems(policy: Jsonb): Table<{ path: Text; code: Text; 
         FROM entry AS e
         WHERE NOT jsonb_path_exists(e.entry, '$.grant[*]') AND NOT jsonb_path_exists(e.entry, '$.revoke[*]')
         UNION ALL
+        SELECT e.path || '.on', ${invalid}, 'schemas are in no schema: "future_schemas" is an empty list', NULL
+        FROM entry AS e WHERE ${list(sql`e.target -> 'future_schemas'`)} <> '[]'
+        UNION ALL
+        SELECT e.path || k.key, ${invalid}, 'the list is empty, so the entry is about nothing', NULL
+        FROM entry AS e
+        CROSS JOIN LATERAL (
+          SELECT '.to', e.entry -> 'to'
+          UNION ALL
+          SELECT '.on.' || t.key, t.value FROM jsonb_each(e.target) AS t
+          WHERE t.key IN ('of', e.keys[1]) AND NOT starts_with(t.key, 'future_')
+            OR t.key = 'owners' AND starts_with(e.keys[1], 'future_')
+        ) AS k(key, value)
+        WHERE k.value = '[]'
+        UNION ALL
+        SELECT e.path || '.with_grant_option', ${invalid}, '"with_grant_option" goes with "grant"', NULL
+        FROM entry AS e WHERE e.entry @> '{"with_grant_option": true}' AND NOT e.entry ? 'grant';
+    END
+  `;
+}
+
+/**
+ * Names of objects that are not written as in SQL, numbers that are no oids, and exceptions that are not among the
+ * objects
+ * @volatility stable
+ */
+export function object_problems(policy: Jsonb): Table<{ path: Text; code: Text; problem: Text; hint: Text }> {
+  return sql`
+    DECLARE
+      v_targets jsonb := ${targetData};
+    BEGIN
+      RETURN QUERY
+        WITH entry AS MATERIALIZED (
+          ${entries(policy)}
+        ),
+        name AS (
+          SELECT e.path, e.keys[1] AS key, e.keys[1] AS kind, n.name, NULL::jsonb AS schemas
+          FROM entry AS e
+          CROSS JOIN LATERAL jsonb_array_elements_text(
+            ${list(sql`
+              e.target -> CASE e.keys[1] WHEN 'columns' THEN 'of' ELSE e.keys[1] END
+            `)}
+          ) AS n(name)
+          WHERE e.keys[1] IN ('columns', 'table', 'sequence', 'function', 'procedure', 'type', 'domain')
+          UNION ALL
+          SELECT e.path, 'except', v_targets -> e.keys[1] ->> 'kind', n.name,
+                 CASE WHEN v_targets -> e.keys[1] ->> 'means' = 'all' THEN ${list(sql`e.target -> e.keys[1]`)} END
+          FROM entry AS e
+          CROSS JOIN LATERAL jsonb_array_elements_text(${list(sql`e.target -> 'except'`)}) AS n(name)
+        ),
+        checked AS (
+          SELECT n.*, CASE WHEN n.kind IN ('function', 'procedure')
+                             THEN ${isRoutine(sql`n.name`)}
+                           WHEN NOT ${isName(sql`n.name`)} THEN false
+                           ELSE cardinality(parse_ident(n.name)) IN (
+                             2, CASE WHEN n.key = 'except' AND n.kind = 'table' THEN 3 ELSE 2 END
+                           ) END AS fine
+          FROM name AS n
+        )
+        SELECT e.path || '.on.large_object', ${invalid}, 'an oid is a number from 1 to 4294967295', NULL::text
+        FROM entry AS e
+        CROSS JOIN LATERAL jsonb_array_elements(${list(sql`e.target -> 'large_object'`)}) AS o(number)
+        WHERE CASE WHEN jsonb_typeof(o.number) = 'number' THEN o.number::numeric NOT BETWEEN 1 AND 4294967295 END
+        UNION ALL
         SELECT n.path || '.on.' || n.key, ${text(sqlstates.invalid_name)},
-               format('"%s" is not a name as in SQL, with its schema', n.name), NULL
-        FROM name AS n
-        WHERE CASE WHEN n.key IN ('function', 'procedure') OR n.key = 'except' AND n.name LIKE '%(%'
-                   THEN NOT ${isRoutine(sql`n.name`)}
-                   WHEN NOT ${isName(sql`n.name`)}
-                   THEN true
-                   ELSE cardinality(parse_ident(n.name)) NOT IN (2, CASE n.key WHEN 'except' THEN 3 ELSE 2 END) END;
+               format('"%s" is not a name as in SQL, with its schema', n.name),
+               CASE WHEN n.kind = 'function' THEN 'a function is named with the types of its arguments in parentheses' END
+        FROM checked AS n WHERE NOT n.fine
+        UNION ALL
+        SELECT n.path || '.on.except', ${invalid}, format('"%s" is in none of the schemas that the entry is about', n.name),
+               NULL
+        FROM checked AS n
+        WHERE n.fine AND NOT n.schemas ? ${schemaIn(sql`n.name`)};
     END
   `;
 }

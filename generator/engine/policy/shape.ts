@@ -106,7 +106,7 @@ export function shape_problems(policy: Jsonb): Table<{ path: Text; code: Text; p
                  ARRAY(SELECT jsonb_array_elements_text(v_shape -> 'allowed' -> f.shape)), ', '
                )), NULL
         FROM found AS f
-        WHERE f.type = 'string' AND NOT v_shape -> 'allowed' -> f.shape ? (f.value #>> '{}')
+        WHERE f.type IN ('string', 'boolean') AND NOT v_shape -> 'allowed' -> f.shape ? (f.value #>> '{}')
         UNION ALL
         SELECT f.path, v_invalid, format('the key "%s" is missing', n.key), NULL
         FROM found AS f

@@ -360,12 +360,13 @@ export function remove_superseded(records: Records): Nothing {
 }
 
 /**
- * Whether a membership is of, or in, a role that does not exist. The call has skipped it, and does not mean a role
- * that gets the name later.
+ * Whether a membership, a privilege or a schema is of, or in, a role that does not exist. The call has skipped it, and
+ * does not mean a role that somebody else gives the name later.
  */
 const isOfNobody = (section: Sql, resource: Sql) => sql`(
-  ${section} = 'memberships' AND NOT ${resource} ? 'state' AND 2 > num_nonnulls(
-    to_regrole(quote_ident(${resource} ->> 'role')), to_regrole(quote_ident(${resource} ->> 'member')))
+  ${section} IN ('memberships', 'privileges', 'schemas') AND NOT ${resource} ? 'state' AND 0 < num_nulls(
+    to_regrole(quote_ident(coalesce(${resource} ->> 'role', ${resource} ->> 'owner', 'pg_monitor'))),
+    to_regrole(quote_ident(coalesce(${resource} ->> 'member', 'pg_monitor'))))
 )`;
 
 /**

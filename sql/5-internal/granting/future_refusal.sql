@@ -11,10 +11,7 @@ BEGIN
   ELSIF rolecall_internal.is_nobody(future_refusal.document, future_refusal.role) THEN
     RETURN QUERY SELECT '42704', format('role "%s" does not exist', future_refusal.role);
   ELSIF to_regnamespace(quote_ident(future_refusal.schema)) IS NULL AND future_refusal.schema IS NOT NULL
-    AND NOT coalesce(
-      future_refusal.document -> 'schemas'
-        @> jsonb_build_array(jsonb_build_object('name', future_refusal.schema)), false
-    )
+    AND NOT rolecall_internal.is_to_come(future_refusal.document, future_refusal.schema)
   THEN
     RETURN QUERY SELECT '3F000', format('schema "%s" does not exist', future_refusal.schema);
   ELSIF future_refusal.owner_oid IS NOT NULL AND NOT pg_has_role(future_refusal.owner_oid, 'USAGE') THEN

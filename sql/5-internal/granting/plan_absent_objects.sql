@@ -44,10 +44,7 @@ BEGIN
                   ELSE split_part(w.object, '.', 1) END
     ) AS s(name)
     CROSS JOIN LATERAL (
-      SELECT to_regnamespace(quote_ident(s.name)) IS NULL AND coalesce(
-        plan_absent_objects.document -> 'schemas'
-          @> jsonb_build_array(jsonb_build_object('name', s.name)), false
-      )
+      SELECT rolecall_internal.is_to_come(plan_absent_objects.document, s.name)
     ) AS m(made)
     WHERE NOT w.revoked AND w.means <> 'future' AND w.kind <> 'parameter'
       AND (w.oid IS NULL OR w.column_name IS NOT NULL AND w.attnum IS NULL)

@@ -43,9 +43,7 @@ BEGIN
              ELSE 'it could be taken by ' || f.names || ', by membership or ADMIN OPTION' END AS note
     ) AS r
     CROSS JOIN LATERAL (
-      -- Where it is not set, the server takes any name with a dot.
-      SELECT NOT f.allowed OR f.object ~ '^[[:alpha:]_][[:alnum:]_$]*([.][[:alpha:]_][[:alnum:]_$]*)+$'
-        OR current_setting(f.object, true) IS NOT NULL
+      SELECT NOT f.allowed OR rolecall_internal.is_parameter(f.object)
     ) AS p(present)
     ORDER BY f.role COLLATE "C", f.object COLLATE "C";
 END

@@ -10,11 +10,11 @@ BEGIN
            ARRAY[c.role], NULL::text, NULL::text
     FROM ROWS FROM (jsonb_to_recordset(plan_comments.resources) AS (role text, comment text, state text))
          WITH ORDINALITY AS c(role, comment, state, position)
-    WHERE c.state IS NULL AND NOT EXISTS (
-      SELECT FROM pg_shdescription AS d
+    -- The server keeps no empty comment.
+    WHERE c.state IS NULL AND c.comment <> coalesce((
+      SELECT d.description FROM pg_shdescription AS d
       WHERE d.objoid = to_regrole(quote_ident(c.role))::oid AND d.classoid = 'pg_authid'::regclass
-        AND d.description = c.comment
-    )
+    ), '')
     ORDER BY c.position;
 END
 $plan_comments$;

@@ -52,7 +52,7 @@ BEGIN
     END IF;
     IF plan_own.document ? 'schemas' THEN
       v_changes := v_changes || ARRAY(
-        SELECT p FROM rolecall_internal.plan_owned_schemas(plan_own.document -> 'schemas') AS p
+        SELECT p FROM rolecall_internal.plan_owned_schemas(plan_own.document) AS p
       );
     END IF;
     IF plan_own.document ? 'privileges' THEN

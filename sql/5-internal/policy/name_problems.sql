@@ -57,7 +57,20 @@ BEGIN
     SELECT n.path, '42939', format('role name "%s" is reserved', n.name), NULL
     FROM named AS n
     WHERE n.name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
-      OR starts_with(n.name, 'pg_') AND NOT (n.predefined AND to_regrole(quote_ident(n.name)) IS NOT NULL);
+      OR starts_with(n.name, 'pg_') AND NOT (n.predefined AND to_regrole(quote_ident(n.name)) IS NOT NULL)
+    UNION ALL
+    SELECT '$.schemas' || '.' || to_json(s.name), p.code, p.problem, NULL
+    FROM jsonb_object_keys(jsonb_path_query_first(
+      name_problems.policy -> 'schemas', 'strict $ ? (@.type() == "object")'
+    )) AS s(name)
+    CROSS JOIN LATERAL (
+      SELECT '42602',
+             format('schema name must be 1 to 63 bytes long, not %s', octet_length(s.name))
+      WHERE octet_length(s.name) NOT BETWEEN 1 AND 63
+      UNION ALL
+      SELECT '42939', format('schema name "%s" is reserved', s.name)
+      WHERE starts_with(s.name, 'pg_') AND to_regnamespace(quote_ident(s.name)) IS NULL
+    ) AS p(code, problem);
 END
 $name_problems$;
 

@@ -12,8 +12,12 @@ BEGIN
       SELECT * FROM rolecall_internal.shape_problems(policy_problems.policy)
       UNION ALL SELECT * FROM rolecall_internal.name_problems(policy_problems.policy)
       UNION ALL SELECT * FROM rolecall_internal.role_problems(policy_problems.policy)
+      UNION ALL SELECT * FROM rolecall_internal.absent_problems(policy_problems.policy)
+      UNION ALL SELECT * FROM rolecall_internal.setting_problems(policy_problems.policy)
+      UNION ALL SELECT * FROM rolecall_internal.reporting_problems(policy_problems.policy)
       UNION ALL SELECT * FROM rolecall_internal.membership_problems(policy_problems.policy)
       UNION ALL SELECT * FROM rolecall_internal.target_problems(policy_problems.policy)
+      UNION ALL SELECT * FROM rolecall_internal.object_problems(policy_problems.policy)
       UNION ALL SELECT * FROM rolecall_internal.privilege_problems(policy_problems.policy)
     ) AS p
     ORDER BY 1, 3;

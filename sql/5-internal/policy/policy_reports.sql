@@ -7,7 +7,11 @@ AS $policy_reports$
 BEGIN
   RETURN (
     SELECT jsonb_agg(jsonb_build_object(
-             'role', r.name, 'schemas', r.definition -> 'schemas',
+             'role', r.name, 'schemas', rolecall_internal.name_list(ARRAY(
+               SELECT jsonb_array_elements_text(jsonb_path_query_array(
+                 r.definition -> 'schemas', '$[*] ? (@ != null)'
+               ))
+             )),
              'withheld', coalesce(r.definition -> 'withheld', '[]'),
              'owners', r.definition -> 'owners', 'search_path', r.definition -> 'search_path',
              'caller', CASE WHEN r.definition ->> 'owners' IS NULL THEN current_user END

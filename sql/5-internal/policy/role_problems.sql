@@ -42,18 +42,6 @@ BEGIN
       o.role_oid, 'pg_catalog.pg_authid', 'TRUNCATE'
     ))
     UNION ALL
-    SELECT a.path || '.' || to_json(k.key), '22023',
-           format(CASE WHEN a.definition ? 'state' THEN 'a role that is to be absent cannot have "%s"'
-                       ELSE '"%s" requires "state": "absent"' END, k.key), NULL
-    FROM about AS a
-    CROSS JOIN LATERAL jsonb_object_keys(a.definition) AS k(key)
-    WHERE k.key <> 'state'
-      AND a.definition ? 'state' <> (k.key IN ('reassign_to', 'drop_owned', 'terminate_sessions'))
-    UNION ALL
-    SELECT p.path, '22023', format('role "%s" is to be absent', p.name), NULL
-    FROM holder AS p
-    WHERE v_roles -> p.name ? 'state'
-    UNION ALL
     SELECT p.path, '22023', format('there is no profile "%s"', p.profile), NULL
     FROM holder AS p
     WHERE NOT v_profiles ? p.profile
@@ -67,22 +55,14 @@ BEGIN
     FROM about AS a
     WHERE a.definition ? 'password' AND NOT rolecall_internal.is_scram_verifier(a.definition ->> 'password')
     UNION ALL
-    SELECT a.path || '.' || p.key || '.' || to_json(s.name), '22023',
-           CASE WHEN lower(s.name) = 'rolecall.policy' THEN 'apply() itself sets it, as a mark for other databases'
-                ELSE 'a list of names, such as ["a", "b"]' END, NULL
+    SELECT a.path || '.connection_limit', '22023',
+           CASE WHEN l.connections < -1 THEN 'must be -1 or more' ELSE 'must be 2147483647 or less' END, NULL
     FROM about AS a
-    CROSS JOIN (VALUES ('settings'), ('database_settings')) AS p(key)
-    CROSS JOIN LATERAL jsonb_each(jsonb_path_query_first(
-      a.definition -> p.key, 'strict $ ? (@.type() == "object")'
-    )) AS s(name, value)
-    WHERE lower(s.name) = 'rolecall.policy'
-      OR jsonb_typeof(s.value) = 'string' AND s.value #>> '{}' ~ '[,"]' AND lower(s.name) IN (
-        'search_path', 'temp_tablespaces', 'local_preload_libraries', 'session_preload_libraries'
-      )
-    UNION ALL
-    SELECT a.path || '.connection_limit', '22023', 'must be -1 or more', NULL
-    FROM about AS a WHERE jsonb_typeof(a.definition -> 'connection_limit') = 'number'
-      AND (a.definition ->> 'connection_limit')::numeric < -1;
+    CROSS JOIN LATERAL (
+      SELECT (a.definition ->> 'connection_limit')::numeric
+      WHERE jsonb_typeof(a.definition -> 'connection_limit') = 'number'
+    ) AS l(connections)
+    WHERE l.connections NOT BETWEEN -1 AND 2147483647;
 END
 $role_problems$;
 

@@ -36,22 +36,6 @@ BEGIN
       FROM jsonb_array_elements(jsonb_path_query_array(
         target_problems.policy -> 'privileges', '$[*] ? (@ != null)'
       )) WITH ORDINALITY AS e(entry, position)
-    ),
-    name AS (
-      SELECT e.path, e.keys[1] AS key, n.name
-      FROM entry AS e
-      CROSS JOIN LATERAL jsonb_array_elements_text(
-        jsonb_path_query_array(
-          e.target -> CASE e.keys[1] WHEN 'columns' THEN 'of' ELSE e.keys[1] END, '$[*] ? (@ != null)'
-        )
-      ) AS n(name)
-      WHERE e.keys[1] IN ('columns', 'table', 'sequence', 'function', 'procedure', 'type', 'domain')
-      UNION ALL
-      SELECT e.path, 'except', n.name
-      FROM entry AS e
-      CROSS JOIN LATERAL jsonb_array_elements_text(jsonb_path_query_array(
-        e.target -> 'except', '$[*] ? (@ != null)'
-      )) AS n(name)
     )
     SELECT e.path || '.on', '22023', CASE WHEN cardinality(e.keys) = 0 THEN 'says of no object what it is about'
              ELSE 'one key for one kind of objects, not ' || array_to_string(e.keys, ' and ') END, NULL::text
@@ -74,15 +58,24 @@ BEGIN
     FROM entry AS e
     WHERE NOT jsonb_path_exists(e.entry, '$.grant[*]') AND NOT jsonb_path_exists(e.entry, '$.revoke[*]')
     UNION ALL
-    SELECT n.path || '.on.' || n.key, '42602',
-           format('"%s" is not a name as in SQL, with its schema', n.name), NULL
-    FROM name AS n
-    WHERE CASE WHEN n.key IN ('function', 'procedure') OR n.key = 'except' AND n.name LIKE '%(%'
-               THEN NOT n.name ~ ('^("([^"]|"")+"|[^\W\d][\w$]*)[.]("([^"]|"")+"|[^\W\d][\w$]*)'
-                 || '[(]([^"()]|"([^"]|"")*")*[)]$')
-               WHEN NOT n.name ~ '^("([^"]|"")+"|[^\W\d][\w$]*)([.]("([^"]|"")+"|[^\W\d][\w$]*))*$'
-               THEN true
-               ELSE cardinality(parse_ident(n.name)) NOT IN (2, CASE n.key WHEN 'except' THEN 3 ELSE 2 END) END;
+    SELECT e.path || '.on', '22023', 'schemas are in no schema: "future_schemas" is an empty list', NULL
+    FROM entry AS e WHERE jsonb_path_query_array(
+      e.target -> 'future_schemas', '$[*] ? (@ != null)'
+    ) <> '[]'
+    UNION ALL
+    SELECT e.path || k.key, '22023', 'the list is empty, so the entry is about nothing', NULL
+    FROM entry AS e
+    CROSS JOIN LATERAL (
+      SELECT '.to', e.entry -> 'to'
+      UNION ALL
+      SELECT '.on.' || t.key, t.value FROM jsonb_each(e.target) AS t
+      WHERE t.key IN ('of', e.keys[1]) AND NOT starts_with(t.key, 'future_')
+        OR t.key = 'owners' AND starts_with(e.keys[1], 'future_')
+    ) AS k(key, value)
+    WHERE k.value = '[]'
+    UNION ALL
+    SELECT e.path || '.with_grant_option', '22023', '"with_grant_option" goes with "grant"', NULL
+    FROM entry AS e WHERE e.entry @> '{"with_grant_option": true}' AND NOT e.entry ? 'grant';
 END
 $target_problems$;
 

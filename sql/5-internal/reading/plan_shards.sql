@@ -23,8 +23,9 @@ BEGIN
     FROM (
       SELECT r.position, 1 AS phase, 0::bigint AS place, r.part, 'revoke_privilege' AS operation, r.target,
              concat(CASE WHEN r.delegated THEN 'SET ROLE ' || quote_ident(r.held_by) || '; ' END,
-                    format('REVOKE %s ON %s%s FROM %I CASCADE',
-                           r.privileges, r.kind, string_agg(r.object, ', ' ORDER BY r.object), r.role),
+                    format('REVOKE %s ON %s%s FROM %s CASCADE', r.privileges, r.kind,
+                           string_agg(r.object, ', ' ORDER BY r.object),
+                           coalesce(quote_ident(nullif(r.role, 'public')), 'PUBLIC')),
                     CASE WHEN r.delegated THEN '; RESET ROLE' END) AS statement,
              r.role, 'granted by ' || quote_ident(r.held_by) || ', whose it is to take back' AS note
       FROM (

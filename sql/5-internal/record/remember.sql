@@ -47,8 +47,9 @@ BEGIN
       v_given := v_list -> v_position;
       CONTINUE WHEN v_given ? 'recorded'
         OR (
-          v_section = 'memberships' AND NOT v_given ? 'state' AND 2 > num_nonnulls(
-            to_regrole(quote_ident(v_given ->> 'role')), to_regrole(quote_ident(v_given ->> 'member')))
+          v_section IN ('memberships', 'privileges', 'schemas') AND NOT v_given ? 'state' AND 0 < num_nulls(
+            to_regrole(quote_ident(coalesce(v_given ->> 'role', v_given ->> 'owner', 'pg_monitor'))),
+            to_regrole(quote_ident(coalesce(v_given ->> 'member', 'pg_monitor'))))
         );
       v_key := rolecall_internal.record_key(v_section, v_given);
       SELECT r.* INTO v_last FROM rolecall_internal.resource AS r
