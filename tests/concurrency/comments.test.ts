@@ -1,26 +1,16 @@
 /** Comments belong to the users of the roles: whatever happens at the same moment, the last one written stays. */
 import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
-import { after, before, test } from 'node:test';
-import type { Client } from 'pg';
-import { startCluster, until, type Cluster } from '../support/cluster.ts';
+import { test } from 'node:test';
+import { until } from '../support/cluster.ts';
+import { placeOfFile } from '../support/place.ts';
 import { verifier } from '../support/race.ts';
 
 const otherVerifier = verifier.replace('W22ZaJ0S', 'W22ZaJ0T');
 const isolations = ['READ COMMITTED', 'REPEATABLE READ'];
 
-let cluster: Cluster;
-let databases: string[];
-let admin: Client;
-before(async () => {
-  cluster = await startCluster();
-  databases = [await cluster.createDatabase(), await cluster.createDatabase()];
-  admin = await cluster.connect({ database: databases[0] ?? '' });
-});
-after(async () => {
-  await admin.end();
-  await cluster.stop();
-});
+const { cluster, database, admin } = await placeOfFile();
+const databases = [database, await cluster.createDatabase()];
 
 async function comment(role: string): Promise<string | null> {
   const { rows } = await admin.query<{ comment: string | null }>(

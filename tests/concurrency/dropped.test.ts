@@ -2,32 +2,20 @@
  * Tables are dropped while a provisioning run is granting on them: the run goes on with the others.
  */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import type { Client, DatabaseError } from 'pg';
-import { type Cluster, startCluster, until } from '../support/cluster.ts';
+import { test } from 'node:test';
+import type { DatabaseError } from 'pg';
+import { until } from '../support/cluster.ts';
+import { placeOfFile } from '../support/place.ts';
 
-let cluster: Cluster;
-let database: string;
-let clients: [watcher: Client, caller: Client, holder: Client, dropper: Client];
-
-before(async () => {
-  cluster = await startCluster();
-  database = await cluster.createDatabase();
-  const connect = () => cluster.connect({ database });
-  clients = [await connect(), await connect(), await connect(), await connect()];
-});
-
-after(async () => {
-  for (const client of clients) await client.end();
-  await cluster.stop();
-});
+const { cluster, database, admin: watcher } = await placeOfFile();
+const connect = () => cluster.connect({ database });
+const [caller, holder, dropper] = [await connect(), await connect(), await connect()];
 
 for (const [what, schema, before] of [
   ['all tables of a schema', 'whole', ''],
   ['tables by their names', 'named', "SELECT FROM rolecall.provision_reporting_role('named_reports', '{named}')"],
 ] as const) {
   test(`${what}: one that is dropped meanwhile`, async () => {
-    const [watcher, caller, holder, dropper] = clients;
     const role = `${schema}_reports`;
     await watcher.query(`CREATE SCHEMA ${schema}; CREATE TABLE ${schema}.a (); CREATE TABLE ${schema}.b ();
       CREATE TABLE ${schema}.c (); ${before}`);

@@ -1,27 +1,17 @@
 /** What a call holds, and what it does when it loses a role to another transaction. */
 import assert from 'node:assert/strict';
-import { after, afterEach, before, test } from 'node:test';
+import { afterEach, test } from 'node:test';
 import type { Client } from 'pg';
-import { startCluster, until, type Cluster } from '../support/cluster.ts';
+import { until } from '../support/cluster.ts';
+import { placeOfFile } from '../support/place.ts';
 
-let cluster: Cluster;
-let other: Client;
-let caller: Client;
-let callerPid: number;
-before(async () => {
-  cluster = await startCluster();
-  other = await cluster.connect({ database: await cluster.createDatabase() });
-  caller = await cluster.connect({ database: await cluster.createDatabase() });
-  await caller.query('SELECT rolecall.create_base_roles()');
-  const { rows } = await caller.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
-  callerPid = rows[0]?.pid ?? 0;
-});
+const { cluster, admin: caller } = await placeOfFile();
+const other = await cluster.connect({ database: await cluster.createDatabase() });
+await caller.query('SELECT rolecall.create_base_roles()');
+const { rows: pids } = await caller.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+const callerPid = pids[0]?.pid ?? 0;
 afterEach(async () => {
   for (const client of [other, caller]) await client.query('ROLLBACK');
-});
-after(async () => {
-  await Promise.all([other, caller].map((client) => client.end()));
-  await cluster.stop();
 });
 
 /** Steps of a call that has to wait for the other transaction, which then ends. */

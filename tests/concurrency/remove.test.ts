@@ -3,30 +3,19 @@
  * enough rights, backends that are killed. The races between calls are in same-names.test.ts.
  */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import type { Client, DatabaseError } from 'pg';
-import { startCluster, until, type Cluster } from '../support/cluster.ts';
+import { until } from '../support/cluster.ts';
+import { placeOfFile } from '../support/place.ts';
 
 const names = ['here', `the "other" 'one'`] as const;
 const quoted = (name: string) => `"${name.replaceAll('"', '""')}"`;
 
-let cluster: Cluster;
-let admin: Client;
+const { cluster, admin } = await placeOfFile({ name: names[0] });
+await admin.query('CREATE ROLE "a plain owner"');
+await admin.query(`CREATE DATABASE ${quoted(names[1])}`);
 /** A superuser's connection to the other database. */
-let elsewhere: Client;
-before(async () => {
-  cluster = await startCluster();
-  const [here, other] = names;
-  await cluster.createDatabase(here);
-  admin = await cluster.connect({ database: here });
-  await admin.query('CREATE ROLE "a plain owner"');
-  await admin.query(`CREATE DATABASE ${quoted(other)}`);
-  elsewhere = await cluster.connect({ database: other });
-});
-after(async () => {
-  await Promise.all([admin.end(), elsewhere.end()]);
-  await cluster.stop();
-});
+const elsewhere = await cluster.connect({ database: names[1] });
 
 async function failure(client: Client, call: string): Promise<DatabaseError> {
   try {

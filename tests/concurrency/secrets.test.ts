@@ -3,29 +3,16 @@
  * reporting role ends with the password that reporting_role_password() returns.
  */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import type { Client } from 'pg';
-import { startCluster, until, type Cluster } from '../support/cluster.ts';
+import { until } from '../support/cluster.ts';
+import { placeOfFile } from '../support/place.ts';
 
 const connections = 12;
 const rounds = 4;
 
-let cluster: Cluster;
-let database: string;
-let clients: Client[];
-let admin: Client;
-
-before(async () => {
-  cluster = await startCluster();
-  database = await cluster.createDatabase();
-  clients = await Promise.all(Array.from({ length: connections }, () => cluster.connect({ database })));
-  admin = await cluster.connect({ database });
-});
-
-after(async () => {
-  await Promise.all([admin, ...clients].map((client) => client.end()));
-  await cluster.stop();
-});
+const { cluster, database, admin } = await placeOfFile();
+const clients = await Promise.all(Array.from({ length: connections }, () => cluster.connect({ database })));
 
 /** Two of the connections. */
 function pair(): [Client, Client] {

@@ -3,32 +3,22 @@
  * what it did and starts over. Each interleaving is held in place by locks.
  */
 import assert from 'node:assert/strict';
-import { after, afterEach, before, test } from 'node:test';
+import { afterEach, before, test } from 'node:test';
 import type { Client, DatabaseError } from 'pg';
-import { startCluster, until, type Cluster } from '../support/cluster.ts';
+import { until } from '../support/cluster.ts';
+import { placeOfFile } from '../support/place.ts';
 
-let cluster: Cluster;
-let database: string;
-let observer: Client;
-let caller: Client;
-let other: Client;
-let third: Client;
+const { cluster, database, admin: observer } = await placeOfFile();
+const connect = () => cluster.connect({ database });
+const [caller, other, third] = [await connect(), await connect(), await connect()];
 
 before(async () => {
-  cluster = await startCluster();
-  database = await cluster.createDatabase();
-  const connect = () => cluster.connect({ database });
-  [observer, caller, other, third] = [await connect(), await connect(), await connect(), await connect()];
   await other.query('CREATE ROLE client_group');
   // What it asks for later must need no catalog that a test locks.
   await isWaiting(caller);
 });
 afterEach(async () => {
   for (const client of [other, third, caller]) await client.query('ROLLBACK; RESET ALL');
-});
-after(async () => {
-  for (const client of [observer, caller, other, third]) await client.end();
-  await cluster.stop();
 });
 
 const pid = (client: Client) => (client as unknown as { processID: number }).processID;

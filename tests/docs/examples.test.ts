@@ -3,16 +3,14 @@
  * have something to show, and of an error the caller sees one line of CONTEXT.
  */
 import assert from 'node:assert/strict';
-import { after, before as beforeAll, test } from 'node:test';
+import { before as beforeAll, test } from 'node:test';
 import type { Client, DatabaseError } from 'pg';
 import type { FunctionSpec } from '../../generator/model/inspect.ts';
-import { startCluster, until } from '../support/cluster.ts';
+import { until } from '../support/cluster.ts';
+import { placeOfFile } from '../support/place.ts';
 import { all, prepareFor, specs } from './examples.ts';
 
-const cluster = await startCluster();
-after(() => cluster.stop());
-const database = await cluster.createDatabase();
-const client = await cluster.connect({ database });
+const { cluster, database, admin: client } = await placeOfFile();
 const other = await cluster.connect({ database });
 
 for (const { name, examples } of specs) {

@@ -2,7 +2,7 @@
  * The typed client: the calls that it makes, and the same calls answered by a server with the extension.
  */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import type { Client, Pool } from 'pg';
 import {
   isCondition,
@@ -15,20 +15,10 @@ import {
 import { executors } from '../../generator/engine/execute/execute.ts';
 import { operations, recorded } from '../../generator/model/operations.ts';
 import { sqlstates as model } from '../../generator/model/sqlstates.ts';
-import { startCluster, type Cluster } from '../support/cluster.ts';
 import { allSpecs } from '../support/once.ts';
+import { placeOfFile } from '../support/place.ts';
 
-let cluster: Cluster;
-let client: Client;
-
-before(async () => {
-  cluster = await startCluster();
-  client = await cluster.connect({ database: await cluster.createDatabase() });
-});
-after(async () => {
-  await client.end();
-  await cluster.stop();
-});
+const { admin: client } = await placeOfFile();
 
 /** A client whose calls are kept, and answered with no rows. */
 function recorder(): { calls: unknown[][]; rolecall: Rolecall } {

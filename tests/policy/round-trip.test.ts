@@ -7,17 +7,15 @@
  * little more than one: what one of them says must not reach the others. DOCUMENTS is how many there are in all.
  */
 import assert from 'node:assert/strict';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import fc from 'fast-check';
-import { startCluster } from '../support/cluster.ts';
+import { placeOfFile } from '../support/place.ts';
 import { seed } from '../support/seed.ts';
 
 const documents = Number(process.env.DOCUMENTS ?? 200);
 const sideBySide = 40;
 
-const cluster = await startCluster();
-after(() => cluster.stop());
-const client = await cluster.connect({ database: await cluster.createDatabase('p base') });
+const { cluster, admin: client } = await placeOfFile({ name: 'p base' });
 /** Before 16 a membership has no options but ADMIN; parameters have privileges from 15 on. */
 const { version } = cluster;
 

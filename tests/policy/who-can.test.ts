@@ -3,15 +3,15 @@
  * no longer can, and with any one of them it still can.
  */
 import assert from 'node:assert/strict';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import fc from 'fast-check';
-import { startCluster } from '../support/cluster.ts';
+import { placeOfFile } from '../support/place.ts';
 import { seed } from '../support/seed.ts';
 
-const cluster = await startCluster();
-after(() => cluster.stop());
-const client = await cluster.connect({ database: await cluster.createDatabase() });
-const { version } = cluster;
+const {
+  cluster: { version },
+  admin: client,
+} = await placeOfFile();
 
 const roles = ['w a', 'w_b', 'w_c', 'w_d', 'w_e'] as const;
 const predefined = ['pg_read_all_data', 'pg_write_all_data'] as const;

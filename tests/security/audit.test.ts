@@ -3,10 +3,10 @@
  * role takes it, the remedy is run as it stands, and then neither the audit nor the login finds it any more.
  */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
-import type { Client } from 'pg';
-import { startCluster, type Cluster, until } from '../support/cluster.ts';
+import { until } from '../support/cluster.ts';
+import { placeOfFile } from '../support/place.ts';
 
 const major = Number(process.env.PG || 18);
 /** Every one of these statements runs as the role, in one transaction that is rolled back, unless `alone`. */
@@ -28,10 +28,8 @@ interface Way {
   readonly stays?: true;
 }
 
-let cluster: Cluster;
-let database: string;
-let admin: Client;
-let other: Client;
+const { cluster, database, admin } = await placeOfFile({ name: 'audited', settings: { lo_compat_privileges: false } });
+const other = await cluster.connect({ database: await cluster.createDatabase('elsewhere') });
 let password: string;
 let baseline: string[];
 
@@ -48,10 +46,6 @@ const audit = async (role = 'rep') =>
 const keys = (findings: Finding[]) => findings.map(({ severity, path, object }) => `${severity} | ${path} | ${object}`);
 
 before(async () => {
-  cluster = await startCluster({ settings: { lo_compat_privileges: false } });
-  database = await cluster.createDatabase('audited');
-  admin = await cluster.connect({ database });
-  other = await cluster.connect({ database: await cluster.createDatabase('elsewhere') });
   await admin.query(`CREATE ROLE "a plain owner"`);
   await admin.query(`CREATE SCHEMA app; CREATE SCHEMA closed;
     CREATE TABLE app.patient (id integer, name text); INSERT INTO app.patient VALUES (1, 'one');
@@ -71,11 +65,6 @@ before(async () => {
   const { rows } = await admin.query<{ value: string }>(`SELECT rolecall.reporting_role_password('rep') AS value`);
   password = rows[0]?.value ?? '';
   baseline = keys(await audit());
-});
-
-after(async () => {
-  await Promise.all([admin.end(), other.end()]);
-  await cluster.stop();
 });
 
 /** One statement as the superuser; a changed configuration is waited for. */

@@ -3,36 +3,19 @@
  * adds operators, but owns none of its functions: what it could put in their place would run as every caller.
  */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import type { Client } from 'pg';
-import { type Cluster, startCluster } from '../support/cluster.ts';
+import { placeOfFile } from '../support/place.ts';
 
 const attacker = `the 'owner' $1 \\ "x"`;
 const quoted = `"${attacker.replaceAll('"', '""')}"`;
 const schemas = `'{rolecall,rolecall_internal,rolecall_watch}'::regnamespace[]`;
 
-let cluster: Cluster;
-let superuser: Client;
-let database: string;
-let owner: Client;
-
-before(async () => {
-  cluster = await startCluster();
-  const postgres = await cluster.connect();
-  await postgres.query(`CREATE ROLE ${quoted} LOGIN CREATEROLE PASSWORD 'secret'`);
-  database = await cluster.createDatabase(undefined, 'template1');
-  await postgres.query(`ALTER DATABASE ${database} OWNER TO ${quoted}`);
-  await postgres.end();
-  superuser = await cluster.connect({ database });
-  owner = await cluster.connect({ database, user: attacker, password: 'secret' });
-  await owner.query('CREATE EXTENSION rolecall');
-});
-
-after(async () => {
-  await owner.end();
-  await superuser.end();
-  await cluster.stop();
-});
+const { cluster, database, admin: superuser } = await placeOfFile({ template: 'template1' });
+await superuser.query(`CREATE ROLE ${quoted} LOGIN CREATEROLE PASSWORD 'secret'`);
+await superuser.query(`ALTER DATABASE ${database} OWNER TO ${quoted}`);
+const owner = await cluster.connect({ database, user: attacker, password: 'secret' });
+await owner.query('CREATE EXTENSION rolecall');
 
 const refused = (statement: string) => assert.rejects(owner.query(statement), { code: '42501' }, statement);
 const rows = async (client: Client, query: string) => (await client.query<Record<string, unknown>>(query)).rows;

@@ -3,29 +3,15 @@
  * than was asked for, and nobody can keep it from ending.
  */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import type { Client } from 'pg';
-import { type Cluster, startCluster, until } from '../support/cluster.ts';
+import { until } from '../support/cluster.ts';
+import { placeOfFile } from '../support/place.ts';
 
-let cluster: Cluster;
-let database: string;
-let admin: Client;
-let mallory: Client;
-
-before(async () => {
-  cluster = await startCluster();
-  database = await cluster.createDatabase();
-  admin = await cluster.connect({ database });
-  await admin.query(`CREATE ROLE mallory LOGIN CREATEROLE PASSWORD 'mallory'; CREATE ROLE accomplice;
-    SELECT rolecall.add_operator('mallory')`);
-  mallory = await cluster.connect({ database, user: 'mallory', password: 'mallory' });
-});
-
-after(async () => {
-  await mallory.end();
-  await admin.end();
-  await cluster.stop();
-});
+const { cluster, database, admin, login } = await placeOfFile();
+await admin.query(`CREATE ROLE mallory LOGIN CREATEROLE PASSWORD 'mallory'; CREATE ROLE accomplice;
+  SELECT rolecall.add_operator('mallory')`);
+const mallory = await login('mallory');
 
 const rows = async (query: string, client = admin): Promise<unknown[]> =>
   (await client.query<unknown[]>({ text: query, rowMode: 'array' })).rows;

@@ -5,9 +5,9 @@
  * Values come to the calls through settings: what a caller writes into its own statement is logged as the caller's.
  */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import type { Client } from 'pg';
-import { startCluster, type Cluster } from '../support/cluster.ts';
+import { placeOfFile } from '../support/place.ts';
 
 const silent = {
   log_statement: 'none',
@@ -26,33 +26,21 @@ const loud = {
   'pg_stat_statements.track': 'all',
 };
 
-let cluster: Cluster;
-let admin: Client;
-let database: string;
 /** All that clients were told. */
 const told: string[] = [];
 
-before(async () => {
-  cluster = await startCluster({
-    settings: {
-      shared_preload_libraries: 'auto_explain,pg_stat_statements',
-      'auto_explain.log_nested_statements': true,
-      'auto_explain.log_verbose': true,
-      'auto_explain.log_analyze': true,
-      'pg_stat_statements.track_utility': true,
-    },
-  });
-  database = await cluster.createDatabase();
-  admin = await cluster.connect({ database });
-  admin.on('notice', (notice) => told.push(JSON.stringify(notice)));
-  await admin.query('CREATE EXTENSION pgcrypto; CREATE EXTENSION pg_stat_statements');
-  await set(admin, silent);
+const { cluster, database, admin } = await placeOfFile({
+  settings: {
+    shared_preload_libraries: 'auto_explain,pg_stat_statements',
+    'auto_explain.log_nested_statements': true,
+    'auto_explain.log_verbose': true,
+    'auto_explain.log_analyze': true,
+    'pg_stat_statements.track_utility': true,
+  },
 });
-
-after(async () => {
-  await admin.end();
-  await cluster.stop();
-});
+admin.on('notice', (notice) => told.push(JSON.stringify(notice)));
+await admin.query('CREATE EXTENSION pgcrypto; CREATE EXTENSION pg_stat_statements');
+await set(admin, silent);
 
 async function set(client: Client, settings: Readonly<Record<string, string | number | boolean>>): Promise<void> {
   for (const [name, value] of Object.entries(settings)) {

@@ -3,20 +3,14 @@
  * does, and what it says, is the same in all of them.
  */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { before, test } from 'node:test';
 import pg, { type Client } from 'pg';
-import { startCluster, type Cluster } from '../support/cluster.ts';
+import { placeOfFile } from '../support/place.ts';
 
-let cluster: Cluster;
-let admin: Client;
-let here: string;
-let elsewhere: Client;
+const { cluster, database: here, admin } = await placeOfFile();
+const elsewhere = await cluster.connect({ database: await cluster.createDatabase() });
 
 before(async () => {
-  cluster = await startCluster();
-  here = await cluster.createDatabase();
-  admin = await cluster.connect({ database: here });
-  elsewhere = await cluster.connect({ database: await cluster.createDatabase() });
   // What a session finds that looks here first.
   await admin.query(`
     CREATE SCHEMA evil;
@@ -28,10 +22,6 @@ before(async () => {
     SELECT rolecall.create_base_roles('an "on"', 'authenticated', 'administrator');
     CREATE ROLE "group"; CREATE ROLE heir;
   `);
-});
-after(async () => {
-  await Promise.all([admin.end(), elsewhere.end()]);
-  await cluster.stop();
 });
 
 /** The settings of sessions; the first has none. */
