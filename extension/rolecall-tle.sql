@@ -5019,9 +5019,13 @@ DECLARE
       ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
     ) AS p
     WHERE p.resource IS NOT NULL AND (
-      coalesce(p.key ->> 0, 'public') = forget_role.role_name AND p.section IN (
+      p.key ->> 0 = forget_role.role_name AND p.section IN (
         'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
       ) OR p.key ->> 1 = forget_role.role_name AND p.section IN ('memberships')
+      OR forget_role.role_name = 'public' AND (
+        p.section = 'privileges' AND p.key ->> 0 IS NULL
+        AND p.sqlstate IS DISTINCT FROM '22023'
+      )
     )
     ORDER BY p.section, p.key
   );
@@ -5037,7 +5041,10 @@ BEGIN
           WHERE r.section = 'privileges'
           ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
         ) AS p
-        WHERE p.resource IS NOT NULL AND p.key ->> 0 IS NULL
+        WHERE p.resource IS NOT NULL AND (
+          p.section = 'privileges' AND p.key ->> 0 IS NULL
+          AND p.sqlstate IS DISTINCT FROM '22023'
+        )
       ) ELSE jsonb_build_object('roles', jsonb_build_array(jsonb_build_object(
         'name', forget_role.role_name, 'state', 'absent'
       ))) END, v_steps
@@ -9689,7 +9696,7 @@ BEGIN
                     || coalesce(' (' || quote_ident(w.column_name) || ')', ''), ', '),
                   CASE w.means WHEN 'one' THEN coalesce(k.keyword, 'TABLE')
                                ELSE format('ALL %s IN SCHEMA', k.all_of) END,
-                  CASE WHEN w.means <> 'one' OR w.kind = 'schema' THEN quote_ident(w.object) ELSE w.object END,
+                  CASE WHEN i.in_schema OR w.kind = 'large_object' THEN w.object ELSE quote_ident(w.object) END,
                   coalesce(quote_ident(nullif(w.role, 'public')), 'PUBLIC'),
                   CASE WHEN w.grantable THEN ' WITH GRANT OPTION' END),
            NULL::text, array_remove(ARRAY[w.role], NULL),
@@ -9716,17 +9723,17 @@ BEGIN
       ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
     ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
     CROSS JOIN LATERAL (
-      SELECT CASE WHEN w.means = 'all' OR w.kind = 'schema' THEN w.object
-                  WHEN w.kind IN ('table', 'sequence', 'column') THEN (parse_ident(w.object))[1]
-                  ELSE split_part(w.object, '.', 1) END
-    ) AS s(name)
+      SELECT w.means = 'one' AND w.kind IN ('table', 'sequence', 'column', 'function', 'type')
+    ) AS i(in_schema)
     CROSS JOIN LATERAL (
-      SELECT rolecall_internal.is_to_come(plan_absent_objects.document, s.name)
+      SELECT coalesce(rolecall_internal.is_to_come(plan_absent_objects.document, CASE
+        WHEN i.in_schema THEN (parse_ident(substring(w.object FROM '^("([^"]|"")+"|[^\W\d][\w$]*)')))[1]
+        WHEN w.means = 'all' OR w.kind = 'schema' THEN w.object END), false)
     ) AS m(made)
     WHERE NOT w.revoked AND w.means <> 'future' AND w.kind <> 'parameter'
       AND (w.oid IS NULL OR w.column_name IS NOT NULL AND w.attnum IS NULL)
       AND (NOT m.made OR w.kind = 'schema')
-    GROUP BY w.role, w.object, w.means, w.kind, w.oid, w.grantable, k.keyword, k.all_of, m.made
+    GROUP BY w.role, w.object, w.means, w.kind, w.oid, w.grantable, k.keyword, k.all_of, i.in_schema, m.made
     ORDER BY 2, 3;
 END
 $plan_absent_objects$;
@@ -15639,6 +15646,10 @@ BEGIN
       o.role_oid, 'pg_catalog.pg_authid', 'TRUNCATE'
     ))
     UNION ALL
+    SELECT p.path, '22023', 'PUBLIC is no role: what everybody has is an entry of "privileges"', NULL
+    FROM holder AS p
+    WHERE p.name = 'PUBLIC' AND (v_roles ? p.name) IS NOT TRUE
+    UNION ALL
     SELECT p.path, '22023', format('there is no profile "%s"', p.profile), NULL
     FROM holder AS p
     WHERE NOT v_profiles ? p.profile
@@ -18013,6 +18024,43 @@ COMMENT ON FUNCTION rolecall_internal.warn_of_opened(jsonb)
   IS 'Warns of what reporting roles are to read from now on although an earlier call withheld it';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_of_opened(jsonb) FROM PUBLIC;
 
+-- sql/5-internal/record/was_asked_for.sql
+CREATE FUNCTION rolecall_internal.was_asked_for(member text, role_name text) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $was_asked_for$
+BEGIN
+  RETURN EXISTS (
+    SELECT FROM (
+      SELECT DISTINCT ON (r.section, r.key) r.*
+      FROM rolecall_internal.resource AS r
+      WHERE r.section = 'memberships' AND r.key = jsonb_build_array(was_asked_for.member, was_asked_for.role_name)
+      ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+    ) AS p
+    WHERE p.resource IS NOT NULL AND coalesce(
+      has_table_privilege(
+        CASE WHEN p.recorder_oid IS NOT NULL AND p.made_in = split_part(
+          pg_relation_filepath('pg_catalog.pg_class'), '/', -2
+        )::oid
+          THEN p.recorder_oid
+          ELSE to_regrole(quote_ident(p.recorder))::oid END, 'pg_catalog.pg_authid', 'TRUNCATE'
+      )
+      OR to_regrole(quote_ident(current_user))::oid =
+        CASE WHEN p.recorder_oid IS NOT NULL AND p.made_in = split_part(
+          pg_relation_filepath('pg_catalog.pg_class'), '/', -2
+        )::oid
+          THEN p.recorder_oid
+          ELSE to_regrole(quote_ident(p.recorder))::oid END, false
+    )
+  );
+END
+$was_asked_for$;
+
+COMMENT ON FUNCTION rolecall_internal.was_asked_for(text, text)
+  IS 'Whether the newest record of a membership asks for it, by the caller itself or by a superuser, even if it is not '
+     'acted on';
+REVOKE ALL ON FUNCTION rolecall_internal.was_asked_for(text, text) FROM PUBLIC;
+
 -- sql/5-internal/plan/with_excess.sql
 CREATE FUNCTION rolecall_internal.with_excess(document jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -18038,6 +18086,11 @@ BEGIN
       ) AND (
         with_excess.document -> 'theirs' -> x.role -> 'memberships' ? pg_get_userbyid(e.roleid)::text
       ) IS NOT TRUE
+        -- A record gives nobody a superuser's rights, but does not take what a policy gave.
+        AND NOT (with_excess.document ? 'recorded' AND has_table_privilege(
+          e.roleid, 'pg_catalog.pg_authid', 'TRUNCATE'
+        )
+                 AND rolecall_internal.was_asked_for(x.role, pg_get_userbyid(e.roleid)))
     )
     SELECT coalesce(jsonb_agg(a.resource ORDER BY a.depth, a.position), '[]')
     FROM (
@@ -25288,9 +25341,13 @@ DECLARE
       ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
     ) AS p
     WHERE p.resource IS NOT NULL AND (
-      coalesce(p.key ->> 0, 'public') = forget_role.role_name AND p.section IN (
+      p.key ->> 0 = forget_role.role_name AND p.section IN (
         'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
       ) OR p.key ->> 1 = forget_role.role_name AND p.section IN ('memberships')
+      OR forget_role.role_name = 'public' AND (
+        p.section = 'privileges' AND p.key ->> 0 IS NULL
+        AND p.sqlstate IS DISTINCT FROM '22023'
+      )
     )
     ORDER BY p.section, p.key
   );
@@ -25306,7 +25363,10 @@ BEGIN
           WHERE r.section = 'privileges'
           ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
         ) AS p
-        WHERE p.resource IS NOT NULL AND p.key ->> 0 IS NULL
+        WHERE p.resource IS NOT NULL AND (
+          p.section = 'privileges' AND p.key ->> 0 IS NULL
+          AND p.sqlstate IS DISTINCT FROM '22023'
+        )
       ) ELSE jsonb_build_object('roles', jsonb_build_array(jsonb_build_object(
         'name', forget_role.role_name, 'state', 'absent'
       ))) END, v_steps
@@ -29714,7 +29774,7 @@ BEGIN
                     || coalesce(' (' || quote_ident(w.column_name) || ')', ''), ', '),
                   CASE w.means WHEN 'one' THEN coalesce(k.keyword, 'TABLE')
                                ELSE format('ALL %s IN SCHEMA', k.all_of) END,
-                  CASE WHEN w.means <> 'one' OR w.kind = 'schema' THEN quote_ident(w.object) ELSE w.object END,
+                  CASE WHEN i.in_schema OR w.kind = 'large_object' THEN w.object ELSE quote_ident(w.object) END,
                   coalesce(quote_ident(nullif(w.role, 'public')), 'PUBLIC'),
                   CASE WHEN w.grantable THEN ' WITH GRANT OPTION' END),
            NULL::text, array_remove(ARRAY[w.role], NULL),
@@ -29741,17 +29801,17 @@ BEGIN
       ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
     ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
     CROSS JOIN LATERAL (
-      SELECT CASE WHEN w.means = 'all' OR w.kind = 'schema' THEN w.object
-                  WHEN w.kind IN ('table', 'sequence', 'column') THEN (parse_ident(w.object))[1]
-                  ELSE split_part(w.object, '.', 1) END
-    ) AS s(name)
+      SELECT w.means = 'one' AND w.kind IN ('table', 'sequence', 'column', 'function', 'type')
+    ) AS i(in_schema)
     CROSS JOIN LATERAL (
-      SELECT rolecall_internal.is_to_come(plan_absent_objects.document, s.name)
+      SELECT coalesce(rolecall_internal.is_to_come(plan_absent_objects.document, CASE
+        WHEN i.in_schema THEN (parse_ident(substring(w.object FROM '^("([^"]|"")+"|[^\W\d][\w$]*)')))[1]
+        WHEN w.means = 'all' OR w.kind = 'schema' THEN w.object END), false)
     ) AS m(made)
     WHERE NOT w.revoked AND w.means <> 'future' AND w.kind <> 'parameter'
       AND (w.oid IS NULL OR w.column_name IS NOT NULL AND w.attnum IS NULL)
       AND (NOT m.made OR w.kind = 'schema')
-    GROUP BY w.role, w.object, w.means, w.kind, w.oid, w.grantable, k.keyword, k.all_of, m.made
+    GROUP BY w.role, w.object, w.means, w.kind, w.oid, w.grantable, k.keyword, k.all_of, i.in_schema, m.made
     ORDER BY 2, 3;
 END
 $plan_absent_objects$;
@@ -35363,6 +35423,10 @@ BEGIN
       o.role_oid, 'pg_catalog.pg_authid', 'TRUNCATE'
     ))
     UNION ALL
+    SELECT p.path, '22023', 'PUBLIC is no role: what everybody has is an entry of "privileges"', NULL
+    FROM holder AS p
+    WHERE p.name = 'PUBLIC' AND (v_roles ? p.name) IS NOT TRUE
+    UNION ALL
     SELECT p.path, '22023', format('there is no profile "%s"', p.profile), NULL
     FROM holder AS p
     WHERE NOT v_profiles ? p.profile
@@ -37566,6 +37630,42 @@ COMMENT ON FUNCTION rolecall_internal.warn_of_opened(jsonb)
   IS 'Warns of what reporting roles are to read from now on although an earlier call withheld it';
 REVOKE ALL ON FUNCTION rolecall_internal.warn_of_opened(jsonb) FROM PUBLIC;
 
+CREATE FUNCTION rolecall_internal.was_asked_for(member text, role_name text) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $was_asked_for$
+BEGIN
+  RETURN EXISTS (
+    SELECT FROM (
+      SELECT DISTINCT ON (r.section, r.key) r.*
+      FROM rolecall_internal.resource AS r
+      WHERE r.section = 'memberships' AND r.key = jsonb_build_array(was_asked_for.member, was_asked_for.role_name)
+      ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
+    ) AS p
+    WHERE p.resource IS NOT NULL AND coalesce(
+      has_table_privilege(
+        CASE WHEN p.recorder_oid IS NOT NULL AND p.made_in = split_part(
+          pg_relation_filepath('pg_catalog.pg_class'), '/', -2
+        )::oid
+          THEN p.recorder_oid
+          ELSE to_regrole(quote_ident(p.recorder))::oid END, 'pg_catalog.pg_authid', 'TRUNCATE'
+      )
+      OR to_regrole(quote_ident(current_user))::oid =
+        CASE WHEN p.recorder_oid IS NOT NULL AND p.made_in = split_part(
+          pg_relation_filepath('pg_catalog.pg_class'), '/', -2
+        )::oid
+          THEN p.recorder_oid
+          ELSE to_regrole(quote_ident(p.recorder))::oid END, false
+    )
+  );
+END
+$was_asked_for$;
+
+COMMENT ON FUNCTION rolecall_internal.was_asked_for(text, text)
+  IS 'Whether the newest record of a membership asks for it, by the caller itself or by a superuser, even if it is not '
+     'acted on';
+REVOKE ALL ON FUNCTION rolecall_internal.was_asked_for(text, text) FROM PUBLIC;
+
 CREATE FUNCTION rolecall_internal.with_excess(document jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -37590,6 +37690,11 @@ BEGIN
       ) AND (
         with_excess.document -> 'theirs' -> x.role -> 'memberships' ? pg_get_userbyid(e.roleid)::text
       ) IS NOT TRUE
+        -- A record gives nobody a superuser's rights, but does not take what a policy gave.
+        AND NOT (with_excess.document ? 'recorded' AND has_table_privilege(
+          e.roleid, 'pg_catalog.pg_authid', 'TRUNCATE'
+        )
+                 AND rolecall_internal.was_asked_for(x.role, pg_get_userbyid(e.roleid)))
     )
     SELECT coalesce(jsonb_agg(a.resource ORDER BY a.depth, a.position), '[]')
     FROM (

@@ -1,6 +1,6 @@
 -- apply: a policy as a whole, its modes, and that nothing is done twice.
 BEGIN;
-SELECT plan(89);
+SELECT plan(90);
 
 CREATE ROLE t_maker;
 CREATE ROLE t_group;
@@ -176,6 +176,10 @@ SELECT is(
   || current_user || ' IN SCHEMA t_none GRANT SELECT ON TABLES TO t_app skipped 3F000; ALTER DEFAULT PRIVILEGES FOR ROLE t_nobody IN SCHEMA t_none GRANT SELECT ON TABLES TO t_app skipped 42704', 'nor is a schema created without its owner'
 );
 SELECT is((SELECT string_agg(DISTINCT concat_ws(' ', c.status, c.sqlstate), ', ') FROM rolecall.converge() AS c), 'skipped 3D000, skipped 3F000, skipped 42703, skipped 42704, skipped 42883, skipped 42P01', 'which stops nothing else');
+SELECT is(
+  pg_temp.steps('{"schemas": {"t none": {}, "T_None": {}}, "privileges": [{"to": "t_app", "on": {"database": "t none"}, "grant": ["CONNECT"]}, {"to": "t_app", "on": {"function": "\"T_None\".f()"}, "grant": ["EXECUTE"]}]}'),
+  'CREATE SCHEMA "T_None"; CREATE SCHEMA "t none"; GRANT CONNECT ON DATABASE "t none" TO t_app skipped 3D000', 'the name of a schema is not that of a database'
+);
 SELECT is(pg_temp.steps('{"roles": {"t_app": {"comment": "", "exact": false}}}'), 'COMMENT ON ROLE t_app IS ''''', 'an empty comment ends the comment');
 SELECT is(pg_temp.steps('{"roles": {"t_app": {"comment": "", "exact": false}}}'), NULL, 'once');
 

@@ -1,6 +1,6 @@
 -- check_policy: everything that is wrong with a document, with its place.
 BEGIN;
-SELECT plan(63);
+SELECT plan(64);
 
 CREATE ROLE t_super SUPERUSER;
 SELECT is_empty($$SELECT * FROM rolecall.check_policy('{}')$$, 'an empty policy is one');
@@ -71,6 +71,7 @@ SELECT is(pg_temp.problems(policy::jsonb), problems, policy) FROM (VALUES
   ('{"roles": {"a": {"exact": true}}}', '$.roles.a.exact "true" is not one of false (22023)'),
   ('{"roles": {"a": {"connection_limit": 2147483648}}}', '$.roles.a.connection_limit must be 2147483647 or less (22023)'),
   ('{"roles": {"a": {"state": "absent", "reassign_to": "a"}, "b": {"state": "absent", "reassign_to": "a"}}, "schemas": {"s": {"owner": "b"}}}', '$.roles.a.reassign_to what role "a" owns goes to another role (22023); $.roles.b.reassign_to role "a" is to be absent (22023); $.schemas.s.owner role "b" is to be absent (22023)'),
+  ('{"schemas": {"s": {"profiles": {"p": ["PUBLIC", "a"]}}}, "profiles": {"p": {"tables": ["SELECT"]}}}', '$.schemas.s.profiles.p PUBLIC is no role: what everybody has is an entry of "privileges" (22023)'),
   ('{"schemas": {"": {}, "pg_x": {}, "pg_catalog": {}}}', '$.schemas."" schema name must be 1 to 63 bytes long, not 0 (42602); $.schemas.pg_x schema name "pg_x" is reserved (42939)'),
   ('{"privileges": [{"to": "a", "on": {"large_object": [0, 4294967296]}, "grant": ["SELECT"]}]}', '$.privileges[0].on.large_object an oid is a number from 1 to 4294967295 (22023)'),
   ('{"privileges": [{"to": [], "on": {"table": []}, "grant": ["SELECT"]}, {"to": "a", "on": {"columns": [], "of": []}, "grant": ["SELECT"]}, {"to": "a", "on": {"tables_in": "s", "except": [], "owners": []}, "grant": ["SELECT"]}, {"to": "a", "on": {"future_tables": "s", "owners": []}, "grant": ["SELECT"]}]}', '$.privileges[0].on.table the list is empty, so the entry is about nothing (22023); $.privileges[0].to the list is empty, so the entry is about nothing (22023); $.privileges[1].on.columns the list is empty, so the entry is about nothing (22023); $.privileges[1].on.of the list is empty, so the entry is about nothing (22023); $.privileges[3].on.owners the list is empty, so the entry is about nothing (22023)'),

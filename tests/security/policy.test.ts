@@ -252,6 +252,45 @@ test('what is asked for about a role that does not exist goes to nobody who take
     DROP SCHEMA taken CASCADE; DROP ROLE phantom`);
 });
 
+test('what a policy gives of a superuser, no record gives again or takes', async () => {
+  await admin.query(`CREATE ROLE boss SUPERUSER; CREATE ROLE heir;
+    SELECT rolecall.apply('{"roles": {"heir": {"member_of": ["boss"]}, "stranger": {}}}'); GRANT boss TO stranger`);
+  await record('memberships', ['stranger', 'boss'], { member: 'stranger', role: 'boss' });
+  await admin.query('SELECT rolecall.converge()');
+  const members = `SELECT pg_get_userbyid(member) FROM pg_auth_members WHERE roleid = 'boss'::regrole`;
+  assert.deepEqual(await rows(members), [['heir']]);
+  await admin.query('REVOKE boss FROM heir; SELECT rolecall.converge()');
+  assert.deepEqual(await rows(members), []);
+  await admin.query(`GRANT boss TO heir; SELECT rolecall.apply('{"roles": {"heir": {}}}')`);
+  assert.deepEqual(await rows(members), []);
+  await admin.query(`SELECT rolecall.forget('heir'), rolecall.forget('stranger');
+    DELETE FROM rolecall_internal.resource WHERE key @> '["boss"]'; DROP ROLE boss, heir, stranger`);
+});
+
+test('forget() forgets of PUBLIC what a policy has said, whatever else calls itself so', async () => {
+  await admin.query(`SELECT rolecall.forget('public');
+    SELECT rolecall.apply('{"privileges": [{"to": "PUBLIC", "on": {"schema": "public"}, "grant": ["USAGE"]},
+    {"to": "accomplice", "on": {"schema": "public"}, "grant": ["USAGE"]}]}')`);
+  const [[key, resource]] = (await rows(`SELECT key, resource FROM rolecall_internal.resource
+    WHERE section = 'privileges' AND key ->> 0 = 'accomplice' AND resource IS NOT NULL`)) as [[unknown, object]];
+  await record('privileges', [null, 'x'], resource);
+  await record('privileges', [null, 'y'], [1]);
+  await record('roles', [null], { name: null });
+  assert.deepEqual(await rows(`SELECT statement FROM rolecall.forget('public') WHERE statement ~ '"[xy]"|roles'`), []);
+  assert.deepEqual(
+    await rows(`SELECT DISTINCT ON (key) key, recorder, resource IS NULL FROM rolecall_internal.resource
+      WHERE key IN ($$${JSON.stringify(key)}$$, '[null, "x"]', '[null, "y"]') ORDER BY key, recorded_at DESC`),
+    [
+      [[null, 'x'], 'mallory', false],
+      [[null, 'y'], 'mallory', false],
+      [key, 'postgres', false],
+    ],
+  );
+  assert.deepEqual(await rows(`SELECT FROM rolecall.drift() WHERE note ~ 'postgres'`), []);
+  await admin.query(`SELECT rolecall.forget('accomplice');
+    DELETE FROM rolecall_internal.resource WHERE recorder = 'mallory' AND key ->> 0 IS NULL`);
+});
+
 test('what a superuser alone can set for a role is not set again for an operator', async () => {
   await mallory.query(`CREATE ROLE helper LOGIN PASSWORD 'helper'`);
   await admin.query(`ALTER ROLE helper SET lo_compat_privileges = on; ALTER ROLE helper SET work_mem = '7MB'`);

@@ -22,6 +22,7 @@ import { batch, grantee, revoking } from '../catalogs/grantable.ts';
 import { takers } from '../catalogs/edges.ts';
 import { isAskedFor } from '../record/newest.ts';
 import { isIn } from '../document/lists.ts';
+import { schemaIn } from '../document/names.ts';
 import { numbered } from './groups.ts';
 import { isRevocable } from './regrants.ts';
 import { isGrantedElsewhere } from './shared.ts';
@@ -343,7 +344,7 @@ export function plan_absent_objects(document: Jsonb, wanted: WantedPrivileges): 
                         || coalesce(' (' || quote_ident(w.column_name) || ')', ''), ', '),
                       CASE w.means WHEN 'one' THEN coalesce(k.keyword, 'TABLE')
                                    ELSE format('ALL %s IN SCHEMA', k.all_of) END,
-                      CASE WHEN w.means <> 'one' OR w.kind = 'schema' THEN quote_ident(w.object) ELSE w.object END,
+                      CASE WHEN i.in_schema OR w.kind = 'large_object' THEN w.object ELSE quote_ident(w.object) END,
                       ${grantee(sql`w.role`)},
                       CASE WHEN w.grantable THEN ' WITH GRANT OPTION' END),
                NULL::text, array_remove(ARRAY[w.role], NULL),
@@ -358,17 +359,17 @@ export function plan_absent_objects(document: Jsonb, wanted: WantedPrivileges): 
         FROM unnest(${wanted}) AS w
         LEFT JOIN ${kindRows} USING (kind)
         CROSS JOIN LATERAL (
-          SELECT CASE WHEN w.means = 'all' OR w.kind = 'schema' THEN w.object
-                      WHEN w.kind IN ('table', 'sequence', 'column') THEN (parse_ident(w.object))[1]
-                      ELSE split_part(w.object, '.', 1) END
-        ) AS s(name)
+          SELECT w.means = 'one' AND w.kind IN ('table', 'sequence', 'column', 'function', 'type')
+        ) AS i(in_schema)
         CROSS JOIN LATERAL (
-          SELECT rolecall_internal.is_to_come(${document}, s.name)
+          SELECT coalesce(rolecall_internal.is_to_come(${document}, CASE
+            WHEN i.in_schema THEN ${schemaIn(sql`w.object`)}
+            WHEN w.means = 'all' OR w.kind = 'schema' THEN w.object END), false)
         ) AS m(made)
         WHERE NOT w.revoked AND w.means <> 'future' AND w.kind <> 'parameter'
           AND (w.oid IS NULL OR w.column_name IS NOT NULL AND w.attnum IS NULL)
           AND (NOT m.made OR w.kind = 'schema')
-        GROUP BY w.role, w.object, w.means, w.kind, w.oid, w.grantable, k.keyword, k.all_of, m.made
+        GROUP BY w.role, w.object, w.means, w.kind, w.oid, w.grantable, k.keyword, k.all_of, i.in_schema, m.made
         ORDER BY 2, 3;
     END
   `;

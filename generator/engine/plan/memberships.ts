@@ -385,6 +385,9 @@ export function with_excess(document: Jsonb): Returns<Jsonb> {
           ) AND (
             ${document} -> 'theirs' -> x.role -> 'memberships' ? pg_get_userbyid(e.roleid)::text
           ) IS NOT TRUE
+            -- A record gives nobody a superuser's rights, but does not take what a policy gave.
+            AND NOT (${document} ? ${text(recordedMark)} AND ${isSuperuser(sql`e.roleid`)}
+                     AND rolecall_internal.was_asked_for(x.role, pg_get_userbyid(e.roleid)))
         )
         SELECT coalesce(jsonb_agg(a.resource ORDER BY a.depth, a.position), '[]')
         FROM (

@@ -141,6 +141,10 @@ export function role_problems(policy: Jsonb): Table<{ path: Text; code: Text; pr
         CROSS JOIN LATERAL (SELECT to_regrole(quote_ident(a.name))::oid OFFSET 0) AS o(role_oid)
         WHERE ${isProtected(sql`a.name`, sql`o.role_oid`)}
         UNION ALL
+        SELECT p.path, ${invalid}, 'PUBLIC is no role: what everybody has is an entry of "privileges"', NULL
+        FROM holder AS p
+        WHERE p.name = 'PUBLIC' AND (v_roles ? p.name) IS NOT TRUE
+        UNION ALL
         SELECT p.path, ${invalid}, format('there is no profile "%s"', p.profile), NULL
         FROM holder AS p
         WHERE NOT v_profiles ? p.profile

@@ -4,7 +4,14 @@
 import { newest } from '../../model/record.ts';
 import { sectionsOfRole } from '../../model/sections.ts';
 import type { Bool, Returns, Steps, Text } from '../../model/types.ts';
-import { sql } from '../../sql/template.ts';
+import { sqlstates } from '../../model/sqlstates.ts';
+import { sql, text } from '../../sql/template.ts';
+
+/** Whether a record, p, is a privilege of PUBLIC. What no call writes is not, whatever its key is. */
+const isOfPublic = sql`(
+  p.section = 'privileges' AND p.key ->> 0 IS NULL
+  AND p.sqlstate IS DISTINCT FROM ${text(sqlstates.invalid_parameter_value)}
+)`;
 
 /**
  * Forgets all that is recorded about a role, or about everybody, who is called public; one step for each record
@@ -20,9 +27,10 @@ export function forget_role(role_name: Text, dry_run: Bool): Returns<Steps> {
                )::rolecall.step
         FROM ${newest(sql`true`)} AS p
         WHERE p.resource IS NOT NULL AND (
-          coalesce(p.key ->> 0, 'public') = ${role_name} AND p.section IN (
+          p.key ->> 0 = ${role_name} AND p.section IN (
             ${sectionsOfRole(0)}
           ) OR p.key ->> 1 = ${role_name} AND p.section IN (${sectionsOfRole(1)})
+          OR ${role_name} = 'public' AND ${isOfPublic}
         )
         ORDER BY p.section, p.key
       );
@@ -33,7 +41,7 @@ export function forget_role(role_name: Text, dry_run: Bool): Returns<Steps> {
           CASE ${role_name} WHEN 'public' THEN (
             SELECT jsonb_build_object('privileges', jsonb_agg(p.resource || '{"state": "absent"}'))
             FROM ${newest(sql`r.section = 'privileges'`)} AS p
-            WHERE p.resource IS NOT NULL AND p.key ->> 0 IS NULL
+            WHERE p.resource IS NOT NULL AND ${isOfPublic}
           ) ELSE jsonb_build_object('roles', jsonb_build_array(jsonb_build_object(
             'name', ${role_name}, 'state', 'absent'
           ))) END, v_steps

@@ -1,7 +1,7 @@
 /**
  * The newest record of a resource, which is the one that counts.
  */
-import { accepted, recorderOid } from '../../model/record.ts';
+import { accepted, newest, recorderOid } from '../../model/record.ts';
 import type { Bool, Jsonb, Oid, Returns, Text } from '../../model/types.ts';
 import { type Sql, sql } from '../../sql/template.ts';
 import { caller } from '../catalogs/server.ts';
@@ -94,6 +94,23 @@ export function is_asked_for(member: Oid, role_oid: Oid): Returns<Bool> {
           AND r.key = jsonb_build_array(pg_get_userbyid(${member}), pg_get_userbyid(${role_oid}))
         `)} AS w
         WHERE ${isTrusted(sql`w`)}
+      );
+    END
+  `;
+}
+
+/**
+ * Whether the newest record of a membership asks for it, by the caller itself or by a superuser, even if it is not
+ * acted on
+ * @volatility stable
+ * @probes
+ */
+export function was_asked_for(member: Text, role_name: Text): Returns<Bool> {
+  return sql`
+    BEGIN
+      RETURN EXISTS (
+        SELECT FROM ${newest(sql`r.section = 'memberships' AND r.key = jsonb_build_array(${member}, ${role_name})`)} AS p
+        WHERE p.resource IS NOT NULL AND ${isTrusted(sql`p`)}
       );
     END
   `;

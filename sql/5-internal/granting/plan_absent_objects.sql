@@ -12,7 +12,7 @@ BEGIN
                     || coalesce(' (' || quote_ident(w.column_name) || ')', ''), ', '),
                   CASE w.means WHEN 'one' THEN coalesce(k.keyword, 'TABLE')
                                ELSE format('ALL %s IN SCHEMA', k.all_of) END,
-                  CASE WHEN w.means <> 'one' OR w.kind = 'schema' THEN quote_ident(w.object) ELSE w.object END,
+                  CASE WHEN i.in_schema OR w.kind = 'large_object' THEN w.object ELSE quote_ident(w.object) END,
                   coalesce(quote_ident(nullif(w.role, 'public')), 'PUBLIC'),
                   CASE WHEN w.grantable THEN ' WITH GRANT OPTION' END),
            NULL::text, array_remove(ARRAY[w.role], NULL),
@@ -39,17 +39,17 @@ BEGIN
       ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
     ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
     CROSS JOIN LATERAL (
-      SELECT CASE WHEN w.means = 'all' OR w.kind = 'schema' THEN w.object
-                  WHEN w.kind IN ('table', 'sequence', 'column') THEN (parse_ident(w.object))[1]
-                  ELSE split_part(w.object, '.', 1) END
-    ) AS s(name)
+      SELECT w.means = 'one' AND w.kind IN ('table', 'sequence', 'column', 'function', 'type')
+    ) AS i(in_schema)
     CROSS JOIN LATERAL (
-      SELECT rolecall_internal.is_to_come(plan_absent_objects.document, s.name)
+      SELECT coalesce(rolecall_internal.is_to_come(plan_absent_objects.document, CASE
+        WHEN i.in_schema THEN (parse_ident(substring(w.object FROM '^("([^"]|"")+"|[^\W\d][\w$]*)')))[1]
+        WHEN w.means = 'all' OR w.kind = 'schema' THEN w.object END), false)
     ) AS m(made)
     WHERE NOT w.revoked AND w.means <> 'future' AND w.kind <> 'parameter'
       AND (w.oid IS NULL OR w.column_name IS NOT NULL AND w.attnum IS NULL)
       AND (NOT m.made OR w.kind = 'schema')
-    GROUP BY w.role, w.object, w.means, w.kind, w.oid, w.grantable, k.keyword, k.all_of, m.made
+    GROUP BY w.role, w.object, w.means, w.kind, w.oid, w.grantable, k.keyword, k.all_of, i.in_schema, m.made
     ORDER BY 2, 3;
 END
 $plan_absent_objects$;

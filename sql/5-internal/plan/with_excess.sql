@@ -24,6 +24,11 @@ BEGIN
       ) AND (
         with_excess.document -> 'theirs' -> x.role -> 'memberships' ? pg_get_userbyid(e.roleid)::text
       ) IS NOT TRUE
+        -- A record gives nobody a superuser's rights, but does not take what a policy gave.
+        AND NOT (with_excess.document ? 'recorded' AND has_table_privilege(
+          e.roleid, 'pg_catalog.pg_authid', 'TRUNCATE'
+        )
+                 AND rolecall_internal.was_asked_for(x.role, pg_get_userbyid(e.roleid)))
     )
     SELECT coalesce(jsonb_agg(a.resource ORDER BY a.depth, a.position), '[]')
     FROM (

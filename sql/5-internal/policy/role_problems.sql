@@ -42,6 +42,10 @@ BEGIN
       o.role_oid, 'pg_catalog.pg_authid', 'TRUNCATE'
     ))
     UNION ALL
+    SELECT p.path, '22023', 'PUBLIC is no role: what everybody has is an entry of "privileges"', NULL
+    FROM holder AS p
+    WHERE p.name = 'PUBLIC' AND (v_roles ? p.name) IS NOT TRUE
+    UNION ALL
     SELECT p.path, '22023', format('there is no profile "%s"', p.profile), NULL
     FROM holder AS p
     WHERE NOT v_profiles ? p.profile

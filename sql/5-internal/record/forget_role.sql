@@ -18,9 +18,13 @@ DECLARE
       ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
     ) AS p
     WHERE p.resource IS NOT NULL AND (
-      coalesce(p.key ->> 0, 'public') = forget_role.role_name AND p.section IN (
+      p.key ->> 0 = forget_role.role_name AND p.section IN (
         'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
       ) OR p.key ->> 1 = forget_role.role_name AND p.section IN ('memberships')
+      OR forget_role.role_name = 'public' AND (
+        p.section = 'privileges' AND p.key ->> 0 IS NULL
+        AND p.sqlstate IS DISTINCT FROM '22023'
+      )
     )
     ORDER BY p.section, p.key
   );
@@ -36,7 +40,10 @@ BEGIN
           WHERE r.section = 'privileges'
           ORDER BY r.section DESC, r.key DESC, r.recorded_at DESC
         ) AS p
-        WHERE p.resource IS NOT NULL AND p.key ->> 0 IS NULL
+        WHERE p.resource IS NOT NULL AND (
+          p.section = 'privileges' AND p.key ->> 0 IS NULL
+          AND p.sqlstate IS DISTINCT FROM '22023'
+        )
       ) ELSE jsonb_build_object('roles', jsonb_build_array(jsonb_build_object(
         'name', forget_role.role_name, 'state', 'absent'
       ))) END, v_steps
