@@ -50,13 +50,21 @@ async function failure(name: string, statement: string, session: Client = client
   }
 }
 
-/** A value of a type, which most calls refuse. */
-const anyOf = (type: string) => (type === 'text[]' ? "'{x}'" : type === 'jsonb' ? `'{"roles": {"x": {}}}'` : "'x'");
+/** A value of each type, which most calls refuse. */
+const anyOf: Readonly<Record<string, string>> = {
+  text: "'x'",
+  'text[]': "'{x}'",
+  jsonb: `'{"roles": {"x": {}}}'`,
+  boolean: 'true',
+  integer: '1',
+  interval: "'1 day'",
+  timestamptz: "'infinity'",
+};
 
 /** A call with one value for each argument that has no default, unless it is among those given. */
 function call({ name, arguments: list }: FunctionSpec, given: Readonly<Record<string, string>> = {}): string {
   const values = list.flatMap(({ name: argument, type, default: initial }) => {
-    const value = given[argument] ?? (initial === undefined ? anyOf(type) : undefined);
+    const value = given[argument] ?? (initial === undefined ? anyOf[type] : undefined);
     return value === undefined ? [] : [`${argument} => ${value}`];
   });
   return `SELECT * FROM rolecall.${name}(${values.join(', ')})`;
