@@ -18523,7 +18523,7 @@ END
 $apply$;
 
 COMMENT ON FUNCTION rolecall.apply(jsonb, text, jsonb, boolean)
-  IS 'Makes a policy hold: the whole access control of this database as one document';
+  IS 'Establishes a policy: the whole access control of this database as one document';
 REVOKE ALL ON FUNCTION rolecall.apply(jsonb, text, jsonb, boolean) FROM PUBLIC;
 
 -- sql/6-functions/audit.sql
@@ -19272,7 +19272,7 @@ END
 $forget$;
 
 COMMENT ON FUNCTION rolecall.forget(text, boolean)
-  IS 'Forgets a role: nothing is remembered about it any more, and it is left as it is';
+  IS 'Forgets a role: nothing is remembered about it any more, and the role stays as it is';
 REVOKE ALL ON FUNCTION rolecall.forget(text, boolean) FROM PUBLIC;
 
 -- sql/6-functions/generate_password.sql
@@ -19450,7 +19450,7 @@ END
 $inspect$;
 
 COMMENT ON FUNCTION rolecall.inspect(text[], boolean)
-  IS 'Returns the roles as they are in the cluster, and what they have in this database, as a policy, whoever made '
+  IS 'Returns the roles as they are in the cluster, and what they have in this database, as a policy, whoever created '
      'them';
 REVOKE ALL ON FUNCTION rolecall.inspect(text[], boolean) FROM PUBLIC;
 

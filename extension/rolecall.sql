@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script ran here before, and all of its objects are still there.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script c403415e8771413dfbd8e57f612eaf6c7985c94b2bae7e65b10eebf30420f577'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script b0dc47079f546b9f69562c84738171bd5f91e864df709802f6c9cc01c6d3bdf2'
     AND 432 <= (
       SELECT count(*)
       FROM (
@@ -19225,7 +19225,7 @@ END
 $apply$;
 
 COMMENT ON FUNCTION rolecall.apply(jsonb, text, jsonb, boolean)
-  IS 'Makes a policy hold: the whole access control of this database as one document';
+  IS 'Establishes a policy: the whole access control of this database as one document';
 REVOKE ALL ON FUNCTION rolecall.apply(jsonb, text, jsonb, boolean) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall.audit(roles text[] DEFAULT NULL)
@@ -19962,7 +19962,7 @@ END
 $forget$;
 
 COMMENT ON FUNCTION rolecall.forget(text, boolean)
-  IS 'Forgets a role: nothing is remembered about it any more, and it is left as it is';
+  IS 'Forgets a role: nothing is remembered about it any more, and the role stays as it is';
 REVOKE ALL ON FUNCTION rolecall.forget(text, boolean) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall.generate_password() RETURNS text
@@ -20136,7 +20136,7 @@ END
 $inspect$;
 
 COMMENT ON FUNCTION rolecall.inspect(text[], boolean)
-  IS 'Returns the roles as they are in the cluster, and what they have in this database, as a policy, whoever made '
+  IS 'Returns the roles as they are in the cluster, and what they have in this database, as a policy, whoever created '
      'them';
 REVOKE ALL ON FUNCTION rolecall.inspect(text[], boolean) FROM PUBLIC;
 
@@ -21341,7 +21341,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script c403415e8771413dfbd8e57f612eaf6c7985c94b2bae7e65b10eebf30420f577';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script b0dc47079f546b9f69562c84738171bd5f91e864df709802f6c9cc01c6d3bdf2';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

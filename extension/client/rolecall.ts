@@ -128,13 +128,13 @@ export class Rolecall {
    * The changes that its calls may make in the cluster depend on the role itself: creating roles requires CREATEROLE,
    * creating schemas CREATE on the database, and granting privileges on a table membership in its owner.
    *
-   * The tables contain what a later `converge()` restores and the names of the base roles, also where a superuser is
-   * the caller. A trigger signs each row with the role that writes it, and no call acts on more than that role could do
-   * itself when it wrote the row; but an operator can delete rows. `drift()` shows what `converge()` would do.
+   * The tables contain what a later `converge()` restores and the names of the base roles, even if a superuser makes the
+   * call. A trigger signs each row with the role that writes it, and no call acts on more than that role could do itself
+   * when it wrote the row; but an operator can delete rows. `drift()` shows what `converge()` would do.
    *
-   * After ALTER EXTENSION ... UPDATE, call it again (or converge()), which grants the new functions.
+   * After ALTER EXTENSION ... UPDATE, call it or converge() again to grant the new functions.
    *
-   * @returns one row per statement; none where the role has all of these privileges
+   * @returns one row per statement; none if the role has all of these privileges
    * @throws null_value_not_allowed - the name is null
    * @throws invalid_name - the name is empty or longer than 63 bytes
    * @throws reserved_name - the name belongs to PostgreSQL
@@ -154,7 +154,7 @@ export class Rolecall {
   }
 
   /**
-   * Makes a policy hold: the whole access control of this database as one document
+   * Establishes a policy: the whole access control of this database as one document
    *
    * The page [policies](policies.md) describes what a policy can contain. The mode decides about what exists and is not
    * in the policy:
@@ -168,10 +168,10 @@ export class Rolecall {
    *
    * The policy is remembered: drift() and converge() cover it, and policy() returns it.
    *
-   * @returns one row per change; none where all is as the policy says. A WARNING and a skipped row are what the caller may not do (42501), and what the policy of another database contradicts (22023). An object or a role that does not exist is a skipped row with 42P01, 42704 and so on
+   * @returns one row per change; none if nothing differs from the policy. What the caller may not do is skipped with 42501 and a WARNING, and what the policy of another database contradicts with 22023. An object or a role that does not exist is skipped with 42P01, 42704 and so on
    * @throws null_value_not_allowed - the policy or the mode is null
    * @throws invalid_parameter_value - the policy has problems, which DETAIL lists; the mode is none of the three; the policy would remove the caller; or a password is empty, an MD5 hash, or for a role that the policy does not describe
-   * @throws feature_not_supported - all that is wrong with the policy is that it asks for what this version of the server does not have
+   * @throws feature_not_supported - the policy is valid, but asks for what this version of the server does not have
    * @throws insufficient_privilege - the caller may not create or change the roles or schemas
    * @throws dependent_objects_still_exist - a role that is to be removed owns something
    */
@@ -181,7 +181,7 @@ export class Rolecall {
       policy: object;
       /** what happens to what the policy does not mention: `additive`, `adopt` or `authoritative` */
       mode?: string | undefined;
-      /** passwords by role, as plain text or verifiers; they are not remembered; an existing role gets its password where the caller can see that it has another one; null: none */
+      /** passwords by role, as plain text or verifiers; they are not remembered; an existing role gets its password if the caller can see that it has another one; null: none */
       passwords?: object | null | undefined;
       /** true: return the steps as planned and change nothing */
       dry_run?: boolean | undefined;
@@ -263,7 +263,7 @@ export class Rolecall {
    * The page [policies](policies.md) describes what a policy can contain. An object that does not exist is not a
    * problem of the policy: apply() skips it.
    *
-   * @returns one row per problem: its place as a JSON path, what is wrong, the SQLSTATE, and a hint; none where apply() accepts the policy
+   * @returns one row per problem: its place as a JSON path, what is wrong, the SQLSTATE, and a hint; none if apply() accepts the policy
    * @throws null_value_not_allowed - the policy is null
    */
   async check_policy(
@@ -282,10 +282,10 @@ export class Rolecall {
    * reporting roles with a new secret and the passwords derived from it, users without a password, because passwords
    * are not recorded.
    *
-   * In a copy of a database, and where a dump was restored beside it, the reporting roles belong to the original: each
-   * is a WARNING and a skipped row with 22023.
+   * In a copy of a database, and in a restored dump on the same cluster, the reporting roles belong to the original:
+   * each is skipped with 22023 and a WARNING.
    *
-   * @returns one row per change; none where all is as asked for. A WARNING and a skipped row are: what the caller may not do, or what would pass a power on to others (42501); what is withheld under another name (55000); a change of a role that others keep locked for 30 seconds, or for lock_timeout (55P03); and a record that is not acted on, whose `note` says why (0A000, 0LP01, 22023, 42501, 42704 or 42710). A role that does not exist is a NOTICE and a skipped row with 42704
+   * @returns one row per change; none if nothing differs. These are skipped, with a WARNING: what the caller may not do, or what would pass a power on to others (42501); what is withheld under another name (55000); a change of a role that others keep locked for 30 seconds, or for lock_timeout (55P03); and a record that is not acted on, whose `note` says why (0A000, 0LP01, 22023, 42501, 42704 or 42710). A role that does not exist is a NOTICE and a skipped row with 42704
    * @throws invalid_parameter_value - a base role, client role or reporting role is the caller; or the secret is encrypted and the session has no key
    * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database has no pgcrypto; or the call is about reporting roles, and this is a worker node of Citus
    * @throws insufficient_privilege - the caller may not read what is recorded, create roles or grant one of them
@@ -308,10 +308,10 @@ export class Rolecall {
    * stay as they are.
    *
    * A role does not get BYPASSRLS if a role without it, such as the one that created it, could take it by membership or
-   * ADMIN OPTION. If the caller cannot give BYPASSRLS, the three roles are created too, the administrator without it; a
-   * WARNING and a skipped row have the statement for a role that can give it.
+   * ADMIN OPTION. If the caller cannot give BYPASSRLS, the administrator is created without it. A WARNING and a skipped
+   * row then contain the statement for a role that can give it.
    *
-   * @returns one row per change; none where all is as asked for; a skipped row with 42501 where the caller cannot give BYPASSRLS, or others could take it
+   * @returns one row per change; none if nothing differs; a skipped row with 42501 where the caller cannot give BYPASSRLS, or others could take it
    * @throws invalid_parameter_value - two of the first three names are the same, one of the four is a superuser or the caller, one of the first three is a reporting role, or one of them is null and the name recorded for it is not acted on
    * @throws invalid_name - a name is empty or longer than 63 bytes
    * @throws reserved_name - a name belongs to PostgreSQL
@@ -342,7 +342,7 @@ export class Rolecall {
    * own. That timeout ends when revoke_role() ends the membership or remove_user() drops the client role. A user in a
    * group that is in the role gets none: put it into the role itself.
    *
-   * @returns one row per change; none where all is as asked for
+   * @returns one row per change; none if nothing differs
    * @throws null_value_not_allowed - the timeout is null
    * @throws invalid_name - the name is empty or longer than 63 bytes
    * @throws reserved_name - the name belongs to PostgreSQL
@@ -367,7 +367,7 @@ export class Rolecall {
    *
    * Raises a WARNING, because everybody knows the default passwords.
    *
-   * @returns one row per change; none where all is as asked for; a membership by which others could take a power of the role is a WARNING and a skipped row with 42501
+   * @returns one row per change; none if nothing differs; a membership by which others could take a power of the role is skipped with 42501 and a WARNING
    * @throws invalid_name - a name is empty or longer than 63 bytes
    * @throws reserved_name - a name belongs to PostgreSQL
    * @throws invalid_parameter_value - the two names are the same, one is a reporting role, or a password is empty, a verifier of the empty one, an MD5 hash or an incomplete verifier
@@ -396,7 +396,7 @@ export class Rolecall {
    * A role of that name that exists already keeps its password and its attributes, and gains the memberships. The
    * password is hashed in the database before any statement is built from it.
    *
-   * @returns one row per change; none where all is as asked for; a membership by which others could take a power of the role is a WARNING and a skipped row with 42501
+   * @returns one row per change; none if nothing differs; a membership by which others could take a power of the role is skipped with 42501 and a WARNING
    * @throws null_value_not_allowed - the name is null
    * @throws invalid_name - the name is empty or longer than 63 bytes
    * @throws reserved_name - the name belongs to PostgreSQL
@@ -423,7 +423,7 @@ export class Rolecall {
    *
    * Works like create_user(), but with the roles given instead of the anonymous and authenticated roles.
    *
-   * @returns one row per change; a role that does not exist is a NOTICE and a skipped row with 42704; a membership by which others could take a power of the role is a WARNING and a skipped row with 42501
+   * @returns one row per change; a role that does not exist is skipped with 42704 and a NOTICE; a membership by which others could take a power of the role is skipped with 42501 and a WARNING
    * @throws null_value_not_allowed - a name is null
    * @throws invalid_name - a name is empty or longer than 63 bytes
    * @throws reserved_name - a name belongs to PostgreSQL, and is not that of a predefined role to be granted
@@ -459,10 +459,10 @@ export class Rolecall {
    * of users are not recorded, so drift() does not compare them. A missing user would be created without a password,
    * which `note` says.
    *
-   * In a copy of a database, and where a dump was restored beside it, the reporting roles belong to the original: each
-   * is a skipped row with 22023.
+   * In a copy of a database, and in a restored dump on the same cluster, the reporting roles belong to the original:
+   * each is skipped with 22023.
    *
-   * @returns one row per step, planned or skipped; none where all is as asked for. Skipped are: what the caller may not do, or what would pass a power on to others (42501); what is withheld under another name (55000); and a record that is not acted on, whose `note` says why (0A000, 0LP01, 22023, 42501, 42704 or 42710)
+   * @returns one row per step, planned or skipped; none if nothing differs. These are skipped: what the caller may not do, or what would pass a power on to others (42501); what is withheld under another name (55000); and a record that is not acted on, whose `note` says why (0A000, 0LP01, 22023, 42501, 42704 or 42710)
    * @throws invalid_parameter_value - a base role, client role or reporting role is the caller; or the secret is encrypted and the session has no key
    * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database has no pgcrypto; or the call is about reporting roles, and this is a worker node of Citus
    * @throws insufficient_privilege - the caller may not read what is recorded
@@ -479,7 +479,7 @@ export class Rolecall {
    * sessions, as lock_user() does. Superusers, the caller and reporting roles are left out. It is meant to be called at
    * intervals, by pg_cron or the like.
    *
-   * @returns one row per step; none where no password has expired. A role that the caller may not alter, whose sessions it may not end, or that others keep locked for 30 seconds, is a WARNING and a skipped row with 42501 or 55P03
+   * @returns one row per step; none if no password has expired. A role that the caller may not alter, whose sessions it may not end, or that others keep locked for 30 seconds, is skipped with 42501 or 55P03 and a WARNING
    * @throws insufficient_privilege - the caller may not alter any of the roles, or may not end their sessions
    * @throws lock_not_available - others keep every role locked
    */
@@ -493,14 +493,14 @@ export class Rolecall {
   }
 
   /**
-   * Forgets a role: nothing is remembered about it any more, and it is left as it is
+   * Forgets a role: nothing is remembered about it any more, and the role stays as it is
    *
    * From then on drift() and converge() leave it out, and no policy removes it because it does not name it. The names
-   * of the base roles stay. For `public`, that is everybody, it forgets what policies have said about the privileges of
+   * of the base roles stay. For `public`, which is everybody, it forgets what policies have said about the privileges of
    * PUBLIC. If a superuser makes the call, policies of other databases no longer take account of what a policy of this
    * database said of the role.
    *
-   * @returns one row for each record; none where nothing was remembered
+   * @returns one row for each record; none if nothing was remembered
    * @throws null_value_not_allowed - the name is null
    * @throws invalid_name - the name is empty or longer than 63 bytes
    * @throws reserved_name - the name belongs to PostgreSQL
@@ -535,7 +535,7 @@ export class Rolecall {
    * A secret that was stored before there was an encryption key is encrypted when it is read by a session that has one,
    * unless the transaction is READ ONLY or the caller may only read.
    *
-   * @returns the secret; null where the key has none
+   * @returns the secret; null if the key has none
    * @throws null_value_not_allowed - the key is null
    * @throws invalid_parameter_value - the key is empty, or the secret is encrypted and the session has no encryption key, or another one
    * @throws reserved_name - the key starts with `rolecall.`
@@ -558,7 +558,7 @@ export class Rolecall {
    * gave it, and an option that is not wanted is revoked from each of the memberships. A role keeps the ADMIN OPTION
    * that it has because it created the other one.
    *
-   * @returns one row per change; a role that does not exist is a NOTICE and a skipped row with 42704; a membership by which others could take a power of the role is a WARNING and a skipped row with 42501
+   * @returns one row per change; a role that does not exist is skipped with 42704 and a NOTICE; a membership by which others could take a power of the role is skipped with 42501 and a WARNING
    * @throws invalid_parameter_value - the member is a reporting role
    * @throws null_value_not_allowed - a name is null
    * @throws invalid_name - a name is empty or longer than 63 bytes
@@ -587,9 +587,9 @@ export class Rolecall {
   }
 
   /**
-   * Returns the roles as they are in the cluster, and what they have in this database, as a policy, whoever made them
+   * Returns the roles as they are in the cluster, and what they have in this database, as a policy, whoever created them
    *
-   * apply() of the result in the same database has no steps. Superusers, predefined roles, the caller and the reporting
+   * Applying the result in the same database takes no steps. Superusers, predefined roles, the caller and the reporting
    * roles of this database are left out. Without a list of roles the result also describes how the privileges of PUBLIC
    * differ from those that the server gives it. A privilege on all objects of a schema, and on those that somebody
    * creates there later, is one entry. Passwords are not included.
@@ -611,16 +611,16 @@ export class Rolecall {
   /**
    * Keeps a user from logging in, and ends its sessions
    *
-   * The role gets NOLOGIN; its password, memberships and privileges stay. That is remembered, so that drift() and
-   * converge() keep the user locked, and no call of create_user() or the like unlocks it: unlock_user() does. Roles
-   * that could SET ROLE to it still can.
+   * The role gets NOLOGIN; its password, memberships and privileges stay. The lock is remembered, so drift() and
+   * converge() keep the user locked. Only unlock_user() unlocks it, not create_user() or the like. Roles that can SET
+   * ROLE to it still can.
    *
    * The sessions are told to end first, so that the call does not wait for one that has changed the role; sessions that
    * are there after NOLOGIN end last. If the caller may not alter the role, the call fails before any session ends. A
    * rollback does not bring sessions back. A user that connects again before the transaction is committed gets in: call
    * the function once more then, which ends the sessions that are there and changes nothing else.
    *
-   * @returns one row per step; none where the user is locked and has no sessions
+   * @returns one row per step; none if the user is locked and has no sessions
    * @throws null_value_not_allowed - the name is null
    * @throws invalid_name - the name is empty or longer than 63 bytes
    * @throws reserved_name - the name belongs to PostgreSQL
@@ -654,7 +654,7 @@ export class Rolecall {
    *
    * It changes nothing, and works in a READ ONLY transaction and on a standby.
    *
-   * @returns `database` is the one that the name of the role suggests, and null where it suggests none; `remedy` drops the role
+   * @returns `database` is the one that the name of the role suggests, or null; `remedy` drops the role
    */
   async orphans(): Promise<{ role: string | null; database: string | null; remedy: string | null }[]> {
     return (await this.#rows('orphans', [], {})) as { role: string | null; database: string | null; remedy: string | null }[];
@@ -663,7 +663,7 @@ export class Rolecall {
   /**
    * Returns what the calls and policies of this database have established, as one policy
    *
-   * apply() of the result has no steps as long as drift() has none. Roles that calls created, and that no policy
+   * Applying the result takes no steps as long as drift() returns none. Roles that calls created, and that no policy
    * describes, have `"exact": false`: they keep what they have beyond the policy. Passwords, operators and the watching
    * of new tables are not included.
    *
@@ -686,13 +686,13 @@ export class Rolecall {
    * A role of that name that exists already loses everything else: attributes, memberships, and every privilege of its
    * own, in this database and on what the whole cluster shares. It keeps the privileges that reading may require,
    * without the grant option: USAGE on schemas, CONNECT, SELECT on large objects and on columns of what it reads, and
-   * EXECUTE on functions, except those that run as their owner or that the server or an extension keeps from PUBLIC. A
-   * WARNING and a skipped row with the statement to run are what the caller cannot revoke: privileges that somebody
-   * else granted, and objects that the role owns. An attribute or a membership that the caller cannot revoke is an
-   * error. A connection limit stays as it is, and so do the privileges of PUBLIC; a WARNING names the schemas in which
-   * PUBLIC may create objects, the roles, other than superusers, that may create objects in a schema that it searches,
-   * and the publications that send the secret of its password in clear text. A NOTICE says of how many tables row-level
-   * security shows it no row.
+   * EXECUTE on functions, except those that run as their owner or that the server or an extension keeps from PUBLIC.
+   * What the caller cannot revoke is skipped with a WARNING and the statement to run: privileges that somebody else
+   * granted, and objects that the role owns. An attribute or a membership that the caller cannot revoke is an error. A
+   * connection limit stays as it is, and so do the privileges of PUBLIC; a WARNING names the schemas in which PUBLIC may
+   * create objects, the roles, other than superusers, that may create objects in a schema that it searches, and the
+   * publications that send the secret of its password in clear text. A NOTICE says in how many tables row-level security
+   * hides all rows from it.
    *
    * A withheld table that a table owner creates, or drops and creates again, is readable until the next run, unless new
    * tables are watched (watch_new_tables()); a NOTICE names those that do not exist now.
@@ -707,7 +707,7 @@ export class Rolecall {
    * The password is HMAC-SHA256(secret, 'rolecall:' || role_name) in hexadecimal; the secret is generated once per
    * database.
    *
-   * @returns one row per change; what the caller may not grant or revoke is a WARNING and a skipped row with 42501, and what is withheld under another name one with 55000
+   * @returns one row per change; what the caller may not grant or revoke is skipped with 42501 and a WARNING, and what is withheld under another name with 55000
    * @throws null_value_not_allowed - a name is null
    * @throws invalid_name - a name is empty, longer than 63 bytes or, in the list, of more than three parts
    * @throws reserved_name - a name belongs to PostgreSQL or to rolecall
@@ -744,7 +744,7 @@ export class Rolecall {
    *
    * Each role is what provision_reporting_role() creates.
    *
-   * @returns one row per change; what the caller may not grant or revoke is a WARNING and a skipped row with 42501, and what is withheld under another name one with 55000
+   * @returns one row per change; what the caller may not grant or revoke is skipped with 42501 and a WARNING, and what is withheld under another name with 55000
    * @throws null_value_not_allowed - a name in a list, or of a schema, is null
    * @throws invalid_name - a name is empty, longer than 63 bytes or, in the list, of more than three parts
    * @throws reserved_name - a name belongs to PostgreSQL or to rolecall
@@ -754,7 +754,7 @@ export class Rolecall {
    */
   async provision_reporting_roles(
     values: {
-      /** role that reads the reporting schema; null: the name of the database followed by `_reporting`; where that is too long, it is shortened and ends in a hash */
+      /** role that reads the reporting schema; null: the name of the database followed by `_reporting`; if that is too long, it is shortened and ends in a hash */
       reporting_role?: string | null | undefined;
       /** role that reads the raw schema; null: the name of the database followed by `_raw`, likewise */
       raw_role?: string | null | undefined;
@@ -788,7 +788,7 @@ export class Rolecall {
    * A privilege that another role granted is revoked as that role. Where the caller cannot become it, the row is
    * skipped with 42501, and names the role that can revoke it.
    *
-   * @returns one row per statement; none where the role has no such privilege, or does not exist
+   * @returns one row per statement; none if the role has no such privilege, or does not exist
    * @throws null_value_not_allowed - the name is null
    * @throws invalid_name - the name is empty or longer than 63 bytes
    * @throws reserved_name - the name belongs to PostgreSQL
@@ -840,7 +840,7 @@ export class Rolecall {
    * avoid that, call lock_user() in a transaction before. The role is no longer remembered, so converge() does not
    * create it again; another database that has created it too still remembers it. The names of the base roles are kept.
    *
-   * @returns one row per step; the note of the last one lists the memberships that end; none where there is no such role
+   * @returns one row per step; the note of the last one lists the memberships that end; none if there is no such role
    * @throws null_value_not_allowed - the name is null
    * @throws invalid_name - a name is empty or longer than 63 bytes
    * @throws reserved_name - a name belongs to PostgreSQL
@@ -1045,7 +1045,7 @@ export class Rolecall {
    * where it differs. A verifier of a hundred thousand iterations or more would take long to compare, so it counts as
    * one of another password.
    *
-   * @returns one row, or none where all is as asked for
+   * @returns one row, or none if nothing differs
    * @throws null_value_not_allowed - an argument other than valid_until is null
    * @throws invalid_name - the name is empty or longer than 63 bytes
    * @throws reserved_name - the name belongs to PostgreSQL
@@ -1233,7 +1233,7 @@ export class Rolecall {
    * requires CASCADE if somebody has created a view over `rolecall_watch.reporting_role`, which everybody may read
    * while tables are watched, or a column of its row type: that view, or column, goes as well.
    *
-   * @returns one row per change; none where all is as asked for
+   * @returns one row per change; none if nothing differs
    * @throws null_value_not_allowed - enable is null
    * @throws insufficient_privilege - the caller is not a superuser
    * @throws object_not_in_prerequisite_state - a schema, the view, a table or a function of the extension belongs to a role that is not a superuser, which could have superusers run its code; the hint says how to take the objects over; or this is a worker node of Citus

@@ -10,16 +10,16 @@ import { sql } from '../sql/template.ts';
  * The changes that its calls may make in the cluster depend on the role itself: creating roles requires CREATEROLE,
  * creating schemas CREATE on the database, and granting privileges on a table membership in its owner.
  *
- * The tables contain what a later `converge()` restores and the names of the base roles, also where a superuser is
- * the caller. A trigger signs each row with the role that writes it, and no call acts on more than that role could do
- * itself when it wrote the row; but an operator can delete rows. `drift()` shows what `converge()` would do.
+ * The tables contain what a later `converge()` restores and the names of the base roles, even if a superuser makes the
+ * call. A trigger signs each row with the role that writes it, and no call acts on more than that role could do itself
+ * when it wrote the row; but an operator can delete rows. `drift()` shows what `converge()` would do.
  *
- * After ALTER EXTENSION ... UPDATE, call it again (or converge()), which grants the new functions.
+ * After ALTER EXTENSION ... UPDATE, call it or converge() again to grant the new functions.
  *
  * @group keeping
  * @param role_name name of the role
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per statement; none where the role has all of these privileges
+ * @returns one row per statement; none if the role has all of these privileges
  * @throws null_value_not_allowed - the name is null
  * @throws invalid_name - the name is empty or longer than 63 bytes
  * @throws reserved_name - the name belongs to PostgreSQL

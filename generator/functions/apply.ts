@@ -4,7 +4,7 @@ import { sql } from '../sql/template.ts';
 import { rows } from './_shared.ts';
 
 /**
- * Makes a policy hold: the whole access control of this database as one document
+ * Establishes a policy: the whole access control of this database as one document
  *
  * The page [policies](policies.md) describes what a policy can contain. The mode decides about what exists and is not
  * in the policy:
@@ -22,17 +22,16 @@ import { rows } from './_shared.ts';
  * @param policy the policy
  * @param mode what happens to what the policy does not mention: `additive`, `adopt` or `authoritative`
  * @param passwords passwords by role, as plain text or verifiers; they are not remembered; an existing role gets its
- *   password where the caller can see that it has another one; null: none
+ *   password if the caller can see that it has another one; null: none
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per change; none where all is as the policy says. A WARNING and a skipped row are what the caller
- *   may not do (42501), and what the policy of another database contradicts (22023). An object or a role that does
- *   not exist is a skipped row with 42P01, 42704 and so on
+ * @returns one row per change; none if nothing differs from the policy. What the caller may not do is skipped with
+ *   42501 and a WARNING, and what the policy of another database contradicts with 22023. An object or a role that does
+ *   not exist is skipped with 42P01, 42704 and so on
  * @throws null_value_not_allowed - the policy or the mode is null
  * @throws invalid_parameter_value - the policy has problems, which DETAIL lists; the mode is none of the three; the
  *   policy would remove the caller; or a password is empty, an MD5 hash, or for a role that the policy does not
  *   describe
- * @throws feature_not_supported - all that is wrong with the policy is that it asks for what this version of the
- *   server does not have
+ * @throws feature_not_supported - the policy is valid, but asks for what this version of the server does not have
  * @throws insufficient_privilege - the caller may not create or change the roles or schemas
  * @throws dependent_objects_still_exist - a role that is to be removed owns something
  * @example SELECT operation, statement, status FROM rolecall.apply('{"roles": {"app": {"login": true}}, "privileges": [{"to": "app", "on": {"schema": "public"}, "grant": ["USAGE"]}]}');

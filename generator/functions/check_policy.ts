@@ -10,7 +10,7 @@ import { sql } from '../sql/template.ts';
  *
  * @group policies
  * @param policy the policy
- * @returns one row per problem: its place as a JSON path, what is wrong, the SQLSTATE, and a hint; none where apply()
+ * @returns one row per problem: its place as a JSON path, what is wrong, the SQLSTATE, and a hint; none if apply()
  *   accepts the policy
  * @throws null_value_not_allowed - the policy is null
  * @example SELECT path, problem FROM rolecall.check_policy('{"roles": {"app": {"loggin": true}}}');

@@ -9,16 +9,16 @@ import { rows } from './_shared.ts';
  * reporting roles with a new secret and the passwords derived from it, users without a password, because passwords
  * are not recorded.
  *
- * In a copy of a database, and where a dump was restored beside it, the reporting roles belong to the original: each
- * is a WARNING and a skipped row with 22023.
+ * In a copy of a database, and in a restored dump on the same cluster, the reporting roles belong to the original:
+ * each is skipped with 22023 and a WARNING.
  *
  * @group keeping
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per change; none where all is as asked for. A WARNING and a skipped row are: what the caller may
- *   not do, or what would pass a power on to others (42501); what is withheld under another name (55000); a change of
- *   a role that others keep locked for 30 seconds, or for lock_timeout (55P03); and a record that is not acted on,
- *   whose `note` says why (0A000, 0LP01, 22023, 42501, 42704 or 42710). A role that does not exist is a NOTICE and a
- *   skipped row with 42704
+ * @returns one row per change; none if nothing differs. These are skipped, with a WARNING: what the caller may not do,
+ *   or what would pass a power on to others (42501); what is withheld under another name (55000); a change of a role
+ *   that others keep locked for 30 seconds, or for lock_timeout (55P03); and a record that is not acted on, whose
+ *   `note` says why (0A000, 0LP01, 22023, 42501, 42704 or 42710). A role that does not exist is a NOTICE and a skipped
+ *   row with 42704
  * @throws invalid_parameter_value - a base role, client role or reporting role is the caller; or the secret is
  *   encrypted and the session has no key
  * @throws object_not_in_prerequisite_state - the session has an encryption key, and the database has no pgcrypto; or

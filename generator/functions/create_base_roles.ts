@@ -11,8 +11,8 @@ import { groupRole, refusingReporting, rows, unlessEstablished } from './_shared
  * stay as they are.
  *
  * A role does not get BYPASSRLS if a role without it, such as the one that created it, could take it by membership or
- * ADMIN OPTION. If the caller cannot give BYPASSRLS, the three roles are created too, the administrator without it; a
- * WARNING and a skipped row have the statement for a role that can give it.
+ * ADMIN OPTION. If the caller cannot give BYPASSRLS, the administrator is created without it. A WARNING and a skipped
+ * row then contain the statement for a role that can give it.
  *
  * @group users
  * @param anonymous name of the role for unauthenticated access; null: the remembered name, else `anonymous`
@@ -22,7 +22,7 @@ import { groupRole, refusingReporting, rows, unlessEstablished } from './_shared
  * @param default_role name of the role that applications use by default, which is not created; null: the remembered
  *   name, else the anonymous role
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per change; none where all is as asked for; a skipped row with 42501 where the caller cannot give
+ * @returns one row per change; none if nothing differs; a skipped row with 42501 where the caller cannot give
  *   BYPASSRLS, or others could take it
  * @throws invalid_parameter_value - two of the first three names are the same, one of the four is a superuser or the
  *   caller, one of the first three is a reporting role, or one of them is null and the name recorded for it is not

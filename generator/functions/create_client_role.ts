@@ -15,7 +15,7 @@ import { baseRole, established, groupRole } from './_shared.ts';
  * @param role_name name of the role; null: `authenticated_client`
  * @param statement_timeout longest time for one statement, in PostgreSQL's units, such as `15s`; `0`: no limit
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per change; none where all is as asked for
+ * @returns one row per change; none if nothing differs
  * @throws null_value_not_allowed - the timeout is null
  * @throws invalid_name - the name is empty or longer than 63 bytes
  * @throws reserved_name - the name belongs to PostgreSQL

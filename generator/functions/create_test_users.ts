@@ -13,8 +13,8 @@ import { baseRole, established, user } from './_shared.ts';
  * @param app_admin name of the user in all three base roles; null: `app_admin`
  * @param admin_password its password; null: none
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per change; none where all is as asked for; a membership by which others could take a power of the
- *   role is a WARNING and a skipped row with 42501
+ * @returns one row per change; none if nothing differs; a membership by which others could take a power of the role is
+ *   skipped with 42501 and a WARNING
  * @throws invalid_name - a name is empty or longer than 63 bytes
  * @throws reserved_name - a name belongs to PostgreSQL
  * @throws invalid_parameter_value - the two names are the same, one is a reporting role, or a password is empty, a

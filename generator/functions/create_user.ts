@@ -13,8 +13,8 @@ import { advisoryLock, baseRole, establish, user } from './_shared.ts';
  * @param use_locks true: also take `pg_advisory_xact_lock(42, hashtext(username))`, for other tools that do; not
  *   needed for safety
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per change; none where all is as asked for; a membership by which others could take a power of the
- *   role is a WARNING and a skipped row with 42501
+ * @returns one row per change; none if nothing differs; a membership by which others could take a power of the role is
+ *   skipped with 42501 and a WARNING
  * @throws null_value_not_allowed - the name is null
  * @throws invalid_name - the name is empty or longer than 63 bytes
  * @throws reserved_name - the name belongs to PostgreSQL

@@ -14,8 +14,8 @@ import { advisoryLock, established, user } from './_shared.ts';
  * @param use_locks true: also take `pg_advisory_xact_lock(42, hashtext(username))`, for other tools that do; not
  *   needed for safety
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per change; a role that does not exist is a NOTICE and a skipped row with 42704; a membership by
- *   which others could take a power of the role is a WARNING and a skipped row with 42501
+ * @returns one row per change; a role that does not exist is skipped with 42704 and a NOTICE; a membership by which
+ *   others could take a power of the role is skipped with 42501 and a WARNING
  * @throws null_value_not_allowed - a name is null
  * @throws invalid_name - a name is empty or longer than 63 bytes
  * @throws reserved_name - a name belongs to PostgreSQL, and is not that of a predefined role to be granted

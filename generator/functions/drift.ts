@@ -13,11 +13,11 @@ import { rows } from './_shared.ts';
  * of users are not recorded, so drift() does not compare them. A missing user would be created without a password,
  * which `note` says.
  *
- * In a copy of a database, and where a dump was restored beside it, the reporting roles belong to the original: each
- * is a skipped row with 22023.
+ * In a copy of a database, and in a restored dump on the same cluster, the reporting roles belong to the original:
+ * each is skipped with 22023.
  *
  * @group keeping
- * @returns one row per step, planned or skipped; none where all is as asked for. Skipped are: what the caller may not
+ * @returns one row per step, planned or skipped; none if nothing differs. These are skipped: what the caller may not
  *   do, or what would pass a power on to others (42501); what is withheld under another name (55000); and a record
  *   that is not acted on, whose `note` says why (0A000, 0LP01, 22023, 42501, 42704 or 42710)
  * @throws invalid_parameter_value - a base role, client role or reporting role is the caller; or the secret is

@@ -12,8 +12,8 @@ import { rows } from './_shared.ts';
  *
  * @group users
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per step; none where no password has expired. A role that the caller may not alter, whose sessions
- *   it may not end, or that others keep locked for 30 seconds, is a WARNING and a skipped row with 42501 or 55P03
+ * @returns one row per step; none if no password has expired. A role that the caller may not alter, whose sessions
+ *   it may not end, or that others keep locked for 30 seconds, is skipped with 42501 or 55P03 and a WARNING
  * @throws insufficient_privilege - the caller may not alter any of the roles, or may not end their sessions
  * @throws lock_not_available - others keep every role locked
  * @example SELECT count(*) AS locked FROM rolecall.expire_users();

@@ -3,17 +3,17 @@ import { sql } from '../sql/template.ts';
 import { rows } from './_shared.ts';
 
 /**
- * Forgets a role: nothing is remembered about it any more, and it is left as it is
+ * Forgets a role: nothing is remembered about it any more, and the role stays as it is
  *
  * From then on drift() and converge() leave it out, and no policy removes it because it does not name it. The names
- * of the base roles stay. For `public`, that is everybody, it forgets what policies have said about the privileges of
+ * of the base roles stay. For `public`, which is everybody, it forgets what policies have said about the privileges of
  * PUBLIC. If a superuser makes the call, policies of other databases no longer take account of what a policy of this
  * database said of the role.
  *
  * @group keeping
  * @param role_name name of the role, which need not exist, or public
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row for each record; none where nothing was remembered
+ * @returns one row for each record; none if nothing was remembered
  * @throws null_value_not_allowed - the name is null
  * @throws invalid_name - the name is empty or longer than 63 bytes
  * @throws reserved_name - the name belongs to PostgreSQL

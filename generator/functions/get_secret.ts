@@ -9,7 +9,7 @@ import { sql } from '../sql/template.ts';
  *
  * @group secrets
  * @param key name of the secret
- * @returns the secret; null where the key has none
+ * @returns the secret; null if the key has none
  * @throws null_value_not_allowed - the key is null
  * @throws invalid_parameter_value - the key is empty, or the secret is encrypted and the session has no encryption
  *   key, or another one

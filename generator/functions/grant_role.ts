@@ -17,8 +17,8 @@ import { establish } from './_shared.ts';
  *   membership follows the INHERIT attribute of the member
  * @param set_option whether the member may SET ROLE to it; null: it stays as it is, and a new membership allows it
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per change; a role that does not exist is a NOTICE and a skipped row with 42704; a membership by
- *   which others could take a power of the role is a WARNING and a skipped row with 42501
+ * @returns one row per change; a role that does not exist is skipped with 42704 and a NOTICE; a membership by which
+ *   others could take a power of the role is skipped with 42501 and a WARNING
  * @throws invalid_parameter_value - the member is a reporting role
  * @throws null_value_not_allowed - a name is null
  * @throws invalid_name - a name is empty or longer than 63 bytes

@@ -2,9 +2,9 @@ import type { Bool, Jsonb, Returns, Texts } from '../model/types.ts';
 import { sql } from '../sql/template.ts';
 
 /**
- * Returns the roles as they are in the cluster, and what they have in this database, as a policy, whoever made them
+ * Returns the roles as they are in the cluster, and what they have in this database, as a policy, whoever created them
  *
- * apply() of the result in the same database has no steps. Superusers, predefined roles, the caller and the reporting
+ * Applying the result in the same database takes no steps. Superusers, predefined roles, the caller and the reporting
  * roles of this database are left out. Without a list of roles the result also describes how the privileges of PUBLIC
  * differ from those that the server gives it. A privilege on all objects of a schema, and on those that somebody
  * creates there later, is one entry. Passwords are not included.

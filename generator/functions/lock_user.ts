@@ -5,9 +5,9 @@ import { establish, user } from './_shared.ts';
 /**
  * Keeps a user from logging in, and ends its sessions
  *
- * The role gets NOLOGIN; its password, memberships and privileges stay. That is remembered, so that drift() and
- * converge() keep the user locked, and no call of create_user() or the like unlocks it: unlock_user() does. Roles
- * that could SET ROLE to it still can.
+ * The role gets NOLOGIN; its password, memberships and privileges stay. The lock is remembered, so drift() and
+ * converge() keep the user locked. Only unlock_user() unlocks it, not create_user() or the like. Roles that can SET
+ * ROLE to it still can.
  *
  * The sessions are told to end first, so that the call does not wait for one that has changed the role; sessions that
  * are there after NOLOGIN end last. If the caller may not alter the role, the call fails before any session ends. A
@@ -18,7 +18,7 @@ import { establish, user } from './_shared.ts';
  * @param username name of the role
  * @param terminate_sessions true: end the sessions of the role in every database, and wait up to five seconds for each
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per step; none where the user is locked and has no sessions
+ * @returns one row per step; none if the user is locked and has no sessions
  * @throws null_value_not_allowed - the name is null
  * @throws invalid_name - the name is empty or longer than 63 bytes
  * @throws reserved_name - the name belongs to PostgreSQL

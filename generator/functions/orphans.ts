@@ -16,7 +16,7 @@ import { sql } from '../sql/template.ts';
  * It changes nothing, and works in a READ ONLY transaction and on a standby.
  *
  * @group keeping
- * @returns `database` is the one that the name of the role suggests, and null where it suggests none; `remedy` drops
+ * @returns `database` is the one that the name of the role suggests, or null; `remedy` drops
  *   the role
  * @example SELECT role, database, remedy FROM rolecall.orphans();
  * @volatility stable

@@ -4,7 +4,7 @@ import { sql } from '../sql/template.ts';
 /**
  * Returns what the calls and policies of this database have established, as one policy
  *
- * apply() of the result has no steps as long as drift() has none. Roles that calls created, and that no policy
+ * Applying the result takes no steps as long as drift() returns none. Roles that calls created, and that no policy
  * describes, have `"exact": false`: they keep what they have beyond the policy. Passwords, operators and the watching
  * of new tables are not included.
  *

@@ -14,13 +14,13 @@ import { provisioned } from './_shared.ts';
  * A role of that name that exists already loses everything else: attributes, memberships, and every privilege of its
  * own, in this database and on what the whole cluster shares. It keeps the privileges that reading may require,
  * without the grant option: USAGE on schemas, CONNECT, SELECT on large objects and on columns of what it reads, and
- * EXECUTE on functions, except those that run as their owner or that the server or an extension keeps from PUBLIC. A
- * WARNING and a skipped row with the statement to run are what the caller cannot revoke: privileges that somebody
- * else granted, and objects that the role owns. An attribute or a membership that the caller cannot revoke is an
- * error. A connection limit stays as it is, and so do the privileges of PUBLIC; a WARNING names the schemas in which
- * PUBLIC may create objects, the roles, other than superusers, that may create objects in a schema that it searches,
- * and the publications that send the secret of its password in clear text. A NOTICE says of how many tables row-level
- * security shows it no row.
+ * EXECUTE on functions, except those that run as their owner or that the server or an extension keeps from PUBLIC.
+ * What the caller cannot revoke is skipped with a WARNING and the statement to run: privileges that somebody else
+ * granted, and objects that the role owns. An attribute or a membership that the caller cannot revoke is an error. A
+ * connection limit stays as it is, and so do the privileges of PUBLIC; a WARNING names the schemas in which PUBLIC may
+ * create objects, the roles, other than superusers, that may create objects in a schema that it searches, and the
+ * publications that send the secret of its password in clear text. A NOTICE says in how many tables row-level security
+ * hides all rows from it.
  *
  * A withheld table that a table owner creates, or drops and creates again, is readable until the next run, unless new
  * tables are watched (watch_new_tables()); a NOTICE names those that do not exist now.
@@ -51,8 +51,8 @@ import { provisioned } from './_shared.ts';
  * @param search_path search_path of the role's sessions; null: its schemas and, after them, those of the installed
  *   extensions
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per change; what the caller may not grant or revoke is a WARNING and a skipped row with 42501, and
- *   what is withheld under another name one with 55000
+ * @returns one row per change; what the caller may not grant or revoke is skipped with 42501 and a WARNING, and what
+ *   is withheld under another name with 55000
  * @throws null_value_not_allowed - a name is null
  * @throws invalid_name - a name is empty, longer than 63 bytes or, in the list, of more than three parts
  * @throws reserved_name - a name belongs to PostgreSQL or to rolecall

@@ -9,7 +9,7 @@ import { provisioned } from './_shared.ts';
  *
  * @group reporting
  * @param reporting_role role that reads the reporting schema; null: the name of the database followed by
- *   `_reporting`; where that is too long, it is shortened and ends in a hash
+ *   `_reporting`; if that is too long, it is shortened and ends in a hash
  * @param raw_role role that reads the raw schema; null: the name of the database followed by `_raw`, likewise
  * @param reporting_schema schema of the reporting role, created where it is missing
  * @param raw_schema schema of the raw role
@@ -22,8 +22,8 @@ import { provisioned } from './_shared.ts';
  * @param realign_password where the caller cannot read the stored verifier: true sets the passwords with every call,
  *   false trusts that they are right
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per change; what the caller may not grant or revoke is a WARNING and a skipped row with 42501, and
- *   what is withheld under another name one with 55000
+ * @returns one row per change; what the caller may not grant or revoke is skipped with 42501 and a WARNING, and what
+ *   is withheld under another name with 55000
  * @throws null_value_not_allowed - a name in a list, or of a schema, is null
  * @throws invalid_name - a name is empty, longer than 63 bytes or, in the list, of more than three parts
  * @throws reserved_name - a name belongs to PostgreSQL or to rolecall

@@ -16,7 +16,7 @@ import { sql } from '../sql/template.ts';
  * @group keeping
  * @param role_name name of the role
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per statement; none where the role has no such privilege, or does not exist
+ * @returns one row per statement; none if the role has no such privilege, or does not exist
  * @throws null_value_not_allowed - the name is null
  * @throws invalid_name - the name is empty or longer than 63 bytes
  * @throws reserved_name - the name belongs to PostgreSQL

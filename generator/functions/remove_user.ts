@@ -43,7 +43,7 @@ import { advisoryLock, establish } from './_shared.ts';
  * @param use_locks true: also take `pg_advisory_xact_lock(42, hashtext(username))`, for other tools that do; not
  *   needed for safety
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per step; the note of the last one lists the memberships that end; none where there is no such role
+ * @returns one row per step; the note of the last one lists the memberships that end; none if there is no such role
  * @throws null_value_not_allowed - the name is null
  * @throws invalid_name - a name is empty or longer than 63 bytes
  * @throws reserved_name - a name belongs to PostgreSQL

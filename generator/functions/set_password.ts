@@ -16,7 +16,7 @@ import { establish } from './_shared.ts';
  * @param password plain text, or a ready-made `SCRAM-SHA-256$...` verifier
  * @param valid_until when the password stops working for new logins; null: it stays as it is
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row, or none where all is as asked for
+ * @returns one row, or none if nothing differs
  * @throws null_value_not_allowed - an argument other than valid_until is null
  * @throws invalid_name - the name is empty or longer than 63 bytes
  * @throws reserved_name - the name belongs to PostgreSQL

@@ -33,7 +33,7 @@ import { sql } from '../sql/template.ts';
  * @group reporting
  * @param enable true: watch; false: stop watching
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per change; none where all is as asked for
+ * @returns one row per change; none if nothing differs
  * @throws null_value_not_allowed - enable is null
  * @throws insufficient_privilege - the caller is not a superuser
  * @throws object_not_in_prerequisite_state - a schema, the view, a table or a function of the extension belongs to a

@@ -49,5 +49,5 @@ END
 $apply$;
 
 COMMENT ON FUNCTION rolecall.apply(jsonb, text, jsonb, boolean)
-  IS 'Makes a policy hold: the whole access control of this database as one document';
+  IS 'Establishes a policy: the whole access control of this database as one document';
 REVOKE ALL ON FUNCTION rolecall.apply(jsonb, text, jsonb, boolean) FROM PUBLIC;

@@ -41,5 +41,5 @@ END
 $forget$;
 
 COMMENT ON FUNCTION rolecall.forget(text, boolean)
-  IS 'Forgets a role: nothing is remembered about it any more, and it is left as it is';
+  IS 'Forgets a role: nothing is remembered about it any more, and the role stays as it is';
 REVOKE ALL ON FUNCTION rolecall.forget(text, boolean) FROM PUBLIC;

@@ -35,6 +35,6 @@ END
 $inspect$;
 
 COMMENT ON FUNCTION rolecall.inspect(text[], boolean)
-  IS 'Returns the roles as they are in the cluster, and what they have in this database, as a policy, whoever made '
+  IS 'Returns the roles as they are in the cluster, and what they have in this database, as a policy, whoever created '
      'them';
 REVOKE ALL ON FUNCTION rolecall.inspect(text[], boolean) FROM PUBLIC;

@@ -36,7 +36,7 @@ SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.apply(jsonb, text, jsonb, boolean)'::regprocedure),
   'v', 'apply: it is VOLATILE'
 );
-SELECT is(obj_description('rolecall.apply(jsonb, text, jsonb, boolean)'::regprocedure, 'pg_proc'), 'Makes a policy hold: the whole access control of this database as one document', 'apply: its comment');
+SELECT is(obj_description('rolecall.apply(jsonb, text, jsonb, boolean)'::regprocedure, 'pg_proc'), 'Establishes a policy: the whole access control of this database as one document', 'apply: its comment');
 SELECT function_privs_are('rolecall', 'apply', ARRAY['jsonb', 'text', 'jsonb', 'boolean']::text[], 'public', ARRAY[]::text[], 'apply: it is not for PUBLIC');
 
 SELECT is(
@@ -240,7 +240,7 @@ SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.forget(text, boolean)'::regprocedure),
   'v', 'forget: it is VOLATILE'
 );
-SELECT is(obj_description('rolecall.forget(text, boolean)'::regprocedure, 'pg_proc'), 'Forgets a role: nothing is remembered about it any more, and it is left as it is', 'forget: its comment');
+SELECT is(obj_description('rolecall.forget(text, boolean)'::regprocedure, 'pg_proc'), 'Forgets a role: nothing is remembered about it any more, and the role stays as it is', 'forget: its comment');
 SELECT function_privs_are('rolecall', 'forget', ARRAY['text', 'boolean']::text[], 'public', ARRAY[]::text[], 'forget: it is not for PUBLIC');
 
 SELECT is(
@@ -308,7 +308,7 @@ SELECT is(
   (SELECT p.provolatile::text FROM pg_proc AS p WHERE p.oid = 'rolecall.inspect(text[], boolean)'::regprocedure),
   's', 'inspect: it is STABLE'
 );
-SELECT is(obj_description('rolecall.inspect(text[], boolean)'::regprocedure, 'pg_proc'), 'Returns the roles as they are in the cluster, and what they have in this database, as a policy, whoever made them', 'inspect: its comment');
+SELECT is(obj_description('rolecall.inspect(text[], boolean)'::regprocedure, 'pg_proc'), 'Returns the roles as they are in the cluster, and what they have in this database, as a policy, whoever created them', 'inspect: its comment');
 SELECT function_privs_are('rolecall', 'inspect', ARRAY['text[]', 'boolean']::text[], 'public', ARRAY[]::text[], 'inspect: it is not for PUBLIC');
 
 SELECT is(
