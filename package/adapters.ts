@@ -1,23 +1,23 @@
 /**
- * What the client calls through, where that is not a connection of node-postgres or PGlite. Each adapter asks for no
- * more than the method that it calls, so no library is a dependency.
+ * Adapters for libraries other than node-postgres and PGlite. Each adapter requires only the method that it calls, so
+ * no library is a dependency.
  *
- * A transaction of the library can be given in place of the connection: then the calls are part of it.
+ * Pass a transaction of the library instead of a connection to make the calls part of it.
  */
 import type { Queryable } from '../extension/client/rolecall.ts';
 
 type Rows = readonly unknown[];
-/** What a statement without a result gives is nothing, to some libraries. */
+/** Some libraries return nothing for a statement without a result. */
 const rows = (found: Rows | { readonly rows: Rows } | undefined): { rows: unknown[] } => ({
   rows: [...(found === undefined ? [] : 'rows' in found ? found.rows : found)],
 });
 
 /**
- * The text between the parameters; the script of install() has none, and dollar signs and question marks of its own.
+ * The text between the parameters. The script of install() has no parameters, but contains $ and ?.
  */
 const parts = (text: string, values: readonly unknown[]): string[] => (values.length ? text.split(/\$\d+/) : [text]);
 
-// The parameters of what is asked for have the type never: each library allows other values, and every one these.
+// Parameters have the type never here: each library allows other values, and every one accepts these.
 
 /** postgres.js: `new Rolecall(fromPostgresJs(sql))`. */
 export function fromPostgresJs(sql: { unsafe(text: string, values: never[]): PromiseLike<Rows> }): Queryable {

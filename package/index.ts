@@ -1,5 +1,5 @@
 /**
- * The npm package rolecall: the typed client with its adapters, and what stands beside it.
+ * The npm package rolecall: the typed client with its adapters, `install`, and `verifier`.
  */
 export * from '../extension/client/rolecall.ts';
 export type { Policy } from '../extension/client/policy.ts';

@@ -1,5 +1,5 @@
 /**
- * Installs rolecall in a database, by the way that the server has.
+ * Installs rolecall in a database, in the way that the server allows.
  */
 import { readFile } from 'node:fs/promises';
 import { gunzipSync } from 'node:zlib';
@@ -7,21 +7,21 @@ import type { Queryable } from '../extension/client/rolecall.ts';
 
 const ways = ['extension', 'pg_tle', 'plain'] as const;
 
-/** As an extension from the server's files, as one that pg_tle keeps, or without one by the plain script. */
+/** As an extension from the server's files, as one of pg_tle, or by the plain script. */
 export type Way = (typeof ways)[number];
 
 export interface Installation {
   readonly via: Way;
   /** The version that the database has now. */
   readonly version: string;
-  /** Whether anything was changed: false where all was there. */
+  /** Whether anything was changed; false if all was there. */
   readonly changed: boolean;
 }
 
 interface Found {
   /** Version of the extension in this database. */
   readonly extension: string | null;
-  /** Version that CREATE EXTENSION would make, from the server's files. */
+  /** Version that CREATE EXTENSION would install from the server's files. */
   readonly files: string | null;
   /** Whether the files lead from the one to the other. */
   readonly update: boolean;
@@ -32,7 +32,7 @@ interface Found {
 }
 
 /**
- * The scripts of the package: to install it plainly, to make it known to pg_tle, and to remove a plain installation.
+ * The scripts of the package: for a plain installation, for pg_tle, and to remove a plain installation.
  */
 export const scripts = {
   plain: 'rolecall.sql',
@@ -40,7 +40,7 @@ export const scripts = {
   uninstall: 'rolecall-uninstall.sql',
 } as const;
 
-/** A script as text. In the package that for pg_tle has places for what the archive of the extension has already. */
+/** A script as text. In the package, the one for pg_tle has placeholders for what the archive already contains. */
 export async function readScript(which: keyof typeof scripts): Promise<string> {
   const text = await readFile(new URL(`../extension/${scripts[which]}`, import.meta.url), 'utf8');
   if (which !== 'pg_tle' || !/<<rolecall--.*>>/.test(text)) return text;
@@ -66,7 +66,7 @@ function filesOf(archive: Buffer): Map<string, string> {
   return files;
 }
 
-/** Asks catalogs that everybody may read; a function such as to_regprocedure() fails in a schema without USAGE. */
+/** Reads catalogs that everybody may read; a function such as to_regprocedure() fails in a schema without USAGE. */
 const look = `SELECT e.extversion AS extension, a.default_version AS files,
   EXISTS (
     SELECT FROM pg_catalog.pg_extension_update_paths(a.name) AS u
@@ -83,8 +83,8 @@ LEFT JOIN pg_catalog.pg_extension AS e ON e.extname = 'rolecall'
 LEFT JOIN pg_catalog.pg_available_extensions AS a ON a.name = 'rolecall'`;
 
 /**
- * CREATE EXTENSION IF NOT EXISTS fails where several sessions come at once. Ours wait for each other; what another one
- * has made without waiting is there when it has failed.
+ * CREATE EXTENSION IF NOT EXISTS fails if several sessions run it at once. Ours wait for each other. If it fails
+ * because of another session, the extension exists by then.
  */
 const createExtension = `DO $do$
 BEGIN
@@ -99,15 +99,15 @@ END
 $do$`;
 
 /**
- * Installs rolecall where it is missing, updates it where it is older, and else does nothing. Many processes may call
- * it at once, and within a transaction.
+ * Installs rolecall if it is missing, updates it if it is older, and otherwise does nothing. Many processes may call it
+ * at once, and within a transaction.
  *
- * It is installed as an extension where the server has its files, or else where it has pg_tle and the caller may use
- * it; else by the plain script, which takes CREATE on the database alone. Where it is there already, it stays what it
- * is.
+ * It is installed as an extension if the server has its files, or has pg_tle and the caller may use that. Otherwise it
+ * is installed by the plain script, which requires only CREATE on the database. An installation stays of the kind that
+ * it is.
  *
- * @param options.via this way and no other
- * @throws TypeError where that is none of the three
+ * @param options.via install in this way and no other
+ * @throws TypeError if `via` is none of the three
  */
 export async function install(
   database: Queryable,
@@ -135,7 +135,7 @@ export async function install(
 
 /** What a database has of rolecall. */
 export interface Installed {
-  /** How it was installed; null where it is not. */
+  /** How it was installed; null if it is not. */
   readonly via: Way | null;
   readonly version: string | null;
   /** The version that install() would leave there. */

@@ -1,6 +1,6 @@
 /**
- * SCRAM-SHA-256 verifiers made outside of the database, as rolecall.scram_sha_256() makes them: so that no plain
- * password has to be sent to it.
+ * SCRAM-SHA-256 verifiers, computed outside of the database as rolecall.scram_sha_256() does, so that no plain password
+ * has to be sent there.
  */
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
 import { ranges } from '../extension/client/stringprep.ts';
@@ -16,8 +16,8 @@ function classOf(codePoint: number): Class | undefined {
 }
 
 /**
- * A password as the server and libpq prepare it (SASLprep, RFC 4013). What SASLprep refuses is taken as it is, as they
- * do.
+ * A password as the server and libpq prepare it (SASLprep, RFC 4013). Like them, it takes a password that SASLprep
+ * refuses as it is.
  */
 export function saslprep(password: string): string {
   if (/^[\x01-\x7f]*$/.test(password)) return password;

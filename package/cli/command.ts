@@ -1,6 +1,7 @@
 /**
- * What a command is. The program, its help, the completions and docs/command-line.md are all made of these definitions,
- * so this file and those of commands/ load nothing that takes time: what a command needs it imports when it runs.
+ * What a command is. The program, its help, the completions and docs/command-line.md are all built from these
+ * definitions. So this file and those of commands/ load nothing that takes time: a command imports what it needs when
+ * it runs.
  */
 import type { Rolecall, Step } from '../index.ts';
 
@@ -11,12 +12,12 @@ export interface Argument {
 
 export interface Option {
   readonly about: string;
-  /** What stands for the value in the help; an option without it is a flag. */
+  /** The name of the value in the help. An option without it is a flag. */
   readonly takes?: string;
-  /** Whether it can be given several times. */
+  /** Whether it may be given several times. */
   readonly many?: true;
   readonly choices?: readonly string[];
-  /** What a command takes where it is left out; only told. */
+  /** The default, for the help only. */
   readonly otherwise?: string;
   /** One letter. */
   readonly short?: string;
@@ -36,7 +37,7 @@ export type Values<A, O> = { [K in keyof A]: ArgumentValue<A[K]> } & { [K in key
 
 export type Cell = string | number | boolean | null;
 export type Row = Readonly<Record<string, Cell>>;
-/** Columns of the rows, in their order, with what they mean. */
+/** The columns of the rows, in order, with their meanings. */
 export type Columns = Readonly<Record<string, string>>;
 
 /** One database that a command is run in, within a transaction that the caller of the command ends. */
@@ -46,7 +47,7 @@ export interface Database {
   query(text: string, values?: unknown[]): Promise<{ rows: unknown[] }>;
 }
 
-/** What a command can ask of the person, and where it says what is not its result. */
+/** How a command asks the user, and where it prints what is not its result. */
 export interface Person {
   readonly isThere: boolean;
   say(line: string): void;
@@ -55,7 +56,7 @@ export interface Person {
 }
 
 interface Definition<A, O> {
-  /** As it is typed: `user add`. */
+  /** As the user types it: `user add`. */
   readonly name: string;
   readonly summary: string;
   readonly details?: string;
@@ -68,20 +69,20 @@ interface Definition<A, O> {
 interface InDatabases<A, O, P> extends Definition<A, O> {
   readonly where: 'databases';
   readonly columns: Columns;
-  /** Whether it changes something, so that there is a dry run. */
+  /** Whether it changes something, and so has a dry run. */
   readonly changes?: true;
-  /** How a dry run is made where no function has one: by undoing it. */
+  /** For a command whose functions have no dry run: the changes are rolled back. */
   readonly undo?: true;
-  /** Rows that are differences: exit status 3. */
+  /** Whether rows are differences, for which the exit status is 3. */
   readonly differs?: (row: Row, values: Values<A, O>) => boolean;
-  /** Rows that somebody has to agree to. */
+  /** The rows that require confirmation. */
   readonly confirm?: (row: Row) => boolean;
-  /** Once, before the first database: what comes from files, prompts and the environment. */
+  /** Runs once, before the first database: reads files, prompts and the environment. */
   prepare?(values: Values<A, O>, person: Person): Promise<P>;
   run(database: Database, values: Values<A, O>, prepared: P): Promise<readonly Row[]>;
-  /** The rows for people, where theirs are fewer. */
+  /** The rows for people, if these are fewer. */
   readonly folded?: (rows: readonly Row[]) => readonly Row[];
-  /** The text for people, where a table is not what they want. */
+  /** The text for people, if they need something other than a table. */
   text?(rows: readonly Row[], values: Values<A, O>): string;
 }
 
@@ -109,7 +110,7 @@ export type Command = (
   InDatabases<Arguments, Options, unknown> | InOneDatabase<Arguments, Options, unknown> | Nowhere<Arguments, Options>
 ) & { readonly arguments?: Arguments; readonly options?: Options };
 
-/** The same definition, with the types of its arguments and options forgotten once they have been checked. */
+/** The same definition without the types of its arguments and options, which have been checked. */
 export function inDatabases<const A extends Arguments, const O extends Options, P = undefined>(
   definition: Omit<InDatabases<A, O, P>, 'where'>,
 ): Command {
@@ -152,7 +153,7 @@ export const hasStatements = (columns: Columns): boolean => 'statement' in colum
 
 /** A mistake of the caller: exit status 2. */
 export class UsageError extends Error {}
-/** The person changed their mind, or pressed Ctrl-C: exit status 1. */
+/** The user declined, or pressed Ctrl-C: exit status 1. */
 export class Interrupted extends Error {}
-/** A database without rolecall, which is to be left out. */
+/** A database without rolecall, which is skipped. */
 export class NotInstalled extends Error {}

@@ -4,7 +4,7 @@
 import type { Client, ClientConfig, QueryResult } from 'pg';
 import { Interrupted, type Person } from './command.ts';
 
-/** What the server says beside the result. */
+/** Messages of the server other than the result. */
 export interface Notice {
   readonly severity: string;
   readonly message: string;
@@ -14,13 +14,13 @@ export interface Notice {
 
 type Phase = 'working' | 'committing' | 'done';
 
-/** Without a password, or with a wrong one, where the server asks for it. */
+/** The password that the server requires is missing or wrong. */
 const needsPassword = (error: unknown): boolean =>
   error instanceof Error && /client password must be a (non-empty )?string/.test(error.message);
 
-/** A database that a command is for. */
+/** A database in which a command runs. */
 export interface Target {
-  /** Its name in the results: that of the database, with the server where there are several. */
+  /** Its name in the results: that of the database, with the server if there are several. */
   readonly name: string;
   readonly config: ClientConfig;
 }
@@ -47,7 +47,7 @@ export class Connection {
     });
   }
 
-  /** Connects; a password that is missing is asked for, once for all databases. */
+  /** Connects. Asks for a missing password once for all databases. */
   static async open(target: Target, passwords: Passwords): Promise<Connection> {
     const { default: pg } = await import('pg');
     const attempt = async (password?: string): Promise<Connection> => {
@@ -61,7 +61,7 @@ export class Connection {
       try {
         await client.connect();
       } catch (error) {
-        // Else it stays open, and this process with it, until the server is tired of waiting for a password.
+        // Otherwise it, and this process, would wait until the server gives up waiting for a password.
         void client.end().catch(() => undefined);
         throw error;
       }
@@ -78,11 +78,11 @@ export class Connection {
 
   async query(text: string, values: unknown[] = []): Promise<{ rows: unknown[] }> {
     if (this.#interrupted) throw new Interrupted();
-    // Several statements at once, as a script has, go without parameters alone.
+    // Several statements at once, as in a script, cannot have parameters.
     return values.length > 0 ? this.#client.query(text, values) : this.#client.query(text);
   }
 
-  /** Runs the work in a transaction, and keeps what it did only where it ends well and `keep` says so. */
+  /** Runs the work in a transaction, which is committed only if it succeeds and `keep` says so. */
   async transaction<T>(work: () => Promise<T>, mode: 'READ WRITE' | 'READ ONLY', keep: boolean): Promise<T> {
     try {
       await this.#begin(mode);
@@ -99,14 +99,14 @@ export class Connection {
     }
   }
 
-  /** The process is asked for in the transaction: a pooler gives another one to each. */
+  /** Read the process in the transaction, because a pooler can use another one for each. */
   async #begin(mode: string): Promise<void> {
     const results: unknown = await this.query(`BEGIN ${mode}; SELECT pg_catalog.pg_backend_pid() AS pid`);
     const [, found] = results as [QueryResult, QueryResult<{ pid: number }>];
     this.#pid = found.rows[0]?.pid;
   }
 
-  /** Cancels what is being done, unless it is being committed: then there is nothing to cancel any more. */
+  /** Cancels what is running, except a COMMIT, which can no longer be cancelled. */
   async interrupt(): Promise<void> {
     if (this.#phase !== 'working') return;
     this.#interrupted = true;
@@ -129,7 +129,7 @@ export class Connection {
   }
 }
 
-/** The password of the connections, where it comes from the person. */
+/** The password of the connections, if the user types it. */
 export class Passwords {
   known: string | undefined;
   #asked: Promise<string> | undefined;
@@ -139,7 +139,7 @@ export class Passwords {
     this.#person = person;
   }
 
-  /** Asks once, also where several connections want it at the same moment. */
+  /** Asks once, even if several connections need it at the same moment. */
   async ask(): Promise<string | undefined> {
     if (!this.#person.isThere) return undefined;
     this.#asked ??= this.#person.password('Password for the connection');

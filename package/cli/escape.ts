@@ -1,8 +1,8 @@
 /**
- * Names in a cluster are anybody's choice, so that what they do to a terminal is shown, not done.
+ * Anybody can choose names in a cluster, so a terminal shows their control characters instead of obeying them.
  */
 
-/** Control characters, the marks that turn the direction of text around, and separators of lines. */
+/** Control characters, marks that reverse the direction of text, and line separators. */
 const unsafe = /[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/gu;
 const short: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
 const shown = (character: string): string =>
@@ -15,6 +15,6 @@ export const line = (text: string): string => text.replaceAll(unsafe, shown);
 export const lines = (text: string): string =>
   text.replaceAll(unsafe, (character) => (character === '\n' || character === '\t' ? character : shown(character)));
 
-/** JSON in which the characters that a terminal obeys have their escapes; it means the same. */
+/** JSON in which the characters that a terminal obeys are escaped. Its meaning is the same. */
 export const json = (value: unknown): string =>
   JSON.stringify(value, null, 2).replaceAll(unsafe, (character) => (character === '\n' ? character : shown(character)));

@@ -1,5 +1,5 @@
 /**
- * Errors for people: what the server says of one, without what would show a password.
+ * Errors for people: what the server reports, without anything that would show a password.
  */
 import { line, lines } from './escape.ts';
 
@@ -12,14 +12,14 @@ export interface Failure {
 
 const textOf = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value : null);
 
-/** What a failed call in a database where rolecall is missing is told to do. */
+/** The hint for a call in a database without rolecall. */
 const missing = (message: string): boolean =>
   /schema "rolecall" does not exist|function rolecall\.\w+\(.*\) does not exist/.test(message);
 
 export function failure(error: unknown): Failure {
   if (!(error instanceof Error)) return { message: String(error), sqlstate: null, detail: null, hint: null };
   const { code, detail, hint, errors } = error as Error & Record<string, unknown>;
-  // Where a host has several addresses, and none answers, the message is empty.
+  // If a host has several addresses, and none answers, the message is empty.
   const first = Array.isArray(errors) ? (errors[0] as unknown) : undefined;
   const message = error.message || (first instanceof Error ? first.message : '') || (textOf(code) ?? error.name);
   const sqlstate = typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : null;
@@ -36,7 +36,7 @@ export function failure(error: unknown): Failure {
   return { message, sqlstate, detail: textOf(detail), hint: textOf(hint) };
 }
 
-/** An error as psql shows one; `where` is the database, where there are several. */
+/** An error as psql shows one; `where` is the database, if there are several. */
 export function describe(found: Failure, where?: string): string {
   const state = found.sqlstate === null ? '' : ` (SQLSTATE ${found.sqlstate})`;
   const extra = (label: string, text: string | null): string[] =>

@@ -11,13 +11,13 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
   version: string;
 };
 
-// The arguments are in the list of processes, and a URL can have a password.
+// The list of processes shows the arguments, and a URL can contain a password.
 process.title = 'rolecall';
 
-// What a library of ours should do otherwise is nothing for its users to read.
+// Warnings about our libraries are of no use to users.
 process.noDeprecation = true;
 
-// A reader that has seen enough, such as head, is no failure.
+// A reader that stops early, such as head, is not a failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
   throw error;

@@ -1,5 +1,5 @@
 /**
- * The options that several commands have.
+ * The options that several commands share.
  */
 import { type Command, hasStatements, type Options } from './command.ts';
 
@@ -21,7 +21,7 @@ export const commonOptions = {
   quiet: { about: 'print only errors', short: 'q' },
 } as const satisfies Options;
 
-/** Those of them that a command has, by heading. */
+/** Those that a command has, by heading. */
 export function optionsOf(command: Command): [string, Options][] {
   const { url, ...others } = connectionOptions;
   const { dryRun, yes, json, sql, quiet } = commonOptions;

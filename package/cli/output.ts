@@ -9,10 +9,10 @@ import type { Notice } from './connection.ts';
 
 export type Status = 'done' | 'different' | 'skipped' | 'failed' | 'interrupted';
 
-/** Why a database is skipped. */
+/** The reason why a database is skipped. */
 export const notInstalled = 'rolecall is not installed';
 
-/** What became of a command in one database. */
+/** The outcome of a command in one database. */
 export interface Result {
   readonly database: string;
   readonly status: Status;
@@ -33,7 +33,7 @@ const cell = (value: Row[string] | undefined): string =>
 /** The shape that the documentation promises. */
 export const jsonText = (results: readonly Result[]): string => json({ databases: results });
 
-/** Statements ready to run; what cannot be run is a comment. */
+/** Statements ready to run. What cannot be run is a comment. */
 export function sqlText(results: readonly Result[], several: boolean): string {
   const comment = (text: string): string => text.replaceAll(/^/gm, '-- ').replaceAll('\r', '\n-- ');
   const statement = ({ statement: text, status, note }: Row): string => {
@@ -50,14 +50,14 @@ export function sqlText(results: readonly Result[], several: boolean): string {
     .join('\n');
 }
 
-/** Rows for programs such as cut and awk: a line each, with tabs. */
+/** Rows for programs such as cut and awk: one line each, separated by tabs. */
 export const plainText = (columns: readonly string[], rows: readonly Row[]): string =>
   rows.map((row) => columns.map((column) => cell(row[column])).join('\t')).join('\n');
 
-/** Rows for people, as wide as the terminal at most. */
+/** Rows for people, at most as wide as the terminal. */
 export async function tableText(columns: readonly string[], rows: readonly Row[]): Promise<string> {
   const [{ default: Table }, { default: wrap }] = await Promise.all([import('cli-table3'), import('wrap-ansi')]);
-  // What is empty in every row says nothing.
+  // Leave out columns that are empty in every row.
   const shown = columns.filter((column) => rows.some((row) => cell(row[column]) !== ''));
   const natural = shown.map((column) => Math.max(column.length, ...rows.map((row) => cell(row[column]).length)) + 2);
   const widths = fit(natural, (process.stdout.columns || 80) - shown.length - 1);
@@ -80,7 +80,7 @@ const asciiBorder = Object.fromEntries([
   ...['left', 'left-mid', 'right', 'right-mid', 'middle'].map((name) => [name, '|']),
 ]) as Record<string, string>;
 
-/** The widest columns give way until all fit. */
+/** Narrows the widest columns until all fit. */
 function fit(natural: readonly number[], available: number): number[] {
   const widths = [...natural];
   let excess = widths.reduce((sum, width) => sum + width, 0) - available;
@@ -108,11 +108,11 @@ export const namesOf = (columns: Columns, several: boolean): string[] => [
   ...Object.keys(columns),
 ];
 
-/** The rows of all databases, each with the one it is of. */
+/** The rows of all databases, each with the name of its database. */
 export const rowsOf = (results: readonly Result[], several: boolean): Row[] =>
   results.flatMap(({ database, rows }) => (several ? rows.map((row) => ({ database, ...row })) : [...rows]));
 
-/** What became of each database, as rows. */
+/** The outcome for each database, as rows. */
 export const summary = (results: readonly Result[]): Row[] =>
   results.map(({ database, status, rows }) => ({
     database,

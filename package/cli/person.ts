@@ -1,5 +1,5 @@
 /**
- * The person at the terminal, if there is one, and passwords from where they are not seen.
+ * The user at the terminal, if there is one, and passwords from sources where nobody sees them.
  */
 import { Interrupted, type Option, type Person, UsageError } from './command.ts';
 import { line } from './escape.ts';
@@ -27,7 +27,7 @@ export async function agrees(question: string): Promise<boolean> {
   return answer;
 }
 
-/** The options that a command with a password has. */
+/** The options of a command that takes a password. */
 export const passwordOptions = {
   askPassword: { about: 'prompt for the password' },
   passwordStdin: { about: 'read the password from standard input' },
@@ -40,14 +40,14 @@ interface Given {
   readonly passwordEnv: string | undefined;
 }
 
-/** The value of an environment variable that has to be there. */
+/** The value of an environment variable, which must be set. */
 export function fromEnvironment(name: string): string {
   const value = process.env[name];
   if (value === undefined || value === '') throw new UsageError(`the environment variable ${line(name)} is not set`);
   return value;
 }
 
-/** The password as a verifier, so that the plain text leaves this process nowhere; undefined where none is given. */
+/** The password as a verifier, so that the plain text never leaves this process; undefined if none is given. */
 export async function readVerifier(user: string, given: Given, from: Person): Promise<string | undefined> {
   const password = await readPassword(user, given, from);
   return password === undefined ? undefined : hashed(password);

@@ -1,7 +1,6 @@
 /**
- * A policy as plain SQL: what it says is added, and what it says to revoke is revoked; roles keep what it does not
- * mention. Which objects a schema has, who owns them and what is granted already the statements look up when they are
- * run.
+ * A policy as plain SQL. The statements add what the policy says, and revoke what it says to revoke; roles keep what it
+ * does not mention. When they run, they look up which objects a schema has, who owns them, and what is granted already.
  */
 import { columnPrivileges, columnsOf, kinds, type Kind, query, targets } from '../../generator/model/kinds.ts';
 import type {
@@ -86,7 +85,7 @@ const columns = {
   bypassrls: 'rolbypassrls',
 } as const;
 
-/** The role with the attributes that the policy names; a role that is there keeps the others. */
+/** The role with the attributes that the policy names. An existing role keeps the others. */
 function roleSteps(role: string, definition: Role): Needed[] {
   const { connection_limit: limit, valid_until: until, comment } = definition;
   const alter = (done: string, clause: string): Needed => ({
@@ -120,7 +119,7 @@ function schemaSteps(schema: string, owner: string | undefined): Needed[] {
   return [made, { done: owned, statement: `ALTER SCHEMA ${name(schema)} OWNER TO ${name(owner)}` }];
 }
 
-/** INHERIT and SET of a membership are asked for where the policy has them alone: they need PostgreSQL 16. */
+/** INHERIT and SET of a membership, only if the policy names them, because they require PostgreSQL 16. */
 function membership(group: Membership, member: string): Needed {
   const { role, admin, inherit, set } = typeof group === 'string' ? { role: group } : group;
   const flag = (option: string, value: boolean | undefined): string =>
@@ -158,7 +157,7 @@ function profileEntries(profile: Profile, schema: string, to: Names): Entry[] {
   ];
 }
 
-/** A change of privileges: of whom, which, and whether they are granted or revoked. */
+/** A change of privileges: whose, which, and whether they are granted or revoked. */
 interface Change {
   readonly verb: 'GRANT' | 'REVOKE';
   readonly role: string;
@@ -193,8 +192,7 @@ const ending = ({ verb, role, option }: Change): string =>
   `${verb === 'GRANT' ? 'TO' : 'FROM'} ${written(role)}${option ? ' WITH GRANT OPTION' : ''}`;
 
 /**
- * The privileges asked for that an ACL lacks, or has where they are to be revoked; ALL is what the server has of
- * them.
+ * The privileges that an ACL lacks or, if they are to be revoked, has. ALL means those that the server has.
  */
 function differing({ verb, role, privileges, option }: Change, known: Kind['privileges'], acl: string): string {
   const wanted = privileges.includes('ALL') ? Object.entries(known) : privileges.map((each) => [each, 0] as const);
@@ -211,7 +209,7 @@ const everyOf = (kind: Kind): string =>
 const lookUp = { TABLE: 'to_regclass', SEQUENCE: 'to_regclass', ROUTINE: 'to_regprocedure', TYPE: 'to_regtype' };
 const oidOf = ({ keyword }: Kind, text: string): string => `${lookUp[keyword as keyof typeof lookUp]}(${text})::oid`;
 
-/** Objects by their names. One that is missing has its name in quotes, so that the server says that it is. */
+/** Objects by their names. A missing one keeps its quoted name, so that the server reports it. */
 const namedObjects = (kind: Kind, names: readonly string[]): string =>
   `SELECT coalesce(o.name, quote_ident(w.name)) AS name, o.owner, o.acl FROM unnest(${array(names)}) AS w(name)
   LEFT JOIN ${everyOf(kind)} ON ${kind.qualified === true ? `o.oid = ${oidOf(kind, 'w.name')}` : `o.name IN (quote_ident(w.name), w.name)`}`;
@@ -226,7 +224,7 @@ WHERE m.privileges IS NOT NULL GROUP BY m.privileges LIMIT 1`,
 const part = String.raw`(?:[A-Za-z_][\w$]*|"(?:[^"]|"")+")`;
 const column = new RegExp(`^(${part}\\.${part})\\.(${part})$`);
 
-/** What is in the schemas now, but for what is excepted, which loses what it had. */
+/** What is in the schemas now, except what is excepted, which loses its privileges. */
 function presentSteps(kind: Kind, schemas: readonly string[], except: readonly string[], what: Change): Needed[] {
   const excepted = except.filter((each) => !column.test(each));
   const partly = except.flatMap((each) => {
@@ -257,7 +255,7 @@ function presentSteps(kind: Kind, schemas: readonly string[], except: readonly s
   ];
 }
 
-/** Those that every supported server has stand for ALL where columns make a difference. */
+/** For columns, ALL stands for the privileges that every supported server has. */
 const privilegesOf = ({ privileges }: Kind, { privileges: asked }: Change): readonly Privilege[] =>
   asked.includes('ALL') ? (Object.keys(privileges).filter((each) => each !== 'MAINTAIN') as Privilege[]) : asked;
 
@@ -289,7 +287,7 @@ FROM ${differing(what, { SET: 15, 'ALTER SYSTEM': 15 }, acl)} LIMIT 1`,
   };
 }
 
-/** What is made later, by these owners or by those who own something there now. */
+/** What these owners create later, or those who own something there now. */
 function laterStep(
   kind: Kind,
   schemas: readonly string[],
@@ -319,7 +317,7 @@ WHERE m.privileges IS NOT NULL ORDER BY r.rolname, s.clause LIMIT 1`,
   };
 }
 
-/** A role that is to be absent. What is in the way and may not be dropped ends in the server's own error. */
+/** A role that is to be absent. If something prevents the DROP ROLE, the server reports the error. */
 function removal(role: string, { reassign_to: heir, drop_owned: drop = false }: Role): Needed[] {
   const holds = `EXISTS (SELECT FROM pg_catalog.pg_shdepend AS d WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.refobjid = ${oid(checkName(role))}
     AND d.dbid IN (0, (SELECT b.oid FROM pg_catalog.pg_database AS b WHERE b.datname = pg_catalog.current_database()))`;

@@ -1,22 +1,22 @@
 /**
- * Plain SQL for projects that keep SQL in their repository, and can have no functions in the database. It can be run
- * again, and by several at once: each statement is run where what it does is missing, and what another transaction
- * did at the same moment is taken as done.
+ * Plain SQL for projects that keep SQL in their repository, and cannot have functions in the database. It can run
+ * again, and several times at once: each statement runs only if its effect is missing, and what another transaction
+ * did at the same moment counts as done.
  */
 import { dollarQuoted, literal } from '../../generator/sql/quote.ts';
 import { UsageError } from './command.ts';
 
-/** A statement with the condition that holds where there is nothing to do, or a query that gives the next statement. */
+/** A statement with the condition under which it is not needed, or a query that returns the next statement. */
 export type Needed = (
   { readonly done: string; readonly statement: string } | { readonly missing: string; readonly statement?: never }
 ) & {
-  /** Whether a caller without the rights for it does the rest all the same. */
+  /** Whether a caller without the rights for it continues with the rest. */
   readonly optional?: true;
 };
 
 export const name = (role: string): string => `"${role.replaceAll('"', '""')}"`;
 
-/** The name of a role, where it can be one. */
+/** The name of a role, checked. */
 export function checkName(role: string): string {
   const size = Buffer.byteLength(role);
   if (size === 0 || size > 63) throw new UsageError('a name is 1 to 63 bytes long');
@@ -43,7 +43,7 @@ export const grant = (role: string, member: string): Needed => ({
 
 const powers = 'rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication';
 
-/** A group role: NOLOGIN, and without powers. */
+/** A group role: NOLOGIN, and no powerful attributes. */
 function group(role: string, bypass: boolean): Needed[] {
   return [
     create(role, 'NOLOGIN'),
@@ -84,7 +84,7 @@ export function setting(role: string, parameter: string, value: string | readonl
     : { done, statement: `ALTER ROLE ${name(role)} ${set}` };
 }
 
-/** A role that reads the tables of some schemas, and those that `owners` make later. */
+/** A role that reads the tables of some schemas, and those that `owners` create there later. */
 export function reporting(
   role: string,
   schemas: readonly string[],
@@ -118,22 +118,22 @@ export function reporting(
   ];
 }
 
-/** A schema as the server keeps it in a setting: with quotes where it needs them alone. */
+/** A schema as the server stores it in a setting: quoted only if necessary. */
 const stored = (schema: string): string => (/^[a-z_][a-z0-9_$]*$/.test(schema) ? schema : name(schema));
 
-/** A table as it is written in SQL, checked to be a name and nothing else. */
+/** A table as in SQL, checked to be nothing but a name. */
 function qualified(table: string): string {
   if (!/^(?:[a-z_][a-z0-9_$]*|"(?:[^"\0]|"")+")\.(?:[a-z_][a-z0-9_$]*|"(?:[^"\0]|"")+")$/.test(table))
     throw new UsageError('a table that is withheld is written as in SQL, with its schema');
   return table;
 }
 
-/** A text of several lines or with quotes in it, as it can be read. */
+/** A text with several lines or quotes, in a readable form. */
 function readable(text: string): string {
   return /['\n]/.test(text) && !text.includes('$q$') && !text.endsWith('$') ? `$q$${text}$q$` : literal(text);
 }
 
-/** One block that does what is missing. */
+/** One block that does whatever is missing. */
 export function script(command: string, steps: readonly Needed[]): string {
   const rows = steps.map((step) => {
     const [query, statement] = 'missing' in step ? [step.missing, 'NULL'] : [step.done, readable(step.statement)];
@@ -163,7 +163,7 @@ ${rows.join(',\n') || none}
         EXECUTE v_statement;
         v_before := v_statement;
       EXCEPTION
-        -- Another transaction made it at the same moment, or changes it now: look again.
+        -- Another transaction created it at the same moment, or changes it now: look again.
         WHEN duplicate_object OR duplicate_schema OR unique_violation OR internal_error OR undefined_object THEN
           IF v_attempt = 100 OR SQLSTATE = 'XX000' AND SQLERRM NOT LIKE 'tuple concurrently %' THEN
             RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, DETAIL = v_statement;

@@ -1,5 +1,5 @@
 /**
- * A policy in a file: YAML, or JSON, which is YAML too. What is wrong with it is told with line and column.
+ * A policy in a file: YAML, or JSON, which is YAML too. Mistakes are reported with line and column.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
@@ -28,7 +28,7 @@ type Step = string | number;
 export interface PolicyFile {
   readonly name: string;
   readonly value: unknown;
-  /** Problems of the file with their places. */
+  /** The problems of the file, each with its place. */
   readonly problems: readonly Row[];
   place(problem: Problem): Row;
 }
@@ -46,7 +46,7 @@ export const parsePath = (path: string): Step[] =>
     quoted !== undefined ? (JSON.parse(quoted) as string) : (plain ?? Number(index)),
   );
 
-/** Where a path is: its key, or its entry in a list, or else the nearest thing around it. */
+/** The place of a path: its key, its entry in a list, or else the nearest node around it. */
 function offsetOf(document: Document, steps: readonly Step[]): number {
   let found = 0;
   let node: unknown = document.contents;
@@ -105,7 +105,7 @@ export const printProblems = (problems: readonly Row[]): string =>
 const byPlace = (one: Row, other: Row): number =>
   Number(one['line']) - Number(other['line']) || Number(one['column']) - Number(other['column']);
 
-/** What the published schema says of the document; what depends on the rest of it or on the server, the server says. */
+/** What the published schema finds. The server checks what depends on other parts of the document or on itself. */
 async function structure(value: unknown): Promise<Problem[]> {
   const { validate } = await import('./validator.ts');
   if (validate(value)) return [];
@@ -116,7 +116,7 @@ async function structure(value: unknown): Promise<Problem[]> {
       ? { steps, problem: wording(error) }
       : { steps: [...steps, additionalProperty], problem: unknownKey(additionalProperty, error.parentSchema) };
   });
-  // Where a place can have several forms, each complains; what is deepest is nearest to the mistake.
+  // If a place can have several forms, each one reports a problem. The deepest is nearest to the mistake.
   const isAbove = (one: readonly Step[], other: readonly Step[]): boolean =>
     one.length < other.length && one.every((step, index) => step === other[index]);
   const deepest = found.filter(({ steps }) => !found.some((other) => isAbove(steps, other.steps)));
@@ -124,7 +124,7 @@ async function structure(value: unknown): Promise<Problem[]> {
   return [...unique].map(([path, problem]) => ({ path, problem }));
 }
 
-/** A JSON pointer as steps; only the value tells an index from a key. */
+/** A JSON pointer as steps. Only the value shows whether a step is an index or a key. */
 function stepsOf(value: unknown, pointer: string): Step[] {
   let node = value;
   return pointer
@@ -170,7 +170,7 @@ function unknownKey(key: string, parent: object | undefined): string {
 export const printPolicy = (policy: unknown): string =>
   stringify(policy, { lineWidth: 120, aliasDuplicateObjects: false });
 
-/** A file with a text for each name, such as passwords; the message of a parser would repeat what is in it. */
+/** A file with a text for each name, such as passwords. A parser's message would repeat its contents. */
 export async function readTexts(file: string): Promise<Record<string, string>> {
   const text = await readText(file);
   let found: unknown;
@@ -184,7 +184,7 @@ export async function readTexts(file: string): Promise<Record<string, string>> {
   return found as Record<string, string>;
 }
 
-/** Brings a file to a policy: what has not changed keeps its place, its form and its comments. */
+/** Updates a file to a policy. What has not changed keeps its place, its form and its comments. */
 export async function updateFile(file: string, policy: unknown): Promise<void> {
   const document = parseDocument(await readText(file));
   if (document.errors.length > 0) throw new UsageError(`${file} is not YAML: ${document.errors[0]?.message ?? ''}`);

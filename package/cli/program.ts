@@ -1,12 +1,12 @@
 /**
- * The parser, made of the definitions of the commands.
+ * The parser, built from the definitions of the commands.
  */
 import { Argument as ParserArgument, Command as Parser, Option as ParserOption } from 'commander';
 import type { Argument, Command, Option } from './command.ts';
 import { commands, groups } from './commands/index.ts';
 import { commonOptions, connectionOptions, optionsOf } from './options.ts';
 
-/** What is done with a command line that is right. */
+/** What to do with a valid command line. */
 export type Action = (
   command: Command,
   given: Record<string, unknown>,
@@ -28,10 +28,10 @@ function parserOption(name: string, option: Option): ParserOption {
   return made;
 }
 
-/** What an option is that was not given. */
+/** The value of an option that was not given. */
 const nothing = ({ takes, many }: Option): unknown => (many === true ? [] : takes === undefined ? false : undefined);
 
-/** The line with what a command takes. */
+/** The usage line of a command. */
 export const usageOf = (command: Command): string =>
   ['[options]', ...Object.entries(command.arguments ?? {}).map(([name, argument]) => argumentOf(name, argument))].join(
     ' ',
@@ -40,7 +40,7 @@ export const usageOf = (command: Command): string =>
 const argumentOf = (name: string, { optional }: Argument): string =>
   optional === true ? `[${kebab(name)}]` : `<${kebab(name)}>`;
 
-/** What stands below the options in the help of a command. */
+/** What the help of a command shows below the options. */
 export function notes(command: Command): string {
   const width = Math.max(...Object.keys(command.examples).map((example) => example.length));
   const examples = Object.entries(command.examples).map(

@@ -1,5 +1,5 @@
 /**
- * Runs a command in one database or in many, and gives what became of each.
+ * Runs a command in one database or in many, and returns the outcome for each.
  */
 import {
   type Command,
@@ -30,7 +30,7 @@ import {
 import { agrees, person } from './person.ts';
 import { findTargets, isSeveral, type Where } from './targets.ts';
 
-/** The options that are not the command's own. */
+/** The options that every command has. */
 export interface Common extends Where {
   readonly concurrency: string | undefined;
   readonly installedOnly: boolean;
@@ -45,7 +45,7 @@ type Given = Readonly<Record<string, never>>;
 type InDatabases = Extract<Command, { where: 'databases' }>;
 export type ExitStatus = 0 | 1 | 2 | 3;
 
-/** What Ctrl-C and the like end: every connection that is open. */
+/** Every open connection, which Ctrl-C and other signals end. */
 const open = new Set<Connection>();
 let interrupted = false;
 
@@ -128,7 +128,7 @@ async function resultOf(run: Run, target: Target, dryRun: boolean): Promise<Resu
 
 type Pass = (dryRun: boolean) => Promise<(Result & { text: string })[]>;
 
-/** Runs the command in each database, with a list of them on a terminal where they are several. */
+/** Runs the command in each database. If there are several, a terminal shows a list of them. */
 async function inTargets(
   run: Run,
   targets: readonly Target[],
@@ -140,7 +140,7 @@ async function inTargets(
   const results: (Result & { text: string })[] = [];
   const shows = process.stderr.isTTY && !run.common.quiet;
   const logger = new ListrLogger({ processOutput: new ProcessOutput(process.stderr, process.stderr) });
-  // A list that is longer than the screen is a line for each that is done.
+  // If the list is longer than the screen, print a line for each database that is done.
   const fits = targets.length < (process.stderr.rows || 24) - 2;
   const renderer = !shows ? 'silent' : fits ? 'default' : 'simple';
   const tasks = targets.map((target, index) => ({
@@ -163,7 +163,7 @@ async function inTargets(
   return results;
 }
 
-/** Asks before something is done that somebody has to agree to; where nobody can be asked, --yes has to be given. */
+/** Asks for confirmation where a command requires it. Without a terminal, --yes is required. */
 async function agreed(run: Run, pass: Pass, several: boolean): Promise<boolean> {
   const { command, common } = run;
   if (command.where !== 'databases' || command.confirm === undefined || common.dryRun || common.yes) return true;
@@ -188,7 +188,7 @@ function tell(results: readonly Result[], several: boolean, quiet: boolean): voi
       person.say(severity === 'WARNING' ? onError.yellow(text) : onError.dim(text));
     }
     if (error !== undefined) person.say(onError.red(describe(error, where)));
-    // On a terminal the table says so.
+    // On a terminal, the table shows it.
     if (status === 'skipped' && !quiet && !process.stdout.isTTY)
       person.say(`skipped: ${line(database)}: ${notInstalled}`);
   }
@@ -261,7 +261,7 @@ export async function runCommand(
   const prepared = await command.prepare?.(given, from);
   const run: Run = { command, given, common, prepared, passwords: new Passwords(from) };
   const targets = await findTargets(common, (target) => Connection.open(target, run.passwords));
-  // The password is asked for before the list of databases is drawn.
+  // Ask for the password before the list of databases is drawn.
   if (several && from.isThere && targets[0] !== undefined)
     await connected(targets[0], run.passwords, async () => undefined).catch(() => undefined);
   const pass: Pass = (dryRun) => inTargets(run, targets, several, dryRun);

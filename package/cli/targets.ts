@@ -1,5 +1,5 @@
 /**
- * Which databases a command is for, and how they are reached.
+ * The databases of a command, and how to connect to them.
  */
 import { readFile } from 'node:fs/promises';
 import type { ClientConfig } from 'pg';
@@ -7,7 +7,7 @@ import { UsageError } from './command.ts';
 import type { Connection, Target } from './connection.ts';
 import { line } from './escape.ts';
 
-/** What the options for connections were given. */
+/** The options for connections. */
 export interface Where {
   readonly url?: string | undefined;
   readonly database: readonly string[];
@@ -16,7 +16,7 @@ export interface Where {
   readonly urls?: string | undefined;
 }
 
-/** Whether the results are told apart by database. */
+/** Whether the results name the database. */
 export const isSeveral = (where: Where): boolean =>
   where.allDatabases || where.urls !== undefined || where.database.length > 1;
 
@@ -29,12 +29,12 @@ async function configOf(url: string): Promise<ClientConfig> {
     const { code, path } = error as NodeJS.ErrnoException;
     if (code !== undefined && path !== undefined)
       throw new UsageError(`could not read ${line(path)}, which the connection URL names (${code})`);
-    // What it is must not be repeated: it can have a password.
+    // Do not repeat the text: it can contain a password.
     throw new UsageError('a connection URL has the form postgresql://USER@HOST:PORT/DATABASE');
   }
 }
 
-/** One URL a line; empty lines and those that begin with # are left out. */
+/** One URL per line. Empty lines and those that begin with # are skipped. */
 async function listed(file: string): Promise<Target[]> {
   const text = await readFile(file, 'utf8').catch((error: Error) => {
     throw new UsageError(`could not read the file of --urls: ${error.message}`);
@@ -70,7 +70,7 @@ export async function findTargets(
   }
   const url = where.url ?? process.env['DATABASE_URL'];
   const hasUrl = url !== undefined && url !== '';
-  // Ignored, it would lead to another server than the one that is meant.
+  // If it were ignored, the command would connect to another server.
   if (!hasUrl && process.env['PGSERVICE'])
     throw new UsageError('PGSERVICE is not supported: use the other PG* variables or a URL');
   const config = hasUrl ? await configOf(url) : {};

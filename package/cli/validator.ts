@@ -1,7 +1,7 @@
 /**
- * Compares a document with the published schema of policies. What is declared here is code that the validator makes
- * of the schema when the package is made, see generator/emit/bundle.ts: it is smaller than the validator, and there
- * at once.
+ * Compares a document with the published schema of policies. The code declared here is generated from
+ * the schema when the package is built, see generator/emit/bundle.ts: it is smaller than a validator, and loads at
+ * once.
  */
 import type { ValidateFunction } from 'ajv/dist/2020.js';
 

@@ -1,5 +1,5 @@
 /**
- * What the page does where there is JavaScript. Names become text, never markup.
+ * What the page does if JavaScript is available. Names become text, never markup.
  */
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />

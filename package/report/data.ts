@@ -18,8 +18,8 @@ JOIN pg_catalog.pg_roles AS m ON m.oid = a.member
 WHERE m.rolname !~ '^pg_' GROUP BY g.rolname, m.rolname ORDER BY g.rolname, m.rolname`;
 
 /**
- * What each role has in each schema, and by which way: itself, or roles whose privileges it inherits, predefined ones
- * too; PUBLIC is a row of its own.
+ * What each role has in each schema, and how: itself, or through roles whose privileges it inherits, including
+ * predefined ones. PUBLIC has a row of its own.
  */
 const access = `WITH RECURSIVE space AS MATERIALIZED (
   SELECT n.oid, n.nspname, n.nspowner, n.nspacl FROM pg_catalog.pg_namespace AS n

@@ -3,7 +3,7 @@
 
 type Properties = Readonly<Record<string, string | (() => void)>>;
 
-/** An element; what is given of it is text, never markup. */
+/** Creates an element. Its content is text, never markup. */
 export function element<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   properties: Properties = {},
@@ -35,7 +35,7 @@ export function rowsOf(id: string): Record<string, string>[] {
   );
 }
 
-/** Calls it once the typing has stopped for a moment. */
+/** Calls the function once the typing has stopped for a moment. */
 export function later(work: () => void): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   return () => {

@@ -1,13 +1,13 @@
 /**
- * Roles and memberships as a graph: groups can be folded, a role is found by its name, and what is around it shown
- * alone.
+ * Roles and memberships as a graph. The reader can fold groups, find a role by its name, and show only what is around
+ * it.
  */
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
 import cytoscape from 'cytoscape';
 import { byId, counted, element, rowsOf } from './dom.ts';
 
-/** So many roles are drawn folded at first. */
+/** From this number of roles on, groups are folded at first. */
 const many = 60;
 
 const css = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -63,12 +63,12 @@ export function drawGraph(): void {
   let only: string | undefined;
   let selected: string | undefined;
 
-  /** The role and all that lead to it, or that it leads to. */
+  /** The role, and all roles that lead to it or that it leads to. */
   const reach = (from: string, ways: Map<string, string[]>, seen = new Set<string>()): Set<string> => {
     if (!seen.has(from)) for (const next of (seen.add(from), ways.get(from) ?? [])) reach(next, ways, seen);
     return seen;
   };
-  /** A role is drawn where no role that it is a member of is, or one that is drawn is not folded. */
+  /** A role is drawn if none of its groups is drawn, or one that is drawn is not folded. */
   const drawn = (): Set<string> => {
     if (only !== undefined) return new Set([...reach(only, groups), ...reach(only, members)]);
     const seen = new Set<string>();
@@ -80,7 +80,7 @@ export function drawGraph(): void {
     names.filter((name) => !groups.has(name)).forEach(visit);
     return seen;
   };
-  /** Lines of roles, those that are members below what they are members of. */
+  /** Rows of roles: members are below their groups. */
   const positions = (visible: ReadonlySet<string>): Map<string, cytoscape.Position> => {
     const depths = new Map<string, number>();
     const depth = (name: string): number => {
@@ -135,7 +135,7 @@ export function drawGraph(): void {
     graph.center();
     const node = graph.getElementById(id(selected ?? ''));
     node.select();
-    // Among very many roles the one that was asked for is to be seen.
+    // Among very many roles, scroll to the one that was asked for.
     if (node.nonempty() && graph.zoom() < 0.5) graph.zoom(0.9).center(node);
     tell();
   };
@@ -206,7 +206,7 @@ export function drawGraph(): void {
     else about.textContent = 'No role has that in its name.';
   });
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => void graph.style(style() as never));
-  // For tests and for people with questions: what is drawn, and where.
+  // What is drawn, and where, for tests and for curious readers.
   Object.assign(container, { graph });
   draw();
 }

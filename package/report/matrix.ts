@@ -1,6 +1,6 @@
 /**
- * Roles by schemas: who reads, writes and executes what, and by which way. It can be filtered, sorted by any schema,
- * and walked through with the arrow keys.
+ * Roles by schemas: who reads, writes and executes what, and how. The reader can filter it, sort it by any schema, and
+ * move through it with the arrow keys.
  */
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
@@ -11,7 +11,7 @@ type Kind = (typeof kinds)[number];
 type Cell = Readonly<Record<Kind, string>>;
 const rowsAtOnce = 100;
 
-/** What counts more stands first where a schema is sorted by. */
+/** The order of the marks when the matrix is sorted by a schema. */
 const weight = (cell: Cell | undefined): number =>
   cell === undefined
     ? 0

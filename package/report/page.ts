@@ -1,6 +1,6 @@
 /**
- * The report as one page: its tables are there without JavaScript, and nothing is fetched. Every value from the
- * database is text; a policy of the page lets no other script run than ours.
+ * The report as one page. Its tables work without JavaScript, and it loads nothing. Every value from the database is
+ * text, and the content security policy of the page allows no script but ours.
  */
 import { createHash } from 'node:crypto';
 import type { Cell, Row } from '../cli/command.ts';

@@ -1,5 +1,5 @@
 /**
- * The script of the page, which the package has compressed, see generator/emit/bundle.ts.
+ * The script of the page. The package contains it compressed, see generator/emit/bundle.ts.
  */
 import { readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';

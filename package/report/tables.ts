@@ -5,7 +5,7 @@
 /// <reference lib="dom.iterable" />
 import { byId, counted, element, later } from './dom.ts';
 
-/** Of a long table no more is shown at first: a browser takes its time for what nobody looks at. */
+/** At first a long table shows no more rows than this, because a browser is slow with many. */
 const atFirst = 300;
 const severities = ['info', 'warning', 'critical'];
 
@@ -52,7 +52,7 @@ interface Part {
   all: boolean;
 }
 
-/** Shows the rows that have the text in them; gives how many. */
+/** Shows the rows that contain the text, and returns their number. */
 function show(part: Part, wanted: string): number {
   let count = 0;
   for (const row of part.table.tBodies[0]?.rows ?? []) {
@@ -65,7 +65,7 @@ function show(part: Part, wanted: string): number {
   return count;
 }
 
-/** Makes the tables what they are with JavaScript, and the box that searches all of them. */
+/** Adds sorting and copying to the tables, and a box that searches all of them. */
 export function enliven(tables: readonly HTMLTableElement[]): void {
   const bar = byId('search');
   const input = bar.querySelector('input');

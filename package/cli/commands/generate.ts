@@ -1,5 +1,5 @@
 /**
- * generate: plain SQL with the names baked in.
+ * generate: plain SQL that contains the names.
  */
 import type { Policy } from '../../../generator/model/policy.ts';
 import { type Command, nowhere, UsageError } from '../command.ts';

@@ -18,7 +18,7 @@ export const commands: Readonly<Record<string, readonly Command[]>> = {
   Installation: installation,
 };
 
-/** What stands beside the first word of commands of two words. */
+/** The description of the first word of commands with two words. */
 export const groups: Readonly<Record<string, string>> = {
   user: 'Add, remove, rename, lock and unlock users, and set their passwords',
   generate: 'Print plain SQL for a repository: base-roles, user, reporting, policy',

@@ -9,8 +9,7 @@ const severities = ['info', 'warning', 'critical'] as const;
 const formats = ['mermaid', 'dot', 'json'] as const;
 
 /**
- * One row in place of one for each role that has the privilege through PUBLIC: all but superusers, which have it
- * anyway.
+ * One row instead of one for each role that has the privilege through PUBLIC. Superusers have it anyway.
  */
 function ofEveryRole(rows: readonly Row[]): Row[] {
   const own = rows.filter(({ path }) => path !== 'PUBLIC');

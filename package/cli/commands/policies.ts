@@ -62,13 +62,13 @@ async function apply(database: Database, mode: string | undefined, { policy, pas
   return stepRows(await rolecall.apply({ policy: document, mode, passwords, dry_run: dryRun }));
 }
 
-/** Operations that somebody loses something by. */
+/** Operations by which a role loses something. */
 const takesAway = ({ operation, status, statement }: Row): boolean =>
   status !== 'skipped' &&
   (/^(revoke_|drop_|terminate_|reassign_)/.test(String(operation)) ||
     /^ALTER DEFAULT PRIVILEGES .*REVOKE/.test(String(statement)));
 
-/** Steps by the role or object that they are about. */
+/** Steps, grouped by role or object. */
 function grouped(rows: readonly Row[]): string {
   const targets = new Map<string, Row[]>();
   for (const row of rows) {
