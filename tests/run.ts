@@ -192,7 +192,7 @@ async function main(): Promise<boolean> {
   const jobs = plan(majors);
   // Certificates that Node would read at each start, which takes it longer than the rest of the start.
   delete process.env.NODE_EXTRA_CA_CERTS;
-  delete process.env.ROLECALL_RUN_DIRECTORY; // Set where this runner is itself under test: it makes its own.
+  delete process.env.ROLECALL_RUN_DIRECTORY; // Set if this runner is itself under test: it creates its own.
   runDirectory();
   const totals = new Map<string, Counts>();
   const failures: Failure[] = [];

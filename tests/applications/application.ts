@@ -1,5 +1,5 @@
 /**
- * A database for a package that makes tables of its own: as a login role of its own, which is not the provisioner's.
+ * A database for a package that creates tables: as a login role of its own, not as the provisioner.
  */
 import assert from 'node:assert/strict';
 import pg, { type Client } from 'pg';

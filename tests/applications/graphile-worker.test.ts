@@ -1,6 +1,6 @@
 /**
- * graphile-worker, a job queue: it makes the tables of its schema when it starts. On the way from 0.13 to 0.17 its
- * migrations put another table in the place of that of the jobs, rename all tables, and make a view by the old name.
+ * graphile-worker, a job queue: it creates the tables of its schema when it starts. On the way from 0.13 to 0.17 its
+ * migrations replace the table of the jobs, rename all tables, and create a view with the old name.
  */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';

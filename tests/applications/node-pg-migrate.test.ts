@@ -1,5 +1,5 @@
 /**
- * An application whose tables are made by node-pg-migrate: in the schema public, by the application's own login; and
+ * An application whose tables node-pg-migrate creates: in the schema public, by the application's own login; and
  * migrations that call the functions of rolecall, in the transaction that all migrations run in.
  */
 import assert from 'node:assert/strict';
@@ -56,7 +56,7 @@ for (const by of provisioners) {
     const all = ['migrations', 'patient', 'patients', 'token', 'visit', 'visit_2020', 'visits_by_patient'];
     assert.deepEqual(await application.reads(), all);
     await works(application);
-    // Tables are dropped, and made again by the same names.
+    // Tables are dropped, and created again with the same names.
     assert.deepEqual(await migrate(databaseUrl, ['tables']), ['3_other_patients']);
     assert.deepEqual(await application.reads(), all);
     await works(application);

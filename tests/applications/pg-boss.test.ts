@@ -1,4 +1,4 @@
-/** pg-boss, a job queue: it makes its schema when it starts, and a partition of its own for each queue at run time. */
+/** pg-boss, a job queue: it creates its schema when it starts, and a partition for each queue at run time. */
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import PgBoss from 'pg-boss';
@@ -59,7 +59,7 @@ for (const by of provisioners) {
     await works(boss, 'parcels');
     assert.deepEqual(await application.provision(), []);
 
-    // With the jobs withheld, so are their partitions; one that is made later, from the next run on.
+    // If the jobs are withheld, so are their partitions; one that is created later, from the next run on.
     const withheld = ['job', 'archive'];
     const everyPartition = partitions(await application.reads());
     await application.provision(withheld);

@@ -133,7 +133,7 @@ const grants = (schemas: readonly string[]) => `
 test('an empty cluster', async () => {
   const client = await cluster.connect({ database: await cluster.createDatabase() });
   const policy = await hasNoSteps(client);
-  assert.deepEqual(Object.keys(JSON.parse(policy) as object), ['privileges']); // PUBLIC's, as initdb makes them.
+  assert.deepEqual(Object.keys(JSON.parse(policy) as object), ['privileges']); // PUBLIC's, as initdb creates them.
   await makesTheSame(policy, String(client.database), async () => {});
   await client.end();
 });
@@ -158,7 +158,7 @@ test('the roles of @pgpmjs/core', async () => {
   await client.end();
 });
 
-/** Packages that make a schema, as the login that they are given. */
+/** Packages that create a schema, as the login that they are given. */
 const packages: Readonly<Record<string, { schema: string; load(login: Application['login']): Promise<unknown> }>> = {
   'graphile-worker': {
     schema: 'graphile_worker',

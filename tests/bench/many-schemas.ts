@@ -71,7 +71,7 @@ export async function manySchemas({ cluster, pick, report }: Bench): Promise<voi
   const nothing = await again(() => ours.run('again'));
   report(...compare(`nothing to do, ${among}`, 'ms', nothing, [{ most: 0.1 }]));
 
-  // As if somebody else had made them, whose default privileges do not know the role.
+  // As if somebody else had created them, whose default privileges do not know the role.
   const few = Array.from(
     { length: some },
     (_, i) => `${schemas[i % schemas.length]}.t${Math.floor(i / schemas.length) + 1}`,

@@ -84,7 +84,7 @@ export async function scale(bench: Bench): Promise<void> {
     pick([500, 5000, 50_000], [100]),
     async (admin, from, to) => {
       if (from === 0) await admin.query('CREATE TABLE measures (a integer, b integer) PARTITION BY LIST (a)');
-      // In two levels: what the server keeps about a level is made anew for each of its partitions.
+      // In two levels: the server rebuilds what it keeps about a level for each of its partitions.
       for (let a = from / 100; a < to / 100; a++) {
         await admin.query(`CREATE TABLE m_${a} PARTITION OF measures FOR VALUES IN (${a}) PARTITION BY LIST (b)`);
         await admin.query(`DO $$ BEGIN FOR b IN 1 .. 100 LOOP

@@ -1,6 +1,6 @@
 /**
  * `make test-citus`: rolecall on a Citus cluster. CITUS_URL is a superuser's connection to a fresh database on its
- * coordinator that has the extension citus, and workers; roles beginning with citus_test_ are made and dropped there.
+ * coordinator, with the extension citus and with workers. It creates and drops roles with names like citus_test_….
  */
 import assert from 'node:assert/strict';
 import test, { after, before } from 'node:test';

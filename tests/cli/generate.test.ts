@@ -1,6 +1,5 @@
 /**
- * The SQL of generate: run again, by several at once, by a role that is no superuser, and with names that are meant
- * badly.
+ * The SQL of generate: run again, by several at once, by a role that is not a superuser, and with hostile names.
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';

@@ -68,7 +68,7 @@ interface Call {
 const databaseOf = (kind: Kind) => databases[kind === kinds[3] ? 1 : 0];
 let names = 0;
 
-/** Calls over and over, each time with a new name, until told to stop; a lost connection is made again. */
+/** Calls over and over, each time with a new name, until told to stop. After a lost connection it connects again. */
 async function work(kind: Kind, calls: Call[], isRunning: () => boolean): Promise<void> {
   let client: Client | undefined;
   while (isRunning()) {
@@ -79,7 +79,7 @@ async function work(kind: Kind, calls: Call[], isRunning: () => boolean): Promis
       await client.query(kind.call(call.name));
       call.answered = true;
     } catch {
-      // The connection is gone, or could not be made: the server is down.
+      // The connection is lost, or could not be opened: the server is down.
       await client?.end().catch(() => undefined);
       client = undefined;
       await new Promise((resolve) => setTimeout(resolve, 5));

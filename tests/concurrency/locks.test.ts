@@ -132,7 +132,7 @@ test('a role that goes missing while later ones are made is made before them', a
   const restored = restoring.query<{ target: string }>(
     `SELECT target FROM rolecall.converge() WHERE operation = 'create_role'`,
   );
-  await blocks(other); // It has made order_b, and waits for order_c.
+  await blocks(other); // It has created order_b, and waits for order_c.
   await third.query('DROP ROLE order_a');
   await third.query('BEGIN; CREATE ROLE order_a');
   await other.query('COMMIT');

@@ -176,7 +176,7 @@ test('a session that began after the plan ends too', async () => {
 test('a caller with CREATEROLE may remove what it may drop, and is told what is missing', async () => {
   await admin.query(`CREATE ROLE caller CREATEROLE LOGIN PASSWORD 'caller'; SELECT rolecall.add_operator('caller')`);
   const caller = await cluster.connect({ database: names[0], user: 'caller', password: 'caller' });
-  // What it has made, with a membership that it could not revoke.
+  // What it has created, with a membership that it could not revoke.
   await caller.query(`SELECT rolecall.create_user_with_grants('made', 'made', '{}')`);
   await admin.query(
     `CREATE ROLE company; GRANT company TO made; CREATE TABLE made_table (); ALTER TABLE made_table OWNER TO made`,
@@ -202,7 +202,7 @@ test('a caller with CREATEROLE may remove what it may drop, and is told what is 
   await until('the session to end', isLost, 20);
   assert.equal(await exists('made'), false);
 
-  // What others have made.
+  // What others have created.
   await admin.query(`CREATE ROLE foreigner LOGIN PASSWORD 'foreigner'; CREATE ROLE chief SUPERUSER`);
   const foreigner = await cluster.connect({ database: names[0], user: 'foreigner', password: 'foreigner' });
   if (cluster.version >= 16) {

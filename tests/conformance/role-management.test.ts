@@ -250,7 +250,7 @@ for (const { operation, condition, effect, policies, provoke, steps, role } of t
   test(`${operation}: ${code} (${condition}) is ${effect}`, async () => {
     for (const name of policies) {
       const policy: Operation = operations[name];
-      // What makes the difference be looked for again ends in an error where it is still there.
+      // This looks for the difference again, and is an error if it is still there.
       const isIgnored =
         policy.ignored?.some(({ conditions, then }) => conditions.includes(condition) && then !== 'again') ?? false;
       assert.equal(isIgnored, effect === 'ignored', `the policy of ${name}`);

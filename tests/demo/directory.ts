@@ -24,7 +24,7 @@ export interface Note {
 /** Stops the server of an earlier demo and removes it, if there is one. Returns the place for the next. */
 export async function vacate(): Promise<string> {
   const owner = fs.lstatSync(directory, { throwIfNoEntry: false })?.uid;
-  // In a folder that everybody can write to, anybody can make one of that name.
+  // In a folder that everybody can write to, anybody can create one of that name.
   if (owner !== undefined && owner !== uid && owner !== asServant.uid) {
     throw new Error(`${directory} belongs to somebody else; remove it, or set TMPDIR to another folder`);
   }

@@ -1,4 +1,4 @@
-/** What a desired state may say; `tsc` fails where one of the lines below that are errors is none. */
+/** What a desired state may say; `tsc` fails if one of the lines below that must be errors is not one. */
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Membership, Role } from '../../generator/model/resources.ts';
@@ -12,11 +12,11 @@ export const roles: readonly Role[] = [
   { name: 'absent', state: 'absent', drop_owned: true, terminate_sessions: true },
   // @ts-expect-error -- the sessions of a role that stays are not ended
   { name: 'present', terminate_sessions: true },
-  // @ts-expect-error -- nor is what it owns dropped
+  // @ts-expect-error -- nor are its objects dropped
   { name: 'present', attributes: { login: true }, drop_owned: true },
-  // @ts-expect-error -- a role that is to be gone has no attributes
+  // @ts-expect-error -- a role that is to be absent has no attributes
   { name: 'absent', state: 'absent', attributes: { login: true } },
-  // @ts-expect-error -- a role that must be there is never made
+  // @ts-expect-error -- a role that must exist is never created
   { name: 'existing', state: 'existing', password: 'secret' },
 ];
 

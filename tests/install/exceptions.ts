@@ -12,7 +12,7 @@ export const needsExtension: Exceptions = {
   },
 };
 
-/** The caller is a database owner with CREATEROLE. Most are about what a superuser has made before, or looks at. */
+/** The caller is a database owner with CREATEROLE. Most are about what a superuser has created before, or looks at. */
 export const needsSuperuser: Exceptions = {
   'watch_new_tables.sql': { 'event triggers are for superusers': [''] },
   'add_operator.sql': {

@@ -1,6 +1,6 @@
 /**
  * The plain script: by a database owner that is not a superuser, again, over an older version, by many at once, in the
- * transaction of somebody else, and the ways in which it refuses; and that it makes what CREATE EXTENSION makes.
+ * transaction of somebody else, and the ways in which it refuses; and that it creates what CREATE EXTENSION creates.
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';

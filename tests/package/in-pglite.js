@@ -6,7 +6,7 @@ import { PGlite } from '@electric-sql/pglite';
 import { install, isCondition, Rolecall } from 'rolecall';
 import { rolecall as extension } from 'rolecall/pglite';
 
-// A data directory made before, which saves the time to make one.
+// A prepared data directory, which saves the time to initialize one.
 const loadDataDir = new Blob([readFileSync(process.env.PGLITE_DATA)]);
 const pglite = await PGlite.create({ loadDataDir, extensions: { rolecall: extension } });
 assert.equal((await install(pglite)).via, 'extension');

@@ -1,5 +1,5 @@
 /**
- * Verifiers made outside of the database are those of the same passwords that the database makes, and log in.
+ * Verifiers computed outside of the database equal those that the database computes, and users log in with them.
  */
 import assert from 'node:assert/strict';
 import test, { after } from 'node:test';

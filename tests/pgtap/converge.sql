@@ -56,7 +56,7 @@ SELECT is_empty(
   'provisioning it again has nothing to do'
 );
 
--- A role that somebody else made and dropped: its membership cannot be restored, everything else is.
+-- A role that somebody else created and dropped: its membership cannot be restored, everything else is.
 CREATE ROLE t_friend;
 SELECT count(*) FROM rolecall.grant_role('t_friend', 't_alice');
 DROP ROLE t_friend;

@@ -2,7 +2,7 @@
 BEGIN;
 SELECT plan(102);
 
--- Without the base roles the user is made, and the rows say what is missing.
+-- Without the base roles the user is created, and the rows say what is missing.
 
 SELECT results_eq(
   $$SELECT operation, statement, status, sqlstate FROM rolecall.create_user('t_early')$$,

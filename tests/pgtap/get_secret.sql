@@ -76,7 +76,7 @@ SELECT throws_ok(
 RESET rolecall.encryption_key;
 SELECT is(rolecall.get_secret('u'), 'older', 'one that nobody has encrypted needs no key');
 
--- What is not what pgcrypto made is no garbage either.
+-- A value that pgcrypto did not encrypt is not returned as garbage either.
 UPDATE rolecall_internal.secret SET value = '\x0102' WHERE key = 't';
 SET LOCAL rolecall.encryption_key = 'key one';
 SELECT throws_ok($$SELECT rolecall.get_secret('t')$$, '22023', NULL, 'a damaged value is an error');

@@ -181,7 +181,7 @@ SELECT is(
   'the memberships stay'
 );
 
--- From 16 who makes a role has ADMIN OPTION on it, and neither INHERIT nor SET.
+-- From 16 on the creator of a role has ADMIN OPTION on it, and neither INHERIT nor SET.
 
 SET LOCAL ROLE t_op; CREATE ROLE t_made; RESET ROLE;
 SELECT is(

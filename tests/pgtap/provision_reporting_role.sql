@@ -206,7 +206,7 @@ SELECT isnt_member_of('t_group', 't_report', 'it is a member of nothing');
 SELECT schema_privs_are('t_app', 't_report', ARRAY['USAGE'], 'makes nothing');
 SELECT is_empty($$SELECT FROM pg_roles WHERE rolname = 't_report' AND (rolbypassrls OR rolcreatedb)$$, 'and has no power');
 
--- What it made while it could create roles: from 16 it has ADMIN OPTION on that.
+-- A role that it created while it could: from 16 on it has ADMIN OPTION on that role.
 
 ALTER ROLE t_report CREATEROLE;
 SET LOCAL ROLE t_report;

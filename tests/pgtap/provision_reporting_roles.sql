@@ -60,7 +60,7 @@ SELECT results_eq(
   'what is withheld is so from both'
 );
 
--- By other names, and both on one schema that has to be made.
+-- With other names, and both on one schema that has to be created.
 
 SELECT results_eq(
   $$SELECT operation, target FROM rolecall.provision_reporting_roles('t_one', 't_two', 't_both', 't_both') WHERE operation ~ 'schema|role'$$,

@@ -170,7 +170,7 @@ SELECT is(
   'drop_owned ends them, and says so'
 );
 
--- To itself, as createrole_self_grant has those do who make roles.
+-- To itself, as createrole_self_grant does for a role that creates another one.
 CREATE ROLE t_giver;
 GRANT t_group TO t_giver WITH ADMIN OPTION;
 SET LOCAL ROLE t_giver;

@@ -275,7 +275,7 @@ SELECT is(
 );
 SELECT is((SELECT code FROM test.failure($$SELECT FROM rolecall.remove_user('t op', drop_owned => true)$$)), '2BP01', 'and is in the way');
 
--- A user that the role made keeps its base roles.
+-- A user that the role created keeps its base roles.
 SELECT count(*) FROM rolecall.create_base_roles('t_anon', 't_auth', 't_admin');
 CREATE ROLE t_maker CREATEROLE;
 GRANT t_anon, t_auth TO t_maker WITH ADMIN OPTION;

@@ -99,7 +99,7 @@ SELECT count(*) FROM rolecall.revoke_role('t group', 't_carol');
 SELECT lives_ok($$SELECT * FROM rolecall.revoke_role('t group', 't_alice')$$, 'after that one it can be ended');
 SELECT is(pg_temp.grantors('t group', 't_alice'), NULL, 'and is');
 
--- From 16 who makes a role has ADMIN OPTION on it, which is its own.
+-- From 16 on the creator of a role has ADMIN OPTION on it, which is its own.
 
 SET LOCAL ROLE t_op; CREATE ROLE t_made; RESET ROLE;
 SELECT is_empty($$SELECT * FROM rolecall.revoke_role('t_made', 't_op')$$, 'who made a role is no member of it');

@@ -104,7 +104,7 @@ $$BEGIN IF seen NOT LIKE 't%' THEN RAISE EXCEPTION 'seen: %', seen; END IF; RETU
 SELECT count(*) FROM rolecall.create_user_with_grants('t_user', NULL, '{}');
 SELECT lives_ok('SELECT * FROM rolecall_watch.reporting_role WHERE pg_temp.peeks(role)', 'nor are other rows seen on the way');
 
--- Each way to make a table.
+-- Each way to create a table.
 SELECT is(pg_temp.after('CREATE TABLE t_app.made (id integer PRIMARY KEY, at serial)', 't_app.made'), 'SELECT', 'CREATE TABLE');
 SELECT is(pg_temp.held('t_app.made_at_seq', 't_report'), 'SELECT', 'its sequence, too');
 SELECT is(pg_temp.after('CREATE SEQUENCE t_app.series', 't_app.series'), 'SELECT', 'a sequence');

@@ -58,7 +58,7 @@ SELECT is(pg_temp.held('t_app.unwatched', 't_reader'), 'nothing', 'without it a 
 SELECT count(*) FROM rolecall.watch_new_tables();
 SELECT count(*) FROM rolecall.converge();
 
--- Whoever makes a table.
+-- Whoever creates a table.
 SELECT pg_temp.made('CREATE TABLE t_app.fresh (id serial)', 't_second');
 SELECT is(pg_temp.held('t_app.fresh', 't_reader'), 'SELECT', 'a table');
 SELECT is(pg_temp.held('t_app.fresh', 't_writer'), 'DELETE INSERT SELECT', 'all that is said of it');

@@ -222,7 +222,7 @@ test('a copy of a database has created no role, whatever calls there say of the 
   const source = await cluster.createDatabase();
   const first = await cluster.connect({ database: source });
   await apply(first, { kept: {}, narrowed: {} }, 'additive');
-  // As where no superuser applied the policy, who alone leaves marks.
+  // As if no superuser had applied the policy: only superusers leave marks.
   for (const role of ['kept', 'narrowed']) await first.query(`ALTER ROLE ${role} IN DATABASE ${source} RESET ALL`);
   await first.end();
   await one.query(`CREATE DATABASE its_copy TEMPLATE ${source}`);
@@ -333,7 +333,7 @@ test('nobody but a superuser can say what the policy of another database says', 
       'DATABASE hers',
     ])
       for (const value of [`= '${forged}'`, 'FROM CURRENT'])
-        // The server refuses a setting that it does not know to who is no superuser.
+        // The server refuses a setting that it does not know unless the caller is a superuser.
         await assert.rejects(eve.query(`ALTER ${where} SET rolecall.policy ${value}`), { code: '42501' });
   assert.deepEqual(await marks('victim'), []);
   assert.deepEqual(await marks('eve'), []);

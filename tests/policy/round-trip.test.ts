@@ -4,7 +4,7 @@
  * policy() nor inspect() has steps.
  *
  * Several policies are tried side by side as one, each about roles, schemas and objects of its own, which costs
- * little more than one: what one of them says must not reach the others. DOCUMENTS is how many there are in all.
+ * little more than one: what one of them says must not affect the others. DOCUMENTS is how many there are in all.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -11,7 +11,7 @@ import type { Client } from 'pg';
 import { type Cluster, root, startCluster } from '../support/cluster.ts';
 
 interface Provider {
-  /** Makes the role `provider_admin`, and what else the provider has made. */
+  /** Creates the role `provider_admin`, and what else the provider has created. */
   readonly setup: string;
   /** Who owns the databases. */
   readonly owner?: string;
@@ -166,7 +166,7 @@ for (const [name, provider] of Object.entries(providers)) {
     if (!is16 || provider.grantsMonitor) assert.deepEqual(monitor, []);
     else assert.match(String(monitor), /^42501 This requires ADMIN OPTION on the granted role/);
 
-    // Tables of a role that the administrator has made, and is no member of: the rows say what is missing.
+    // Tables of a role that the administrator has created, but is not a member of: the rows say what is missing.
     await admin.query('CREATE ROLE worker; GRANT CREATE, USAGE ON SCHEMA app TO worker');
     await admin.query('GRANT worker TO provider_admin');
     await admin.query(

@@ -82,7 +82,7 @@ const bareGrants = (role: string) =>
     .join('\n');
 
 test('the first run is as many statements among 10,000 tables as among 100, and writes little more than they do', async () => {
-  // The first call of a database makes its secret, and changes of the catalogs are dearer the first time.
+  // The first call in a database generates its secret, and catalog changes cost more the first time.
   for (const client of [large, small]) await provision(client, `warm_${client === large ? 'l' : 's'}`);
   const among100 = await provision(small, 'few');
   let among10000: string[] = [];
@@ -121,7 +121,7 @@ test('100 tables that somebody else has made are granted by name, and cost as mu
   const written = await wal(large, async () => (statements = await provision(large, 'many')));
   const tables = [3, 7].flatMap((schema) => Array.from({ length: 50 }, (_, i) => `s${schema}.new${i + 1}`));
   assert.deepEqual(named(statements).sort(), tables.sort());
-  // And whoever made them counts as one more owner of tables, and of their sequences.
+  // And their creator counts as one more owner of tables, and of their sequences.
   assert.equal(statements.length, 4);
   const bare = await wal(large, () =>
     large.query(`BEGIN; GRANT SELECT ON ${tables.join(', ')} TO bare;

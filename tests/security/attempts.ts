@@ -115,7 +115,7 @@ export const attempts: Readonly<Record<string, (place: Place) => Promise<Attempt
           `REASSIGN OWNED BY ${other} TO ${quotedMe}`,
           `DROP OWNED BY ${other}`,
         ]),
-        // Of that one nobody can be made a member.
+        // Nobody can become a member of that one.
         ...all(name === 'pg_database_owner' ? [] : [`GRANT ${other} TO ${quotedMe}`]),
         ...all([`ALTER GROUP ${other} ADD USER ${quotedMe}`], name.startsWith('pg_') ? '42939' : '42501'),
       ];

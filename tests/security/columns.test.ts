@@ -32,7 +32,7 @@ interface Place {
 }
 
 let places = 0;
-/** A database whose schema `app` a role reads, and where `maker` makes tables, with default privileges or without. */
+/** A database whose schema `app` a role reads, and where `maker` creates tables, with default privileges or without. */
 async function place(withheld: string, { watched = true, owners = '{}' } = {}): Promise<Place> {
   const role = `reports_${++places}`;
   const database = await cluster.createDatabase();
@@ -303,7 +303,7 @@ test('in a restored dump, where columns have other numbers, the same columns are
     ).rows[0]?.columns;
   assert.equal(await means(from.admin), 'tax');
 
-  // A dump that is made before anybody has looked again has the old name: nobody can tell which column it was.
+  // A dump from before the next run has the old name: nobody can tell which column it was.
   const early = await restored(from, 'CREATE TABLE app.patients (id integer, tax text, name text)');
   assert.equal(await means(early), null);
   const { rows } = await early.query(

@@ -236,7 +236,7 @@ test('a reporting login that moves the mark of where it belongs gains nothing, a
   assert.ok((await steps('converge()')).includes('set_config mover applied'));
   assert.deepEqual(await steps('drift()'), []);
   assert.equal(await reads(home, 'mover'), 'own_home');
-  // A role of that name that somebody makes anew is not the one that is known.
+  // A new role of that name is not the one that is recorded.
   await home.query('DROP OWNED BY mover');
   await away.query('DROP OWNED BY mover; DROP ROLE mover');
   await provision(away, 'mover');

@@ -268,7 +268,7 @@ const granted: Readonly<Record<string, Power>> = {
   }),
 };
 
-/** What comes with the server, or stands beside the database, so that it cannot be made in a transaction. */
+/** What comes with the server, or is outside of the database, so that no transaction can create it. */
 async function makeOutside({ admin, role }: Place): Promise<void> {
   await admin.query(`CREATE DATABASE "${role} else"`);
   await admin.query('SET allow_in_place_tablespaces = on');

@@ -58,7 +58,7 @@ function refusal(name: string): string | undefined {
   return undefined;
 }
 
-/** Whether a schema of that name can be made. */
+/** Whether a schema of that name can be created. */
 const isFree = (name: string): boolean => !name.startsWith('pg_') && !atFirst.schemas.includes(name);
 
 /** Everything that the cluster says about roles. */
@@ -142,7 +142,7 @@ test('a role of exactly that name, with exactly that password, or the stated err
         assert.equal(await logIn(name, password), name);
         await assert.rejects(logIn(name, `${password}x`), { code: '28P01' });
       }
-      // The server makes a verifier of the same bytes.
+      // The server computes a verifier from the same bytes.
       const literal = pg.escapeLiteral(password);
       await admin.query(`ALTER ROLE ${pg.escapeIdentifier(name)} PASSWORD ${literal}`);
       const { rows: matching } = await admin.query(
@@ -287,7 +287,7 @@ test('a timeout that is none', async () => {
 });
 
 /**
- * A role's name is bytes of the cluster, in the encoding of the database that it was made from: the server does not
+ * A role's name is bytes of the cluster, in the encoding of the database that it was created from: the server does not
  * translate it for the others. What is promised is that nothing but such a name itself is hard to use there.
  */
 test('databases in other encodings', async () => {

@@ -1,6 +1,6 @@
 /**
- * A role of a name that is to be expected, made by somebody else first: from PostgreSQL 16 who made it has ADMIN
- * OPTION on it, so whatever the role is given, that one can take.
+ * A role with a likely name, which somebody else creates first: from PostgreSQL 16 on its creator has ADMIN
+ * OPTION on it, and so can take whatever the role is given.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

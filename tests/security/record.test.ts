@@ -221,7 +221,7 @@ test('a row of no shape that calls write ends no call', async () => {
 
 test('a record belongs to the role, not to the next one of its name', async () => {
   await admin.query(`CREATE ROLE club; SELECT rolecall.create_user_with_grants('sam', NULL, '{club}')`);
-  // Gone: made again, with all of it.
+  // Dropped: created again, with all of it.
   await admin.query(`DROP ROLE sam; SELECT rolecall.converge()`);
   assert.ok((await admin.query(`SELECT pg_has_role('sam', 'club', 'MEMBER') AS has`)).rows[0].has);
   assert.deepEqual((await admin.query('SELECT * FROM rolecall.drift()')).rows, []);

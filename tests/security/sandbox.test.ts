@@ -1,5 +1,5 @@
 /**
- * The sandbox of a reporting role, by logging in as it: it reads what it is to read, whoever made it and when, and
+ * The sandbox of a reporting role, by logging in as it: it reads what it is to read, whoever created it and when, and
  * everything else fails and changes nothing.
  *
  * Every attempt begins with the setting `default_transaction_read_only` turned off, as any session may.

@@ -1,5 +1,5 @@
 /**
- * watch_new_tables() where it takes logins: plain owners make tables in every way that there is, and the reporting role
+ * watch_new_tables() where it takes logins: plain owners create tables in every possible way, and the reporting role
  * reads them, or does not, from the first moment. Whatever goes wrong is a WARNING.
  */
 import assert from 'node:assert/strict';
@@ -395,7 +395,7 @@ test('what was withheld stays so when it is detached, whoever made it and when; 
   const { database, maker, warnings, login, end } = await place();
   const reader = await login();
   await maker.query('CREATE TABLE app.token (id integer)');
-  // Nothing has touched the child's row since it was made.
+  // Nothing has changed the child's row since it was created.
   await maker.query('CREATE TABLE app.child () INHERITS (app.token)');
   await maker.query('ALTER TABLE app.child NO INHERIT app.token');
   assert.equal(await reads(reader, 'app.child'), '42501');
@@ -407,7 +407,7 @@ test('what was withheld stays so when it is detached, whoever made it and when; 
   );
   for (const name of ['sub', 'other_name']) assert.equal(await reads(reader, `app.${name}`), '42501', name);
 
-  // The transaction that detaches it is older than the one that made it.
+  // The transaction that detaches it is older than the one that created it.
   await maker.query('CREATE TABLE app.token (id integer)');
   await maker.query('BEGIN; CREATE TEMPORARY TABLE mine (id integer)');
   await superuser.query('SELECT pg_current_xact_id()');
@@ -417,7 +417,7 @@ test('what was withheld stays so when it is detached, whoever made it and when; 
   assert.equal(await reads(reader, 'app.later'), '42501');
   await second.end();
 
-  // Moved: alone, in a transaction that has more to do, in a subtransaction, and made in the same one.
+  // Moved: alone, in a transaction that has more to do, in a subtransaction, and created in the same one.
   const block = (statement: string) =>
     `DO $$ BEGIN ${statement}; EXCEPTION WHEN division_by_zero THEN RAISE EXCEPTION 'no'; END $$`;
   await maker.query(`CREATE TABLE elsewhere.one (id integer); CREATE TABLE elsewhere.two (id integer);
@@ -571,7 +571,7 @@ test('what the trigger uses is open to everybody, and nothing else', async () =>
   await other.query('CREATE TEMPORARY VIEW pinned AS TABLE rolecall_watch.reporting_role');
   await admin.query('SELECT FROM rolecall.watch_new_tables(false)');
   await assert.rejects(other.query('TABLE rolecall_watch.reporting_role'), { code: '42501' });
-  // What somebody made of the one view that everybody may use goes with CASCADE.
+  // What somebody built on the one view that everybody may use is dropped by CASCADE.
   await assert.rejects(admin.query('DROP EXTENSION rolecall'), { code: '2BP01' });
   await admin.query('DROP EXTENSION rolecall CASCADE');
   await assert.rejects(other.query('TABLE pinned'), { code: '42P01' });

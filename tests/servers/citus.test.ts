@@ -11,7 +11,7 @@ import { startCluster } from '../support/cluster.ts';
 const cluster = await startCluster();
 after(() => cluster.stop());
 
-/** As citus--8.0-1.sql and later versions make them. */
+/** As citus--8.0-1.sql and later versions create them. */
 const catalogs = `
   SET allow_system_table_mods = on;
   CREATE TABLE pg_catalog.pg_dist_shard (

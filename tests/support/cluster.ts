@@ -210,7 +210,7 @@ export function makeDirectory(): string {
   return directory;
 }
 
-/** The run directory: made here, or by the process that started this one (see tests/run.ts). */
+/** The run directory, created here or by the process that started this one (see tests/run.ts). */
 export function runDirectory(): string {
   return (process.env.ROLECALL_RUN_DIRECTORY ??= makeDirectory());
 }
@@ -350,7 +350,7 @@ export class Cluster {
     fs.appendFileSync(join(this.dataDir, 'postgresql.conf'), lines.join(''));
   }
 
-  /** Everything that the server has logged since the cluster was made. */
+  /** Everything that the server has logged since the cluster was created. */
   log(): string {
     const file = join(this.directory, 'log');
     return fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';

@@ -59,8 +59,8 @@ class Dice {
 }
 
 /**
- * Operators call in the first two. From 16 a role belongs to who made it: their roles have names of their own, and no
- * superuser calls converge() where it would create them.
+ * Operators call in the first two. From 16 on a role belongs to its creator, so their roles have names of their
+ * own, and no superuser calls converge() where it would create them.
  */
 const databases = ['mixed_one', 'mixed_two', 'mixed_three'] as const;
 /** Users and groups come and go. */

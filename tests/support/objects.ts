@@ -39,7 +39,7 @@ export async function objects(client: Client): Promise<unknown[]> {
   return rows;
 }
 
-/** Owner, privileges and membership in the extension, object by object; a grant counts once, whoever made it. */
+/** Owner, privileges and membership in the extension, object by object; a grant counts once, whoever the grantor is. */
 export async function holders(client: Client): Promise<unknown[]> {
   const { rows } = await client.query(`
     SELECT o.name AS object, o.owner::regrole::text AS owner, d.deptype AS member,

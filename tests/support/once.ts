@@ -1,10 +1,10 @@
-/** What is made once for all files of a run. */
+/** What is created once for all files of a run. */
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import type { FunctionSpec } from '../../generator/model/inspect.ts';
 import { root, runDirectory, until } from './cluster.ts';
 
-/** The path of a file or folder that whoever asks first makes there, and the others wait for. */
+/** The path of a file or folder that the first caller creates, while the others wait. */
 export async function madeOnce(name: string, make: (path: string) => unknown): Promise<string> {
   const path = join(runDirectory(), name);
   try {

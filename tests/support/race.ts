@@ -16,7 +16,7 @@ export type Isolation = (typeof isolations)[number];
 export const callers = ['superuser', 'operators'] as const;
 export type Caller = (typeof callers)[number];
 
-/** A verifier made beforehand, so that a race is not spent on hashing. */
+/** A verifier computed beforehand, so that a race does not spend its time on hashing. */
 export const verifier =
   'SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=:wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=';
 
@@ -108,7 +108,7 @@ async function makeOperators(version: number, admins: ReadonlyMap<string, Client
       SELECT rolecall.add_operator('${operators}');
     `);
   }
-  // Last: a role with members that are no operators does not become one.
+  // Last, because a role with members that are not operators does not become one.
   for (const database of admins.keys()) await admin?.query(`GRANT ${operators} TO ${operator(database)}`);
 }
 
@@ -169,7 +169,7 @@ async function baseRoles(round: Round, holder?: string): Promise<void> {
 const createBaseRoles = ({ prefix }: Round) =>
   `SELECT * FROM rolecall.create_base_roles('${prefix}anonymous', '${prefix}authenticated', '${prefix}administrator')`;
 
-/** From 16 a role belongs to who made it, so that other operators could not give it what it lacks in a snapshot. */
+/** From 16 on a role belongs to its creator, so other operators could not give it what it lacks in a snapshot. */
 const isForeign = ({ arena }: Round) => arena.caller === 'operators' && arena.cluster.version >= 16;
 
 export const scenarios: readonly Scenario[] = [
@@ -324,13 +324,13 @@ export const scenarios: readonly Scenario[] = [
         await isReporting(round.arena, database, `${start}_raw`, 'public');
       }
     },
-    // The secret was made after the snapshot.
+    // The secret was generated after the snapshot.
     expected: (round, sqlstate, isolation) => !round.present && isolation !== 'READ COMMITTED' && sqlstate === '40001',
   },
   {
     name: 'provision_reporting_roles, the same names in all databases',
     async prepare({ arena }) {
-      // Where the secret is made after the snapshot the answer may be another.
+      // If the secret is generated after the snapshot, the answer may differ.
       for (const [database, admin] of arena.admins) {
         await admin.query(`SELECT * FROM rolecall.provision_reporting_role('${database}_first', '{public}')`);
       }
@@ -421,7 +421,7 @@ export const scenarios: readonly Scenario[] = [
   },
 ];
 
-/** The same role makes all calls: from 16 it is the only one, beside superusers, that may drop what it has made. */
+/** The same role makes all calls: from 16 on only it, and superusers, may drop the roles that it has created. */
 const asOne = ({ arena }: Round, call: string) =>
   arena.caller === 'superuser' ? call : `SET LOCAL ROLE ${operators}; ${call}`;
 

@@ -44,7 +44,7 @@ interface Tool {
   up(target: Target): Promise<unknown>;
   /** Takes all back. */
   down?(target: Target): Promise<unknown>;
-  /** Makes the tables of the tool, where two runners that make them at once would spoil them. */
+  /** Creates the tables of the tool, if two runners that create them at once would fail. */
   begin?(target: Target): Promise<unknown>;
   readonly skip?: string | false;
 }
@@ -213,7 +213,7 @@ const tools: Readonly<Record<string, Tool>> = {
       const settings = graphileSettings(target);
       if (fs.readdirSync(target.folder).length === 0) {
         for (const [up] of target.sql) {
-          // In the shadow database, which is made anew.
+          // In the shadow database, which is created again.
           write(target.folder, { 'migrations/current.sql': up });
           await graphile.commit(settings);
         }
@@ -282,7 +282,7 @@ async function prepare(via: Way): Promise<Target> {
   const calls = `SELECT * FROM rolecall.create_base_roles();
 SELECT * FROM rolecall.create_user('${database}_user');
 SELECT * FROM rolecall.provision_reporting_role(current_database() || '_reports', ARRAY['reports'])`;
-  // From 16 on, to drop what a role has takes its privileges, which who made it does not have.
+  // From 16 on, DROP OWNED requires the privileges of the role, which its creator does not have.
   const undo = `SELECT * FROM rolecall.grant_role('${database}_reports', current_user);
 SELECT * FROM rolecall.remove_user('${database}_reports', drop_owned => true);
 SELECT * FROM rolecall.remove_user('${database}_user')`;

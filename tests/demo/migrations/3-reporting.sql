@@ -1,4 +1,4 @@
--- One call for both reporting roles; the schema of the reports is made by it.
+-- One call for both reporting roles. It also creates the schema of the reports.
 SELECT * FROM rolecall.provision_reporting_roles(withheld_tables => ARRAY['refresh_tokens', 'local_secrets']);
 
 CREATE VIEW reporting.encounters_per_patient AS
