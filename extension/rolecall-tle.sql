@@ -7003,9 +7003,9 @@ COMMENT ON FUNCTION rolecall_internal.is_password_cleared(text)
 REVOKE ALL ON FUNCTION rolecall_internal.is_password_cleared(text) FROM PUBLIC;
 
 -- sql/5-internal/reporting/is_provisioned.sql
--- Their access is planned as always. About the roles it knows only what is simple, by one query in place of the
--- planners. Anything else, such as another spelling of a setting, or a record that is not acted on, is left to the
--- plan.
+-- It knows only what is simple, by one query in place of the planners. Anything else, such as another spelling of a
+-- setting, or a record that is not acted on, is left to the plan. Its settings hold for every function that it calls,
+-- and for the plans that the session then keeps of them; so their access is planned elsewhere.
 CREATE FUNCTION rolecall_internal.is_provisioned(state jsonb) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -7031,7 +7031,7 @@ BEGIN
   ) THEN
     RETURN false;
   END IF;
-  IF EXISTS (
+  RETURN NOT EXISTS (
     SELECT
     FROM jsonb_each(is_provisioned.state - 'passwords') AS s(section, resources)
     CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS e(given)
@@ -7089,15 +7089,13 @@ BEGIN
             ) IS NOT TRUE
           )
       )), false)
-  ) THEN
-    RETURN false;
-  END IF;
-  RETURN NOT EXISTS (SELECT FROM rolecall_internal.plan_read_access(is_provisioned.state -> 'read_access', false));
+  );
 END
 $is_provisioned$;
 
 COMMENT ON FUNCTION rolecall_internal.is_provisioned(jsonb)
-  IS 'Whether everything that the state of reporting roles asks for exists and is recorded; false says nothing';
+  IS 'Whether everything that the state of reporting roles asks for, but their access, exists and is recorded; false '
+     'says nothing';
 REVOKE ALL ON FUNCTION rolecall_internal.is_provisioned(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/audit/is_reachable.sql
@@ -11340,7 +11338,7 @@ BEGIN
     IF plan_own.document ? 'read_access' THEN
       v_changes := v_changes || rolecall_internal.keep_others(plan_own.document -> 'read_access', ARRAY(
         SELECT p FROM rolecall_internal.plan_read_access(
-                  plan_own.document -> 'read_access', plan_own.document ? 'singly'
+                  plan_own.document -> 'read_access', plan_own.document ? 'singly', false
                 ) AS p
       ));
     END IF;
@@ -11744,7 +11742,7 @@ COMMENT ON FUNCTION rolecall_internal.plan_privileges(jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.plan_privileges(jsonb) FROM PUBLIC;
 
 -- sql/5-internal/reading/plan_read_access.sql
-CREATE FUNCTION rolecall_internal.plan_read_access(resources jsonb, singly boolean)
+CREATE FUNCTION rolecall_internal.plan_read_access(resources jsonb, singly boolean, briefly boolean)
 RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -11782,6 +11780,10 @@ BEGIN
   END IF;
   IF v_tables.missing THEN
     v_missing := rolecall_internal.missing_groups(v_places, v_groups, plan_read_access.singly);
+    IF plan_read_access.briefly AND v_missing IS NOT NULL THEN
+      RETURN NEXT NULL;
+      RETURN;
+    END IF;
     RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_tables(
       v_places, v_groups, v_missing, plan_read_access.singly
     );
@@ -11799,9 +11801,10 @@ BEGIN
 END
 $plan_read_access$;
 
-COMMENT ON FUNCTION rolecall_internal.plan_read_access(jsonb, boolean)
-  IS 'Differences in the read-only access of reporting roles, on request with a statement for each privilege';
-REVOKE ALL ON FUNCTION rolecall_internal.plan_read_access(jsonb, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.plan_read_access(jsonb, boolean, boolean)
+  IS 'Differences in the read-only access of reporting roles, on request with a statement for each privilege, or only '
+     'as many as show that there are any';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_read_access(jsonb, boolean, boolean) FROM PUBLIC;
 
 -- sql/5-internal/plan/plan_regrants.sql
 CREATE FUNCTION rolecall_internal.plan_regrants(role_oid oid, regrants boolean) RETURNS SETOF rolecall_internal.change
@@ -15895,11 +15898,11 @@ BEGIN
       ) AS p;
   END IF;
   v_state := rolecall_internal.reporting_state(run_reporting.definitions, v_passwords);
-  IF rolecall_internal.is_provisioned(v_state) THEN
-    v_state := run_reporting.others;
-  ELSIF run_reporting.others <> '{}' THEN
-    v_state := rolecall_internal.joined(run_reporting.others, v_state);
-  END IF;
+  v_state := CASE
+    WHEN rolecall_internal.is_provisioned(v_state)
+      AND NOT EXISTS (SELECT FROM rolecall_internal.plan_read_access(run_reporting.definitions, false, true))
+      THEN run_reporting.others
+    WHEN run_reporting.others = '{}' THEN v_state ELSE rolecall_internal.joined(run_reporting.others, v_state) END;
   IF v_state - 'recorded' <> '{}' THEN
     v_steps := v_steps || rolecall_internal.run(v_state, run_reporting.dry_run);
   END IF;
@@ -20731,7 +20734,7 @@ BEGIN
     CROSS JOIN aclexplode(o.acl) AS a
     WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch') AND a.grantee <> o.owner
   ) AS g(name, statement)
-    WHERE g.name = ANY ('{rolecall_internal.attribute_clauses,rolecall_internal.audit_columns,rolecall_internal.audit_dblink,rolecall_internal.audit_functions,rolecall_internal.audit_principals,rolecall_internal.audit_reading,rolecall_internal.audit_roles,rolecall_internal.audit_schemas,rolecall_internal.audit_search_path,rolecall_internal.audit_settings,rolecall_internal.audit_shards,rolecall_internal.audit_tables,rolecall_internal.audit_takers,rolecall_internal.audit_withheld,rolecall_internal.bypassrls_refusal,rolecall_internal.check_removal_rights,rolecall_internal.grant_statement,rolecall_internal.held_otherwise,rolecall_internal.is_doubtful,rolecall_internal.is_worth_taking,rolecall_internal.misshape,rolecall_internal.named_roles,rolecall_internal.pinned_by,rolecall_internal.plan_roles,rolecall_internal.provision,rolecall_internal.renew_records,rolecall_internal.reported,rolecall_internal.run,rolecall_internal.withhold_powers}'::text[]);
+    WHERE g.name = ANY ('{rolecall_internal.attribute_clauses,rolecall_internal.audit_columns,rolecall_internal.audit_dblink,rolecall_internal.audit_functions,rolecall_internal.audit_principals,rolecall_internal.audit_reading,rolecall_internal.audit_roles,rolecall_internal.audit_schemas,rolecall_internal.audit_search_path,rolecall_internal.audit_settings,rolecall_internal.audit_shards,rolecall_internal.audit_tables,rolecall_internal.audit_takers,rolecall_internal.audit_withheld,rolecall_internal.bypassrls_refusal,rolecall_internal.check_removal_rights,rolecall_internal.grant_statement,rolecall_internal.held_otherwise,rolecall_internal.is_doubtful,rolecall_internal.is_worth_taking,rolecall_internal.misshape,rolecall_internal.named_roles,rolecall_internal.pinned_by,rolecall_internal.plan_read_access,rolecall_internal.plan_roles,rolecall_internal.provision,rolecall_internal.renew_records,rolecall_internal.reported,rolecall_internal.run,rolecall_internal.withhold_powers}'::text[]);
 
   DROP FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb, jsonb);
 
@@ -20778,6 +20781,8 @@ BEGIN
   DROP FUNCTION rolecall_internal.named_roles(text, jsonb);
 
   DROP FUNCTION rolecall_internal.pinned_by(oid, rolecall_internal.principal[]);
+
+  DROP FUNCTION rolecall_internal.plan_read_access(jsonb, boolean);
 
   DROP FUNCTION rolecall_internal.plan_roles(jsonb);
 
@@ -27219,9 +27224,9 @@ $is_password_cleared$;
 COMMENT ON FUNCTION rolecall_internal.is_password_cleared(text)
   IS 'Whether a role has no password although it was just given one';
 
--- Their access is planned as always. About the roles it knows only what is simple, by one query in place of the
--- planners. Anything else, such as another spelling of a setting, or a record that is not acted on, is left to the
--- plan.
+-- It knows only what is simple, by one query in place of the planners. Anything else, such as another spelling of a
+-- setting, or a record that is not acted on, is left to the plan. Its settings hold for every function that it calls,
+-- and for the plans that the session then keeps of them; so their access is planned elsewhere.
 CREATE FUNCTION rolecall_internal.is_provisioned(state jsonb) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -27247,7 +27252,7 @@ BEGIN
   ) THEN
     RETURN false;
   END IF;
-  IF EXISTS (
+  RETURN NOT EXISTS (
     SELECT
     FROM jsonb_each(is_provisioned.state - 'passwords') AS s(section, resources)
     CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS e(given)
@@ -27305,15 +27310,13 @@ BEGIN
             ) IS NOT TRUE
           )
       )), false)
-  ) THEN
-    RETURN false;
-  END IF;
-  RETURN NOT EXISTS (SELECT FROM rolecall_internal.plan_read_access(is_provisioned.state -> 'read_access', false));
+  );
 END
 $is_provisioned$;
 
 COMMENT ON FUNCTION rolecall_internal.is_provisioned(jsonb)
-  IS 'Whether everything that the state of reporting roles asks for exists and is recorded; false says nothing';
+  IS 'Whether everything that the state of reporting roles asks for, but their access, exists and is recorded; false '
+     'says nothing';
 REVOKE ALL ON FUNCTION rolecall_internal.is_provisioned(jsonb) FROM PUBLIC;
 
 -- If only the secrets are withheld, there is usually none, and the next query takes long to plan.
@@ -31375,7 +31378,7 @@ BEGIN
     IF plan_own.document ? 'read_access' THEN
       v_changes := v_changes || rolecall_internal.keep_others(plan_own.document -> 'read_access', ARRAY(
         SELECT p FROM rolecall_internal.plan_read_access(
-                  plan_own.document -> 'read_access', plan_own.document ? 'singly'
+                  plan_own.document -> 'read_access', plan_own.document ? 'singly', false
                 ) AS p
       ));
     END IF;
@@ -31770,7 +31773,7 @@ COMMENT ON FUNCTION rolecall_internal.plan_privileges(jsonb)
      'beyond it';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_privileges(jsonb) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.plan_read_access(resources jsonb, singly boolean)
+CREATE FUNCTION rolecall_internal.plan_read_access(resources jsonb, singly boolean, briefly boolean)
 RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -31808,6 +31811,10 @@ BEGIN
   END IF;
   IF v_tables.missing THEN
     v_missing := rolecall_internal.missing_groups(v_places, v_groups, plan_read_access.singly);
+    IF plan_read_access.briefly AND v_missing IS NOT NULL THEN
+      RETURN NEXT NULL;
+      RETURN;
+    END IF;
     RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_tables(
       v_places, v_groups, v_missing, plan_read_access.singly
     );
@@ -31825,8 +31832,10 @@ BEGIN
 END
 $plan_read_access$;
 
-COMMENT ON FUNCTION rolecall_internal.plan_read_access(jsonb, boolean)
-  IS 'Differences in the read-only access of reporting roles, on request with a statement for each privilege';
+COMMENT ON FUNCTION rolecall_internal.plan_read_access(jsonb, boolean, boolean)
+  IS 'Differences in the read-only access of reporting roles, on request with a statement for each privilege, or only '
+     'as many as show that there are any';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_read_access(jsonb, boolean, boolean) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_regrants(role_oid oid, regrants boolean) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -35667,11 +35676,11 @@ BEGIN
       ) AS p;
   END IF;
   v_state := rolecall_internal.reporting_state(run_reporting.definitions, v_passwords);
-  IF rolecall_internal.is_provisioned(v_state) THEN
-    v_state := run_reporting.others;
-  ELSIF run_reporting.others <> '{}' THEN
-    v_state := rolecall_internal.joined(run_reporting.others, v_state);
-  END IF;
+  v_state := CASE
+    WHEN rolecall_internal.is_provisioned(v_state)
+      AND NOT EXISTS (SELECT FROM rolecall_internal.plan_read_access(run_reporting.definitions, false, true))
+      THEN run_reporting.others
+    WHEN run_reporting.others = '{}' THEN v_state ELSE rolecall_internal.joined(run_reporting.others, v_state) END;
   IF v_state - 'recorded' <> '{}' THEN
     v_steps := v_steps || rolecall_internal.run(v_state, run_reporting.dry_run);
   END IF;

@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script ran here before, and all of its objects are still there.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script b0dc47079f546b9f69562c84738171bd5f91e864df709802f6c9cc01c6d3bdf2'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 5ddb694430e9b24b14b61ac4922b51e5d5c55e1d79619f828513daca922aa37c'
     AND 432 <= (
       SELECT count(*)
       FROM (
@@ -602,7 +602,7 @@ BEGIN
       ('rolecall_internal', 'plan_privileges', 
        'document jsonb', 'SETOF rolecall_internal.change', 0),
       ('rolecall_internal', 'plan_read_access', 
-       'resources jsonb, singly boolean', 'SETOF rolecall_internal.change', 0),
+       'resources jsonb, singly boolean, briefly boolean', 'SETOF rolecall_internal.change', 0),
       ('rolecall_internal', 'plan_regrants', 
        'role_oid oid, regrants boolean', 'SETOF rolecall_internal.change', 0),
       ('rolecall_internal', 'plan_removal', 
@@ -7940,9 +7940,9 @@ COMMENT ON FUNCTION rolecall_internal.is_password_cleared(text)
   IS 'Whether a role has no password although it was just given one';
 REVOKE ALL ON FUNCTION rolecall_internal.is_password_cleared(text) FROM PUBLIC;
 
--- Their access is planned as always. About the roles it knows only what is simple, by one query in place of the
--- planners. Anything else, such as another spelling of a setting, or a record that is not acted on, is left to the
--- plan.
+-- It knows only what is simple, by one query in place of the planners. Anything else, such as another spelling of a
+-- setting, or a record that is not acted on, is left to the plan. Its settings hold for every function that it calls,
+-- and for the plans that the session then keeps of them; so their access is planned elsewhere.
 CREATE OR REPLACE FUNCTION rolecall_internal.is_provisioned(state jsonb) RETURNS boolean
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -7968,7 +7968,7 @@ BEGIN
   ) THEN
     RETURN false;
   END IF;
-  IF EXISTS (
+  RETURN NOT EXISTS (
     SELECT
     FROM jsonb_each(is_provisioned.state - 'passwords') AS s(section, resources)
     CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS e(given)
@@ -8026,15 +8026,13 @@ BEGIN
             ) IS NOT TRUE
           )
       )), false)
-  ) THEN
-    RETURN false;
-  END IF;
-  RETURN NOT EXISTS (SELECT FROM rolecall_internal.plan_read_access(is_provisioned.state -> 'read_access', false));
+  );
 END
 $is_provisioned$;
 
 COMMENT ON FUNCTION rolecall_internal.is_provisioned(jsonb)
-  IS 'Whether everything that the state of reporting roles asks for exists and is recorded; false says nothing';
+  IS 'Whether everything that the state of reporting roles asks for, but their access, exists and is recorded; false '
+     'says nothing';
 REVOKE ALL ON FUNCTION rolecall_internal.is_provisioned(jsonb) FROM PUBLIC;
 
 -- If only the secrets are withheld, there is usually none, and the next query takes long to plan.
@@ -12187,7 +12185,7 @@ BEGIN
     IF plan_own.document ? 'read_access' THEN
       v_changes := v_changes || rolecall_internal.keep_others(plan_own.document -> 'read_access', ARRAY(
         SELECT p FROM rolecall_internal.plan_read_access(
-                  plan_own.document -> 'read_access', plan_own.document ? 'singly'
+                  plan_own.document -> 'read_access', plan_own.document ? 'singly', false
                 ) AS p
       ));
     END IF;
@@ -12583,7 +12581,7 @@ COMMENT ON FUNCTION rolecall_internal.plan_privileges(jsonb)
      'beyond it';
 REVOKE ALL ON FUNCTION rolecall_internal.plan_privileges(jsonb) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.plan_read_access(resources jsonb, singly boolean)
+CREATE OR REPLACE FUNCTION rolecall_internal.plan_read_access(resources jsonb, singly boolean, briefly boolean)
 RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -12621,6 +12619,10 @@ BEGIN
   END IF;
   IF v_tables.missing THEN
     v_missing := rolecall_internal.missing_groups(v_places, v_groups, plan_read_access.singly);
+    IF plan_read_access.briefly AND v_missing IS NOT NULL THEN
+      RETURN NEXT NULL;
+      RETURN;
+    END IF;
     RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_tables(
       v_places, v_groups, v_missing, plan_read_access.singly
     );
@@ -12638,9 +12640,10 @@ BEGIN
 END
 $plan_read_access$;
 
-COMMENT ON FUNCTION rolecall_internal.plan_read_access(jsonb, boolean)
-  IS 'Differences in the read-only access of reporting roles, on request with a statement for each privilege';
-REVOKE ALL ON FUNCTION rolecall_internal.plan_read_access(jsonb, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION rolecall_internal.plan_read_access(jsonb, boolean, boolean)
+  IS 'Differences in the read-only access of reporting roles, on request with a statement for each privilege, or only '
+     'as many as show that there are any';
+REVOKE ALL ON FUNCTION rolecall_internal.plan_read_access(jsonb, boolean, boolean) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION rolecall_internal.plan_regrants(role_oid oid, regrants boolean) RETURNS SETOF rolecall_internal.change
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -16650,11 +16653,11 @@ BEGIN
       ) AS p;
   END IF;
   v_state := rolecall_internal.reporting_state(run_reporting.definitions, v_passwords);
-  IF rolecall_internal.is_provisioned(v_state) THEN
-    v_state := run_reporting.others;
-  ELSIF run_reporting.others <> '{}' THEN
-    v_state := rolecall_internal.joined(run_reporting.others, v_state);
-  END IF;
+  v_state := CASE
+    WHEN rolecall_internal.is_provisioned(v_state)
+      AND NOT EXISTS (SELECT FROM rolecall_internal.plan_read_access(run_reporting.definitions, false, true))
+      THEN run_reporting.others
+    WHEN run_reporting.others = '{}' THEN v_state ELSE rolecall_internal.joined(run_reporting.others, v_state) END;
   IF v_state - 'recorded' <> '{}' THEN
     v_steps := v_steps || rolecall_internal.run(v_state, run_reporting.dry_run);
   END IF;
@@ -21341,7 +21344,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script b0dc47079f546b9f69562c84738171bd5f91e864df709802f6c9cc01c6d3bdf2';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 5ddb694430e9b24b14b61ac4922b51e5d5c55e1d79619f828513daca922aa37c';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

@@ -162,7 +162,7 @@ export const sections = {
     plan: ({ document }) =>
       sql`rolecall_internal.keep_others(${document} -> 'read_access', ${rows(
         sql`rolecall_internal.plan_read_access(
-          ${document} -> 'read_access', ${document} ? 'singly'
+          ${document} -> 'read_access', ${document} ? 'singly', false
         )`,
       )})`,
   },

@@ -178,21 +178,21 @@ test('many privileges of a policy are granted in few subtransactions, each of wh
   assert.ok(numbers < 10, `${numbers} numbers of transactions`);
 });
 
-/** The rows that the nodes of all plans of a call go over, those that a filter removes with them. */
-async function rowsOf(client: Client, call: string): Promise<number> {
-  interface Node {
-    [name: string]: unknown;
-    Plans?: Node[];
-  }
-  let rows = 0;
-  const count = (node: Node) => {
-    const names = ['Actual Rows', 'Rows Removed by Filter', 'Rows Removed by Join Filter'];
-    for (const name of names) rows += Number(node[name] ?? 0) * Number(node['Actual Loops']);
-    node.Plans?.forEach(count);
+interface Node {
+  [name: string]: unknown;
+  Plans?: Node[];
+}
+
+/** The nodes of the plans of all queries of a call. */
+async function nodesOf(client: Client, call: string): Promise<Node[]> {
+  const nodes: Node[] = [];
+  const add = (node: Node) => {
+    nodes.push(node);
+    node.Plans?.forEach(add);
   };
   const listen = ({ message = '' }: { message?: string | undefined }) => {
     const [, plan] = message.split(/^duration: .* plan:\n/);
-    if (plan !== undefined) count((JSON.parse(plan) as { Plan: Node }).Plan);
+    if (plan !== undefined) add((JSON.parse(plan) as { Plan: Node }).Plan);
   };
   client.on('notice', listen);
   await client.query(`LOAD 'auto_explain'; SET auto_explain.log_level = notice; SET auto_explain.log_format = json;
@@ -201,8 +201,33 @@ async function rowsOf(client: Client, call: string): Promise<number> {
   await client.query(call);
   await client.query('SET auto_explain.log_min_duration = -1');
   client.off('notice', listen);
+  return nodes;
+}
+
+/** The rows that the nodes of all plans of a call go over, those that a filter removes with them. */
+async function rowsOf(client: Client, call: string): Promise<number> {
+  const names = ['Actual Rows', 'Rows Removed by Filter', 'Rows Removed by Join Filter'];
+  let rows = 0;
+  for (const node of await nodesOf(client, call))
+    for (const name of names) rows += Number(node[name] ?? 0) * Number(node['Actual Loops']);
   return rows;
 }
+
+test('tables that are missing in many schemas are found once, in one pass over all tables', async () => {
+  await large.query(`REVOKE SELECT ON ${schemas.map((schema) => `${schema}.t2`).join()} FROM many`);
+  await large.query("BEGIN; SET LOCAL track_functions = 'all'");
+  const nodes = await nodesOf(large, `SELECT FROM rolecall.provision_reporting_role('many', '{${schemas.join()}}')`);
+  const { rows } = await large.query(
+    "SELECT funcname, calls::integer FROM pg_stat_xact_user_functions WHERE funcname = 'tables_of'",
+  );
+  await large.query('COMMIT');
+  // The look whether anything has to be done does not name the tables, and its settings hold for no plan of theirs.
+  assert.deepEqual(rows, [{ funcname: 'tables_of', calls: 1 }]);
+  const bySchema = nodes.filter(
+    (node) => node['Index Name'] === 'pg_class_relname_nsp_index' && Number(node['Actual Rows']) > 1,
+  );
+  assert.deepEqual(bySchema, []);
+});
 
 test('settings that a policy does not name are found in one look at each, also where the planner takes the catalog for empty', async () => {
   const elsewhere = await cluster.createDatabase();

@@ -34,10 +34,11 @@ const mayLackAccess = (places: Places) => {
 };
 
 /**
- * Differences in the read-only access of reporting roles, on request with a statement for each privilege
+ * Differences in the read-only access of reporting roles, on request with a statement for each privilege, or only as
+ * many as show that there are any
  * @volatility stable
  */
-export function plan_read_access(resources: Jsonb, singly: Bool): SetOf<ChangeRow> {
+export function plan_read_access(resources: Jsonb, singly: Bool, briefly: Bool): SetOf<ChangeRow> {
   return sql`
     DECLARE
       v_withholds boolean := ${withholdAny(resources)};
@@ -62,6 +63,10 @@ export function plan_read_access(resources: Jsonb, singly: Bool): SetOf<ChangeRo
       END IF;
       IF v_tables.missing THEN
         v_missing := rolecall_internal.missing_groups(v_places, v_groups, ${singly});
+        IF ${briefly} AND v_missing IS NOT NULL THEN
+          RETURN NEXT NULL;
+          RETURN;
+        END IF;
         RETURN QUERY SELECT * FROM rolecall_internal.plan_missing_tables(
           v_places, v_groups, v_missing, ${singly}
         );

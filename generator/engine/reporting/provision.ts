@@ -154,11 +154,11 @@ export function run_reporting(
           ) AS p;
       END IF;
       v_state := rolecall_internal.reporting_state(${definitions}, v_passwords);
-      IF rolecall_internal.is_provisioned(v_state) THEN
-        v_state := ${others};
-      ELSIF ${others} <> '{}' THEN
-        v_state := rolecall_internal.joined(${others}, v_state);
-      END IF;
+      v_state := CASE
+        WHEN rolecall_internal.is_provisioned(v_state)
+          AND NOT EXISTS (SELECT FROM rolecall_internal.plan_read_access(${definitions}, false, true))
+          THEN ${others}
+        WHEN ${others} = '{}' THEN v_state ELSE rolecall_internal.joined(${others}, v_state) END;
       IF v_state - ${text(recordedMark)} <> '{}' THEN
         v_steps := v_steps || rolecall_internal.run(v_state, ${dry_run});
       END IF;

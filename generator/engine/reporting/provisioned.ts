@@ -11,11 +11,12 @@ import { presentAttributes } from '../plan/roles.ts';
 import { isUndisputed } from '../record/refused.ts';
 
 /**
- * Whether everything that the state of reporting roles asks for exists and is recorded; false says nothing
+ * Whether everything that the state of reporting roles asks for, but their access, exists and is recorded; false says
+ * nothing
  *
- * Their access is planned as always. About the roles it knows only what is simple, by one query in place of the
- * planners. Anything else, such as another spelling of a setting, or a record that is not acted on, is left to the
- * plan.
+ * It knows only what is simple, by one query in place of the planners. Anything else, such as another spelling of a
+ * setting, or a record that is not acted on, is left to the plan. Its settings hold for every function that it calls,
+ * and for the plans that the session then keeps of them; so their access is planned elsewhere.
  * @volatility stable
  * @probes
  * @long the query has to be one
@@ -41,7 +42,7 @@ export function is_provisioned(state: Jsonb): Returns<Bool> {
       ) THEN
         RETURN false;
       END IF;
-      IF EXISTS (
+      RETURN NOT EXISTS (
         SELECT
         FROM jsonb_each(${state} - 'passwords') AS s(section, resources)
         CROSS JOIN LATERAL jsonb_array_elements(s.resources) AS e(given)
@@ -82,10 +83,7 @@ export function is_provisioned(state: Jsonb): Returns<Bool> {
             WHERE p.resource @> r.resource AND (s.section = 'roles' OR p.resource = r.resource)
               AND ${isUndisputed(sql`p`, sql`ARRAY[r.role]`, sql`r.role`)}
           )), false)
-      ) THEN
-        RETURN false;
-      END IF;
-      RETURN NOT EXISTS (SELECT FROM rolecall_internal.plan_read_access(${state} -> 'read_access', false));
+      );
     END
   `;
 }

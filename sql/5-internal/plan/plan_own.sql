@@ -63,7 +63,7 @@ BEGIN
     IF plan_own.document ? 'read_access' THEN
       v_changes := v_changes || rolecall_internal.keep_others(plan_own.document -> 'read_access', ARRAY(
         SELECT p FROM rolecall_internal.plan_read_access(
-                  plan_own.document -> 'read_access', plan_own.document ? 'singly'
+                  plan_own.document -> 'read_access', plan_own.document ? 'singly', false
                 ) AS p
       ));
     END IF;

@@ -64,11 +64,11 @@ BEGIN
       ) AS p;
   END IF;
   v_state := rolecall_internal.reporting_state(run_reporting.definitions, v_passwords);
-  IF rolecall_internal.is_provisioned(v_state) THEN
-    v_state := run_reporting.others;
-  ELSIF run_reporting.others <> '{}' THEN
-    v_state := rolecall_internal.joined(run_reporting.others, v_state);
-  END IF;
+  v_state := CASE
+    WHEN rolecall_internal.is_provisioned(v_state)
+      AND NOT EXISTS (SELECT FROM rolecall_internal.plan_read_access(run_reporting.definitions, false, true))
+      THEN run_reporting.others
+    WHEN run_reporting.others = '{}' THEN v_state ELSE rolecall_internal.joined(run_reporting.others, v_state) END;
   IF v_state - 'recorded' <> '{}' THEN
     v_steps := v_steps || rolecall_internal.run(v_state, run_reporting.dry_run);
   END IF;
