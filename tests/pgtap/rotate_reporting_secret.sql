@@ -125,7 +125,7 @@ SELECT throws_ok(
 );
 SELECT throws_ok(
   $$SELECT * FROM rolecall.apply('{"reporting": {"t_report": {"schemas": ["t_app"], "rotate_after": "-1 day"}}}')$$,
-  '22023', 'rotate_after must not be negative: -1 days', 'nor is that of a policy'
+  '22023', 'the policy has 1 problem', 'nor is that of a policy'
 );
 
 -- Privileges.
