@@ -608,7 +608,8 @@ BEGIN
       FROM pg_proc AS o
       UNION ALL
       SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl
-      FROM pg_type AS o WHERE o.typcategory <> 'A' AND (
+      FROM pg_type AS o WHERE (o.typelem = 0 OR o.typsubscript <> 'array_subscript_handler'::regproc)
+        AND (
           o.typtype IN ('b', 'd', 'e', 'r')
           OR EXISTS (SELECT FROM pg_class AS c WHERE c.oid = o.typrelid AND c.relkind = 'c')
         )
@@ -640,6 +641,8 @@ BEGIN
            OR o.kind = 'schema' OR o.oid IN (SELECT unnest(acl_groups.specials)))
       AND (o.acl IS NOT NULL
       OR o.kind = ANY (acl_groups.kinds) AND o.schema IN (SELECT unnest(acl_groups.schemas)) OR s.oid IS NOT NULL)
+      -- Privileges on temporary objects mean nothing.
+      AND o.schema NOT IN (SELECT n.oid FROM pg_namespace AS n WHERE starts_with(n.nspname, 'pg_temp_'))
     GROUP BY o.kind, o.schema, o.owner, o.acl, s.oid
   );
 END
@@ -1068,7 +1071,8 @@ BEGIN
                format('%s.%I', o.typnamespace::regnamespace, o.typname) AS name
         FROM pg_type AS o
         WHERE o.oid = s.oid AND s.classid = 'pg_type'::regclass
-          AND o.typcategory <> 'A' AND (
+          AND (o.typelem = 0 OR o.typsubscript <> 'array_subscript_handler'::regproc)
+          AND (
             o.typtype IN ('b', 'd', 'e', 'r')
             OR EXISTS (SELECT FROM pg_class AS c WHERE c.oid = o.typrelid AND c.relkind = 'c')
           )
@@ -1234,7 +1238,8 @@ BEGIN
                  format('%s.%I', o.typnamespace::regnamespace, o.typname) AS name
           FROM pg_type AS o
           WHERE o.oid = s.oid AND s.classid = 'pg_type'::regclass
-            AND o.typcategory <> 'A' AND (
+            AND (o.typelem = 0 OR o.typsubscript <> 'array_subscript_handler'::regproc)
+            AND (
               o.typtype IN ('b', 'd', 'e', 'r')
               OR EXISTS (SELECT FROM pg_class AS c WHERE c.oid = o.typrelid AND c.relkind = 'c')
             )
@@ -5548,18 +5553,18 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $graph_dot$
 BEGIN
-  RETURN E'digraph roles {\n  rankdir=LR;\n' || (
-    SELECT string_agg(CASE
+  RETURN E'digraph roles {\n  rankdir=LR;' || coalesce((
+    SELECT string_agg(E'\n' || CASE
              WHEN p.name IS NULL AND p.goal LIKE 's%'
                THEN format('  %s -> %s [label="%s", style=dotted];', p.id, p.goal, p.label)
              WHEN p.name IS NULL THEN format('  %s -> %s%s;', p.id, p.goal, ' [label="' || p.label || '"]')
              ELSE format('  %s [label="%s", shape=%s];', p.id,
                          replace(replace(p.name, chr(92), chr(92) || chr(92)), '"', chr(92) || '"'),
                          CASE WHEN p.kind = 's' THEN 'cylinder' WHEN p.login THEN 'ellipse' ELSE 'box' END) END,
-             E'\n' ORDER BY p.position)
+             '' ORDER BY p.position)
     FROM rolecall_internal.graph_parts(graph_dot.data)
          WITH ORDINALITY AS p(id, kind, name, login, goal, label, position)
-  ) || E'\n}';
+  ), '') || E'\n}';
 END
 $graph_dot$;
 
@@ -5590,17 +5595,17 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $graph_mermaid$
 BEGIN
-  RETURN E'flowchart LR\n' || (
-    SELECT string_agg(CASE
+  RETURN 'flowchart LR' || coalesce((
+    SELECT string_agg(E'\n' || CASE
              WHEN p.name IS NULL AND p.goal LIKE 's%' THEN format('  %s -. "%s" .-> %s', p.id, p.label, p.goal)
              WHEN p.name IS NULL THEN format('  %s -->%s %s', p.id, '|"' || p.label || '"|', p.goal)
              WHEN p.kind = 's' THEN format('  %s[("%s")]', p.id, n.label)
              WHEN p.login THEN format('  %s(["%s"])', p.id, n.label)
-             ELSE format('  %s["%s"]', p.id, n.label) END, E'\n' ORDER BY p.position)
+             ELSE format('  %s["%s"]', p.id, n.label) END, '' ORDER BY p.position)
     FROM rolecall_internal.graph_parts(graph_mermaid.data)
          WITH ORDINALITY AS p(id, kind, name, login, goal, label, position)
     CROSS JOIN LATERAL (SELECT rolecall_internal.graph_label(p.name)) AS n(label)
-  );
+  ), '');
 END
 $graph_mermaid$;
 
@@ -5903,8 +5908,8 @@ COMMENT ON FUNCTION rolecall_internal.has_recorded_shape(text, jsonb)
 REVOKE ALL ON FUNCTION rolecall_internal.has_recorded_shape(text, jsonb) FROM PUBLIC;
 
 -- sql/5-internal/audit/has_such_privilege.sql
-CREATE FUNCTION rolecall_internal.has_such_privilege(kind text, privilege text) RETURNS integer
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
+CREATE FUNCTION rolecall_internal.has_such_privilege(kind text, privilege text) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $has_such_privilege$
 DECLARE
@@ -5916,12 +5921,15 @@ DECLARE
   '{"SELECT":14, "UPDATE":14}, "column": {"SELECT":14, "INSERT":14, "UPDATE":14, "REFERENCES":14}, '
   '"parameter": {"SET":15, "ALTER SYSTEM":15}}'::jsonb;
 BEGIN
-  RETURN (v_kinds -> has_such_privilege.kind ->> has_such_privilege.privilege)::integer;
+  RETURN coalesce(
+    (v_kinds -> has_such_privilege.kind ->> has_such_privilege.privilege)::integer
+      <= current_setting('server_version_num')::integer / 10000, false
+  );
 END
 $has_such_privilege$;
 
 COMMENT ON FUNCTION rolecall_internal.has_such_privilege(text, text)
-  IS 'Whether a kind of object, or a column of a table, has a privilege of that name';
+  IS 'Whether a kind of object, or a column of a table, has a privilege of that name on this server';
 REVOKE ALL ON FUNCTION rolecall_internal.has_such_privilege(text, text) FROM PUBLIC;
 
 -- sql/5-internal/policy/held_elsewhere.sql
@@ -5945,7 +5953,7 @@ BEGIN
     SELECT x.grantee, x.privilege_type, 'column', 'one', format('%I.%I', n.nspname, c.relname), a.attname::text,
            NULL::jsonb, bool_or(x.is_grantable), false
     FROM pg_attribute AS a
-    JOIN pg_class AS c ON c.oid = a.attrelid
+    JOIN pg_class AS c ON c.oid = a.attrelid AND c.relpersistence <> 't'
     JOIN pg_namespace AS n ON n.oid = c.relnamespace
     CROSS JOIN LATERAL aclexplode(a.attacl) AS x
     WHERE a.attacl IS NOT NULL AND NOT a.attisdropped AND x.grantee <> c.relowner
@@ -6847,12 +6855,12 @@ AS $is_moment$
 BEGIN
   IF is_moment.value IN ('infinity', '-infinity') OR is_moment.value IS NULL THEN
     RETURN true;
-  ELSIF is_moment.value !~ ('^[1-9][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[T ]'
+  ELSIF is_moment.value !~ ('^((?!0000)[0-9]{4}|[1-9][0-9]{4})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[T ]'
     || '([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]+)?)?(Z|[+-](0[0-9]|1[0-5])(:?[0-5][0-9])?)$') THEN
     RETURN false;
   END IF;
-  RETURN substr(is_moment.value, 9, 2)::integer <= extract(
-    day FROM make_date(substr(is_moment.value, 1, 4)::integer, substr(is_moment.value, 6, 2)::integer, 1)
+  RETURN left(split_part(is_moment.value, '-', 3), 2)::integer <= extract(
+    day FROM make_date(split_part(is_moment.value, '-', 1)::integer, split_part(is_moment.value, '-', 2)::integer, 1)
              + interval '1 month - 1 day'
   );
 END
@@ -8883,7 +8891,14 @@ DECLARE
 BEGIN
   RETURN CASE object_in_schema.kind
     WHEN 'type' THEN (
-      SELECT t.oid FROM pg_type AS t WHERE t.typnamespace = v_schema AND t.typname = v_parts[2] LIMIT 1
+      SELECT o.oid FROM pg_type AS o
+      WHERE o.typnamespace = v_schema AND o.typname = v_parts[2]
+        AND (o.typelem = 0 OR o.typsubscript <> 'array_subscript_handler'::regproc)
+          AND (
+            o.typtype IN ('b', 'd', 'e', 'r')
+            OR EXISTS (SELECT FROM pg_class AS c WHERE c.oid = o.typrelid AND c.relkind = 'c')
+          )
+      LIMIT 1
     )
     WHEN 'function' THEN coalesce(rolecall_internal.found_by_server(object_in_schema.kind, object_in_schema.name), (
       SELECT o.oid FROM pg_proc AS o
@@ -8892,9 +8907,11 @@ BEGIN
       LIMIT 1
     ))
     ELSE (
-      SELECT c.oid FROM pg_class AS c
-      WHERE c.relnamespace = v_schema AND c.relname = v_parts[2]
-        AND (c.relkind = 'S') = (object_in_schema.kind = 'sequence')
+      SELECT o.oid FROM pg_class AS o
+      WHERE o.relnamespace = v_schema AND o.relname = v_parts[2]
+        AND CASE WHEN o.relkind IN ('S') THEN object_in_schema.kind <> 'table'
+                 -- A sequence has columns, too.
+                 WHEN o.relkind IN ('r', 'p', 'v', 'm', 'f') THEN object_in_schema.kind <> 'sequence' END
       LIMIT 1
     )
   END;
@@ -9004,13 +9021,12 @@ BEGIN
       )) WITH ORDINALITY AS e(entry, position)
     ),
     name AS (
-      SELECT e.path, e.keys[1] AS key, e.keys[1] AS kind, n.name, NULL::jsonb AS schemas
+      SELECT e.path, k.key, e.keys[1] AS kind, n.name, NULL::jsonb AS schemas
       FROM entry AS e
-      CROSS JOIN LATERAL jsonb_array_elements_text(
-        jsonb_path_query_array(
-          e.target -> CASE e.keys[1] WHEN 'columns' THEN 'of' ELSE e.keys[1] END, '$[*] ? (@ != null)'
-        )
-      ) AS n(name)
+      CROSS JOIN LATERAL (SELECT CASE e.keys[1] WHEN 'columns' THEN 'of' ELSE e.keys[1] END) AS k(key)
+      CROSS JOIN LATERAL jsonb_array_elements_text(jsonb_path_query_array(
+        e.target -> k.key, '$[*] ? (@ != null)'
+      )) AS n(name)
       WHERE e.keys[1] IN ('columns', 'table', 'sequence', 'function', 'procedure', 'type', 'domain')
       UNION ALL
       SELECT e.path, 'except', v_targets -> e.keys[1] ->> 'kind', n.name,
@@ -9123,7 +9139,8 @@ BEGIN
       WHERE g.kind = 'type' AND g.schema = o.typnamespace AND g.owner = o.typowner
         AND coalesce(g.acl, '{}') = coalesce(o.typacl, '{}') AND (g.acl IS NULL) = (o.typacl IS NULL)
         AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
-        AND o.typcategory <> 'A' AND (
+        AND (o.typelem = 0 OR o.typsubscript <> 'array_subscript_handler'::regproc)
+        AND (
           o.typtype IN ('b', 'd', 'e', 'r')
           OR EXISTS (SELECT FROM pg_class AS c WHERE c.oid = o.typrelid AND c.relkind = 'c')
         )
@@ -9715,13 +9732,12 @@ BEGIN
       SELECT w.means = 'one' AND w.kind IN ('table', 'sequence', 'column', 'function', 'type')
     ) AS i(in_schema)
     CROSS JOIN LATERAL (
-      SELECT coalesce(rolecall_internal.is_to_come(plan_absent_objects.document, CASE
-        WHEN i.in_schema THEN (parse_ident(substring(w.object FROM '^("([^"]|"")+"|[^\W\d][\w$]*)')))[1]
-        WHEN w.means = 'all' OR w.kind = 'schema' THEN w.object END), false)
+      SELECT (w.means = 'all' OR w.kind = 'schema')
+        AND rolecall_internal.is_to_come(plan_absent_objects.document, w.object)
     ) AS m(made)
     WHERE NOT w.revoked AND w.means <> 'future' AND w.kind <> 'parameter'
       AND (w.oid IS NULL OR w.column_name IS NOT NULL AND w.attnum IS NULL)
-      AND (NOT m.made OR w.kind = 'schema')
+      AND NOT (m.made AND w.means = 'all')
     GROUP BY w.role, w.object, w.means, w.kind, w.oid, w.grantable, k.keyword, k.all_of, i.in_schema, m.made
     ORDER BY 2, 3;
 END
@@ -10061,7 +10077,7 @@ BEGIN
       SELECT s.table_oid, s.attnum, x.grantee, x.grantor, x.privilege_type AS privilege, x.is_grantable
       FROM suspect AS s
       JOIN pg_attribute AS a ON a.attrelid = s.table_oid AND a.attnum = s.attnum
-      JOIN pg_class AS c ON c.oid = s.table_oid
+      JOIN pg_class AS c ON c.oid = s.table_oid AND c.relpersistence <> 't'
       CROSS JOIN LATERAL aclexplode(a.attacl) AS x
       WHERE x.grantee <> c.relowner
         AND NOT EXISTS (
@@ -13618,6 +13634,10 @@ RETURNS TABLE (holder oid, grantor oid, owner oid)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $privilege_holders$
+DECLARE
+  -- Only superusers write to catalogs, whatever others are granted on a whole one.
+  v_refused boolean := privilege_holders.kind = 'table' AND privilege_holders.object_oid < 12000
+    AND privilege_holders.privilege IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE');
 BEGIN
   RETURN QUERY
     SELECT x.grantee, x.grantor, o.owner
@@ -13638,7 +13658,8 @@ BEGIN
       FROM pg_proc AS o
       UNION ALL
       SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl
-      FROM pg_type AS o WHERE o.typcategory <> 'A' AND (
+      FROM pg_type AS o WHERE (o.typelem = 0 OR o.typsubscript <> 'array_subscript_handler'::regproc)
+        AND (
           o.typtype IN ('b', 'd', 'e', 'r')
           OR EXISTS (SELECT FROM pg_class AS c WHERE c.oid = o.typrelid AND c.relkind = 'c')
         )
@@ -13672,7 +13693,7 @@ BEGIN
       ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
     ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
     CROSS JOIN LATERAL (
-      SELECT * FROM aclexplode(coalesce(o.acl, acldefault(k.letter, o.owner)))
+      SELECT * FROM aclexplode(coalesce(o.acl, acldefault(k.letter, o.owner))) WHERE NOT v_refused
       UNION ALL
       SELECT e.* FROM pg_attribute AS a CROSS JOIN LATERAL aclexplode(a.attacl) AS e
       WHERE privilege_holders.kind = 'table' AND a.attrelid = o.oid AND a.attnum = privilege_holders.attnum
@@ -13686,7 +13707,7 @@ BEGIN
                  ('pg_write_all_data', 'table', 'INSERT'), ('pg_write_all_data', 'table', 'UPDATE'),
                  ('pg_write_all_data', 'table', 'DELETE'), ('pg_write_all_data', 'sequence', 'UPDATE'),
                  ('pg_maintain', 'table', 'MAINTAIN')) AS p(role, kind, privilege) ON p.role = r.rolname
-    WHERE p.kind = privilege_holders.kind AND p.privilege = privilege_holders.privilege;
+    WHERE p.kind = privilege_holders.kind AND p.privilege = privilege_holders.privilege AND NOT v_refused;
 END
 $privilege_holders$;
 
@@ -20591,9 +20612,9 @@ BEGIN
       ERRCODE = 'undefined_object',
       MESSAGE = format('there is no object %s', who_can.object),
       HINT = 'Write tables, sequences and functions with their schema, and columns as schema.table.column.';
-  ELSIF rolecall_internal.has_such_privilege(
+  ELSIF NOT rolecall_internal.has_such_privilege(
     CASE WHEN v_found.attnum IS NULL THEN v_found.kind ELSE 'column' END, upper(who_can.privilege)
-  ) IS NULL THEN
+  ) THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('a %s has no privilege %s', CASE WHEN v_found.attnum IS NULL THEN v_found.kind ELSE 'column' END,

@@ -122,8 +122,9 @@ export const kinds = {
     letter: 'T',
     qualified: true,
     from: 'pg_type AS o',
-    // The types of tables are theirs.
-    where: `o.typcategory <> 'A' AND (
+    // The types of tables are theirs, and those of arrays have no privileges of their own.
+    where: `(o.typelem = 0 OR o.typsubscript <> 'array_subscript_handler'::regproc)
+  AND (
     o.typtype IN ('b', 'd', 'e', 'r')
     OR EXISTS (SELECT FROM pg_class AS c WHERE c.oid = o.typrelid AND c.relkind = 'c')
   )`,

@@ -20,9 +20,9 @@ BEGIN
       ERRCODE = 'undefined_object',
       MESSAGE = format('there is no object %s', who_can.object),
       HINT = 'Write tables, sequences and functions with their schema, and columns as schema.table.column.';
-  ELSIF rolecall_internal.has_such_privilege(
+  ELSIF NOT rolecall_internal.has_such_privilege(
     CASE WHEN v_found.attnum IS NULL THEN v_found.kind ELSE 'column' END, upper(who_can.privilege)
-  ) IS NULL THEN
+  ) THEN
     RAISE EXCEPTION USING
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('a %s has no privilege %s', CASE WHEN v_found.attnum IS NULL THEN v_found.kind ELSE 'column' END,

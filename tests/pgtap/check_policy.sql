@@ -1,6 +1,6 @@
 -- check_policy: everything that is wrong with a document, with its place.
 BEGIN;
-SELECT plan(64);
+SELECT plan(66);
 
 CREATE ROLE t_super SUPERUSER;
 SELECT is_empty($$SELECT * FROM rolecall.check_policy('{}')$$, 'an empty policy is one');
@@ -68,6 +68,8 @@ SELECT is(pg_temp.problems(policy::jsonb), problems, policy) FROM (VALUES
   ('{"privileges": [{"to": "a", "on": {"table": "s.t"}, "grant": ["EXECUTE", "READ"]}]}', '$.privileges[0] table has no privilege EXECUTE; it has DELETE, INSERT, SELECT, UPDATE, TRIGGER, MAINTAIN, TRUNCATE, REFERENCES (22023); $.privileges[0].grant[1] "READ" is not one of ALL, SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER, MAINTAIN, USAGE, CREATE, CONNECT, TEMPORARY, EXECUTE, SET, ALTER SYSTEM (22023)'),
   ('{"privileges": [{"to": "a", "on": {"table": "s.t"}, "grant": ["SELECT"]}, {"to": "a", "on": {"table": "s.\"t\""}, "revoke": ["SELECT"]}]}', '$.privileges[1] SELECT on table s.t is granted and revoked (22023)'),
   ('{"privileges": [{"to": "PUBLIC", "on": {"table": "s.t"}, "grant": ["SELECT"], "with_grant_option": true}]}', '$.privileges[0] PUBLIC cannot grant a privilege on (22023)'),
+  ('{"privileges": [{"to": "a", "on": {"columns": "c", "of": "t"}, "grant": ["SELECT"]}]}', '$.privileges[0].on.of "t" is not a name as in SQL, with its schema (42602)'),
+  ('{"roles": {"a": {"valid_until": "10000-01-01T05:00:00Z"}, "b": {"valid_until": "0500-02-28T00:00:00Z"}, "c": {"valid_until": "0000-01-01T00:00:00Z"}, "d": {"valid_until": "10001-02-29T00:00:00Z"}}}', '$.roles.c.valid_until not a time, such as 2027-01-01T00:00:00Z, or infinity (22023); $.roles.d.valid_until not a time, such as 2027-01-01T00:00:00Z, or infinity (22023)'),
   ('{"roles": {"a": {"exact": true}}}', '$.roles.a.exact "true" is not one of false (22023)'),
   ('{"roles": {"a": {"connection_limit": 2147483648}}}', '$.roles.a.connection_limit must be 2147483647 or less (22023)'),
   ('{"roles": {"a": {"state": "absent", "reassign_to": "a"}, "b": {"state": "absent", "reassign_to": "a"}}, "schemas": {"s": {"owner": "b"}}}', '$.roles.a.reassign_to what role "a" owns goes to another role (22023); $.roles.b.reassign_to role "a" is to be absent (22023); $.schemas.s.owner role "b" is to be absent (22023)'),

@@ -1,6 +1,6 @@
 -- policy and inspect: what was established, and what is there, as policies that have no steps.
 BEGIN;
-SELECT plan(29);
+SELECT plan(33);
 
 SELECT count(*) FROM rolecall.create_base_roles('t_anon', 't_auth', 't_admin');
 SELECT count(*) FROM rolecall.create_client_role('t_client');
@@ -114,6 +114,27 @@ SELECT is_empty('SELECT s.* FROM rolecall.apply(rolecall.inspect(suggest_profile
 GRANT EXECUTE ON FUNCTION pg_ls_dir(text) TO t_p;
 GRANT USAGE ON TYPE int4 TO t_p;
 SELECT is_empty('SELECT s.* FROM rolecall.apply(rolecall.inspect()) AS s', 'nor what is granted of the server''s own');
+
+
+-- Objects of rare kinds, and times of rare years.
+
+CREATE DOMAIN t_1.list AS integer[];
+GRANT USAGE ON TYPE t_1.list TO t_q WITH GRANT OPTION;
+CREATE SEQUENCE t_1.counter;
+GRANT SELECT (last_value) ON t_1.counter TO t_q;
+CREATE TEMPORARY TABLE passing (i integer);
+GRANT SELECT, INSERT (i) ON passing TO t_q;
+ALTER ROLE t_q VALID UNTIL '9999-12-31 23:59:59-05';
+UPDATE suggested SET policy = rolecall.inspect('{t_q}');
+SELECT is(
+  policy -> 'privileges' @> '[{"to": "t_q", "on": {"type": "t_1.list"}, "grant": ["USAGE"], "with_grant_option": true}, {"to": "t_q", "on": {"of": "t_1.counter", "columns": ["last_value"]}, "grant": ["SELECT"]}]',
+  true, 'a domain over an array, and a column of a sequence, are there'
+) FROM suggested;
+SELECT unalike(policy::text, '%pg_temp%', 'what is temporary is not') FROM suggested;
+SELECT is_empty('SELECT s.* FROM suggested, rolecall.apply(policy) AS s', 'that has no steps');
+SELECT bag_eq($$SELECT s.statement FROM rolecall.apply('{"roles": {"t_q": {}}}') AS s WHERE s.operation = 'revoke_privilege'$$, $$VALUES
+  ('REVOKE USAGE ON TYPE t_1.list FROM t_q CASCADE'), ('REVOKE SELECT (last_value) ON t_1.counter FROM t_q CASCADE'),
+  ('REVOKE SELECT ON TABLE t_1.a FROM t_q CASCADE'), ('REVOKE USAGE ON SCHEMA t_1 FROM t_q CASCADE')$$, 'all of that can end');
 
 SELECT * FROM finish();
 ROLLBACK;

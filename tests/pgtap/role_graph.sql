@@ -1,6 +1,6 @@
 -- role_graph: roles, memberships and what each reads and writes, in three notations.
 BEGIN;
-SELECT plan(7);
+SELECT plan(8);
 
 REVOKE SELECT ON ALL TABLES IN SCHEMA public FROM PUBLIC;
 CREATE SCHEMA "t ""shop";
@@ -40,6 +40,8 @@ SELECT is(
 );
 SELECT ok(rolecall.role_graph() ~ 't_alone' AND rolecall.role_graph() !~ 'pg_monitor', 'all roles that are not predefined');
 SELECT is(rolecall.role_graph('mermaid', '{t_nobody}') ~ 'r1', false, 'of nobody nothing');
+REVOKE ALL ON "t ""shop".item FROM PUBLIC;
+SELECT matches(rolecall.role_graph('mermaid', '{}') || rolecall.role_graph('dot', '{t_nobody}'), '^flowchart LR.*digraph roles {.*}$', 'which is a graph, too');
 SELECT throws_ok($$SELECT rolecall.role_graph(NULL)$$, '22004', 'format must not be null', 'no format');
 SELECT throws_ok($$SELECT rolecall.role_graph('svg')$$, '22023', 'format must be mermaid, dot or json, not ''svg''', 'another format');
 

@@ -1,6 +1,6 @@
 -- who_can: agrees with the server for every role, and says the way.
 BEGIN;
-SELECT plan(13);
+SELECT plan(16);
 
 CREATE ROLE t_owner;
 CREATE ROLE t_reader;
@@ -19,6 +19,8 @@ GRANT pg_read_all_data, pg_write_all_data TO t_all;
 GRANT SELECT, UPDATE ON t_shop.item TO t_reader;
 GRANT UPDATE ("Odd name") ON t_shop.item TO t_noinherit;
 GRANT USAGE ON SEQUENCE t_shop.counter TO t_reader;
+GRANT UPDATE ON pg_class TO t_reader;
+GRANT UPDATE (relname) ON pg_class TO t_noinherit;
 
 SELECT results_eq(
   $$SELECT role, login, path, grantor FROM rolecall.who_can('SELECT', 't_shop.item') WHERE role ~ '^t_'$$,
@@ -32,13 +34,18 @@ FROM (VALUES
   ('SELECT', 't_shop.item', $$has_table_privilege(r.oid, 't_shop.item', 'SELECT')$$), ('DELETE', 't_shop.item', $$has_table_privilege(r.oid, 't_shop.item', 'DELETE')$$),
   ('UPDATE', 't_shop.item."Odd name"', $$has_column_privilege(r.oid, 't_shop.item', 'Odd name', 'UPDATE')$$), ('usage', 't_shop', $$has_schema_privilege(r.oid, 't_shop', 'USAGE')$$),
   ('USAGE', 't_shop.counter', $$has_sequence_privilege(r.oid, 't_shop.counter', 'USAGE')$$), ('EXECUTE', 't_shop.f(integer)', $$has_function_privilege(r.oid, 't_shop.f(integer)', 'EXECUTE')$$),
-  ('CONNECT', 'template1', $$has_database_privilege(r.oid, 'template1', 'CONNECT')$$), ('TRUNCATE', 't_shop.item', $$has_table_privilege(r.oid, 't_shop.item', 'TRUNCATE')$$)
+  ('CONNECT', 'template1', $$has_database_privilege(r.oid, 'template1', 'CONNECT')$$), ('TRUNCATE', 't_shop.item', $$has_table_privilege(r.oid, 't_shop.item', 'TRUNCATE')$$),
+  ('UPDATE', 'pg_catalog.pg_class', $$has_table_privilege(r.oid, 'pg_class', 'UPDATE')$$), ('UPDATE', 'pg_catalog.pg_class.relname', $$has_column_privilege(r.oid, 'pg_class', 'relname', 'UPDATE')$$)
 ) AS v(privilege, object, has);
 REVOKE t_reader FROM t_login;
 SELECT is((SELECT string_agg(path, ', ') FROM rolecall.who_can('SELECT', 't_shop.item') WHERE role = 't_login'), 'member of t_owner', 'what a path names ends it');
 SELECT throws_ok($$SELECT * FROM rolecall.who_can('SELECT', NULL)$$, '22004', 'privilege and object must not be null', 'a null object');
 SELECT throws_ok($$SELECT * FROM rolecall.who_can('SELECT', 't_shop.none')$$, '42704', 'there is no object t_shop.none', 'no such object');
 SELECT throws_ok($$SELECT * FROM rolecall.who_can('EXECUTE', 't_shop.item')$$, '22023', 'a table has no privilege EXECUTE', 'no such privilege');
+SELECT is(
+  (test.failure($$SELECT FROM rolecall.who_can('MAINTAIN', 't_shop.item')$$)).code,
+  CASE WHEN current_setting('server_version_num')::integer < 170000 THEN '22023' END, 'MAINTAIN is of 17'
+);
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -149,17 +149,17 @@ export function graph_parts(data: Jsonb): Table<{
 export function graph_mermaid(data: Jsonb): Returns<Text> {
   return sql`
     BEGIN
-      RETURN E'flowchart LR\n' || (
-        SELECT string_agg(CASE
+      RETURN 'flowchart LR' || coalesce((
+        SELECT string_agg(E'\n' || CASE
                  WHEN p.name IS NULL AND p.goal LIKE 's%' THEN format('  %s -. "%s" .-> %s', p.id, p.label, p.goal)
                  WHEN p.name IS NULL THEN format('  %s -->%s %s', p.id, '|"' || p.label || '"|', p.goal)
                  WHEN p.kind = 's' THEN format('  %s[("%s")]', p.id, n.label)
                  WHEN p.login THEN format('  %s(["%s"])', p.id, n.label)
-                 ELSE format('  %s["%s"]', p.id, n.label) END, E'\n' ORDER BY p.position)
+                 ELSE format('  %s["%s"]', p.id, n.label) END, '' ORDER BY p.position)
         FROM rolecall_internal.graph_parts(${data})
              WITH ORDINALITY AS p(id, kind, name, login, goal, label, position)
         CROSS JOIN LATERAL (SELECT rolecall_internal.graph_label(p.name)) AS n(label)
-      );
+      ), '');
     END
   `;
 }
@@ -187,18 +187,18 @@ export function graph_label(name: Text): Returns<Text> {
 export function graph_dot(data: Jsonb): Returns<Text> {
   return sql`
     BEGIN
-      RETURN E'digraph roles {\n  rankdir=LR;\n' || (
-        SELECT string_agg(CASE
+      RETURN E'digraph roles {\n  rankdir=LR;' || coalesce((
+        SELECT string_agg(E'\n' || CASE
                  WHEN p.name IS NULL AND p.goal LIKE 's%'
                    THEN format('  %s -> %s [label="%s", style=dotted];', p.id, p.goal, p.label)
                  WHEN p.name IS NULL THEN format('  %s -> %s%s;', p.id, p.goal, ' [label="' || p.label || '"]')
                  ELSE format('  %s [label="%s", shape=%s];', p.id,
                              replace(replace(p.name, chr(92), chr(92) || chr(92)), '"', chr(92) || '"'),
                              CASE WHEN p.kind = 's' THEN 'cylinder' WHEN p.login THEN 'ellipse' ELSE 'box' END) END,
-                 E'\n' ORDER BY p.position)
+                 '' ORDER BY p.position)
         FROM rolecall_internal.graph_parts(${data})
              WITH ORDINALITY AS p(id, kind, name, login, goal, label, position)
-      ) || E'\n}';
+      ), '') || E'\n}';
     END
   `;
 }

@@ -2,8 +2,9 @@
  * The roles that have a privilege on one object, and how.
  */
 import { everyObject, kindRows, privilegesOfKinds } from '../../model/kinds.ts';
-import type { Integer, Oid, Returns, Table, Text } from '../../model/types.ts';
+import type { Bool, Integer, Oid, Returns, Table, Text } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
+import { serverVersion } from '../catalogs/server.ts';
 
 /**
  * The object that a name as in SQL means: a function, a table or sequence, a column, a schema, or a database
@@ -50,6 +51,10 @@ export function privilege_holders(
   privilege: Text,
 ): Table<{ holder: Oid; grantor: Oid; owner: Oid }> {
   return sql`
+    DECLARE
+      -- Only superusers write to catalogs, whatever others are granted on a whole one.
+      v_refused boolean := ${kind} = 'table' AND ${object_oid} < 12000
+        AND ${privilege} IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE');
     BEGIN
       RETURN QUERY
         SELECT x.grantee, x.grantor, o.owner
@@ -58,7 +63,7 @@ export function privilege_holders(
         ) AS o
         JOIN ${kindRows} USING (kind)
         CROSS JOIN LATERAL (
-          SELECT * FROM aclexplode(coalesce(o.acl, acldefault(k.letter, o.owner)))
+          SELECT * FROM aclexplode(coalesce(o.acl, acldefault(k.letter, o.owner))) WHERE NOT v_refused
           UNION ALL
           SELECT e.* FROM pg_attribute AS a CROSS JOIN LATERAL aclexplode(a.attacl) AS e
           WHERE privilege_holders.kind = 'table' AND a.attrelid = o.oid AND a.attnum = ${attnum}
@@ -72,21 +77,24 @@ export function privilege_holders(
                      ('pg_write_all_data', 'table', 'INSERT'), ('pg_write_all_data', 'table', 'UPDATE'),
                      ('pg_write_all_data', 'table', 'DELETE'), ('pg_write_all_data', 'sequence', 'UPDATE'),
                      ('pg_maintain', 'table', 'MAINTAIN')) AS p(role, kind, privilege) ON p.role = r.rolname
-        WHERE p.kind = privilege_holders.kind AND p.privilege = privilege_holders.privilege;
+        WHERE p.kind = privilege_holders.kind AND p.privilege = privilege_holders.privilege AND NOT v_refused;
     END
   `;
 }
 
 /**
- * Whether a kind of object, or a column of a table, has a privilege of that name
- * @volatility immutable
+ * Whether a kind of object, or a column of a table, has a privilege of that name on this server
+ * @volatility stable
  */
-export function has_such_privilege(kind: Text, privilege: Text): Returns<Integer> {
+export function has_such_privilege(kind: Text, privilege: Text): Returns<Bool> {
   return sql`
     DECLARE
       v_kinds jsonb := ${privilegesOfKinds};
     BEGIN
-      RETURN (v_kinds -> ${kind} ->> ${privilege})::integer;
+      RETURN coalesce(
+        (v_kinds -> ${kind} ->> ${privilege})::integer
+          <= ${serverVersion}, false
+      );
     END
   `;
 }

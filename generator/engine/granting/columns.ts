@@ -64,7 +64,7 @@ export function plan_columns(
           SELECT s.table_oid, s.attnum, x.grantee, x.grantor, x.privilege_type AS privilege, x.is_grantable
           FROM suspect AS s
           JOIN pg_attribute AS a ON a.attrelid = s.table_oid AND a.attnum = s.attnum
-          JOIN pg_class AS c ON c.oid = s.table_oid
+          JOIN pg_class AS c ON c.oid = s.table_oid AND c.relpersistence <> 't'
           CROSS JOIN LATERAL aclexplode(a.attacl) AS x
           WHERE x.grantee <> c.relowner
             AND NOT EXISTS (

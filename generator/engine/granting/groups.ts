@@ -61,6 +61,8 @@ export function acl_groups(schemas: Oids, kinds: Texts, special_kinds: Texts, sp
         WHERE (${isMeant}
                OR o.kind = 'schema' OR o.oid IN (SELECT unnest(${specials})))
           AND (${isMeant} OR s.oid IS NOT NULL)
+          -- Privileges on temporary objects mean nothing.
+          AND o.schema NOT IN (SELECT n.oid FROM pg_namespace AS n WHERE starts_with(n.nspname, 'pg_temp_'))
         GROUP BY o.kind, o.schema, o.owner, o.acl, s.oid
       );
     END

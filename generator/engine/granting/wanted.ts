@@ -94,7 +94,10 @@ export function object_in_schema(kind: Text, name: Text): Returns<Oid> {
     BEGIN
       RETURN CASE ${kind}
         WHEN 'type' THEN (
-          SELECT t.oid FROM pg_type AS t WHERE t.typnamespace = v_schema AND t.typname = v_parts[2] LIMIT 1
+          SELECT o.oid FROM pg_type AS o
+          WHERE o.typnamespace = v_schema AND o.typname = v_parts[2]
+            AND ${raw(kinds.type.where)}
+          LIMIT 1
         )
         WHEN 'function' THEN coalesce(rolecall_internal.found_by_server(${kind}, ${name}), (
           SELECT o.oid FROM pg_proc AS o
@@ -103,9 +106,11 @@ export function object_in_schema(kind: Text, name: Text): Returns<Oid> {
           LIMIT 1
         ))
         ELSE (
-          SELECT c.oid FROM pg_class AS c
-          WHERE c.relnamespace = v_schema AND c.relname = v_parts[2]
-            AND (c.relkind = 'S') = (${kind} = 'sequence')
+          SELECT o.oid FROM pg_class AS o
+          WHERE o.relnamespace = v_schema AND o.relname = v_parts[2]
+            AND CASE WHEN ${raw(kinds.sequence.where)} THEN ${kind} <> 'table'
+                     -- A sequence has columns, too.
+                     WHEN ${raw(kinds.table.where)} THEN ${kind} <> 'sequence' END
           LIMIT 1
         )
       END;

@@ -368,7 +368,7 @@ export function held_elsewhere(
         SELECT x.grantee, x.privilege_type, 'column', 'one', format('%I.%I', n.nspname, c.relname), a.attname::text,
                NULL::jsonb, bool_or(x.is_grantable), false
         FROM pg_attribute AS a
-        JOIN pg_class AS c ON c.oid = a.attrelid
+        JOIN pg_class AS c ON c.oid = a.attrelid AND c.relpersistence <> 't'
         JOIN pg_namespace AS n ON n.oid = c.relnamespace
         CROSS JOIN LATERAL aclexplode(a.attacl) AS x
         WHERE a.attacl IS NOT NULL AND NOT a.attisdropped AND x.grantee <> c.relowner

@@ -211,7 +211,7 @@ export function absent_problems(policy: Jsonb): Table<{ path: Text; code: Text; 
 }
 
 /** ISO 8601 with a time zone; otherwise the zone would be that of the session. */
-const date = '[1-9][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])';
+const date = '((?!0000)[0-9]{4}|[1-9][0-9]{4})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])';
 const timeOfDay = '([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]+)?)?';
 const zone = '(Z|[+-](0[0-9]|1[0-5])(:?[0-5][0-9])?)';
 
@@ -228,8 +228,8 @@ export function is_moment(value: Text): Returns<Bool> {
         || ${text(`${timeOfDay}${zone}$`)}) THEN
         RETURN false;
       END IF;
-      RETURN substr(${value}, 9, 2)::integer <= extract(
-        day FROM make_date(substr(${value}, 1, 4)::integer, substr(${value}, 6, 2)::integer, 1)
+      RETURN left(split_part(${value}, '-', 3), 2)::integer <= extract(
+        day FROM make_date(split_part(${value}, '-', 1)::integer, split_part(${value}, '-', 2)::integer, 1)
                  + interval '1 month - 1 day'
       );
     END
@@ -358,13 +358,10 @@ export function object_problems(policy: Jsonb): Table<{ path: Text; code: Text; 
           ${entries(policy)}
         ),
         name AS (
-          SELECT e.path, e.keys[1] AS key, e.keys[1] AS kind, n.name, NULL::jsonb AS schemas
+          SELECT e.path, k.key, e.keys[1] AS kind, n.name, NULL::jsonb AS schemas
           FROM entry AS e
-          CROSS JOIN LATERAL jsonb_array_elements_text(
-            ${list(sql`
-              e.target -> CASE e.keys[1] WHEN 'columns' THEN 'of' ELSE e.keys[1] END
-            `)}
-          ) AS n(name)
+          CROSS JOIN LATERAL (SELECT CASE e.keys[1] WHEN 'columns' THEN 'of' ELSE e.keys[1] END) AS k(key)
+          CROSS JOIN LATERAL jsonb_array_elements_text(${list(sql`e.target -> k.key`)}) AS n(name)
           WHERE e.keys[1] IN ('columns', 'table', 'sequence', 'function', 'procedure', 'type', 'domain')
           UNION ALL
           SELECT e.path, 'except', v_targets -> e.keys[1] ->> 'kind', n.name,

@@ -5,18 +5,18 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $graph_dot$
 BEGIN
-  RETURN E'digraph roles {\n  rankdir=LR;\n' || (
-    SELECT string_agg(CASE
+  RETURN E'digraph roles {\n  rankdir=LR;' || coalesce((
+    SELECT string_agg(E'\n' || CASE
              WHEN p.name IS NULL AND p.goal LIKE 's%'
                THEN format('  %s -> %s [label="%s", style=dotted];', p.id, p.goal, p.label)
              WHEN p.name IS NULL THEN format('  %s -> %s%s;', p.id, p.goal, ' [label="' || p.label || '"]')
              ELSE format('  %s [label="%s", shape=%s];', p.id,
                          replace(replace(p.name, chr(92), chr(92) || chr(92)), '"', chr(92) || '"'),
                          CASE WHEN p.kind = 's' THEN 'cylinder' WHEN p.login THEN 'ellipse' ELSE 'box' END) END,
-             E'\n' ORDER BY p.position)
+             '' ORDER BY p.position)
     FROM rolecall_internal.graph_parts(graph_dot.data)
          WITH ORDINALITY AS p(id, kind, name, login, goal, label, position)
-  ) || E'\n}';
+  ), '') || E'\n}';
 END
 $graph_dot$;
 

@@ -5,17 +5,17 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $graph_mermaid$
 BEGIN
-  RETURN E'flowchart LR\n' || (
-    SELECT string_agg(CASE
+  RETURN 'flowchart LR' || coalesce((
+    SELECT string_agg(E'\n' || CASE
              WHEN p.name IS NULL AND p.goal LIKE 's%' THEN format('  %s -. "%s" .-> %s', p.id, p.label, p.goal)
              WHEN p.name IS NULL THEN format('  %s -->%s %s', p.id, '|"' || p.label || '"|', p.goal)
              WHEN p.kind = 's' THEN format('  %s[("%s")]', p.id, n.label)
              WHEN p.login THEN format('  %s(["%s"])', p.id, n.label)
-             ELSE format('  %s["%s"]', p.id, n.label) END, E'\n' ORDER BY p.position)
+             ELSE format('  %s["%s"]', p.id, n.label) END, '' ORDER BY p.position)
     FROM rolecall_internal.graph_parts(graph_mermaid.data)
          WITH ORDINALITY AS p(id, kind, name, login, goal, label, position)
     CROSS JOIN LATERAL (SELECT rolecall_internal.graph_label(p.name)) AS n(label)
-  );
+  ), '');
 END
 $graph_mermaid$;
 

@@ -5,6 +5,10 @@ RETURNS TABLE (holder oid, grantor oid, owner oid)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $privilege_holders$
+DECLARE
+  -- Only superusers write to catalogs, whatever others are granted on a whole one.
+  v_refused boolean := privilege_holders.kind = 'table' AND privilege_holders.object_oid < 12000
+    AND privilege_holders.privilege IN ('INSERT', 'UPDATE', 'DELETE', 'TRUNCATE');
 BEGIN
   RETURN QUERY
     SELECT x.grantee, x.grantor, o.owner
@@ -25,7 +29,8 @@ BEGIN
       FROM pg_proc AS o
       UNION ALL
       SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl
-      FROM pg_type AS o WHERE o.typcategory <> 'A' AND (
+      FROM pg_type AS o WHERE (o.typelem = 0 OR o.typsubscript <> 'array_subscript_handler'::regproc)
+        AND (
           o.typtype IN ('b', 'd', 'e', 'r')
           OR EXISTS (SELECT FROM pg_class AS c WHERE c.oid = o.typrelid AND c.relkind = 'c')
         )
@@ -59,7 +64,7 @@ BEGIN
       ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
     ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
     CROSS JOIN LATERAL (
-      SELECT * FROM aclexplode(coalesce(o.acl, acldefault(k.letter, o.owner)))
+      SELECT * FROM aclexplode(coalesce(o.acl, acldefault(k.letter, o.owner))) WHERE NOT v_refused
       UNION ALL
       SELECT e.* FROM pg_attribute AS a CROSS JOIN LATERAL aclexplode(a.attacl) AS e
       WHERE privilege_holders.kind = 'table' AND a.attrelid = o.oid AND a.attnum = privilege_holders.attnum
@@ -73,7 +78,7 @@ BEGIN
                  ('pg_write_all_data', 'table', 'INSERT'), ('pg_write_all_data', 'table', 'UPDATE'),
                  ('pg_write_all_data', 'table', 'DELETE'), ('pg_write_all_data', 'sequence', 'UPDATE'),
                  ('pg_maintain', 'table', 'MAINTAIN')) AS p(role, kind, privilege) ON p.role = r.rolname
-    WHERE p.kind = privilege_holders.kind AND p.privilege = privilege_holders.privilege;
+    WHERE p.kind = privilege_holders.kind AND p.privilege = privilege_holders.privilege AND NOT v_refused;
 END
 $privilege_holders$;
 

@@ -26,7 +26,8 @@ BEGIN
       FROM pg_proc AS o
       UNION ALL
       SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl
-      FROM pg_type AS o WHERE o.typcategory <> 'A' AND (
+      FROM pg_type AS o WHERE (o.typelem = 0 OR o.typsubscript <> 'array_subscript_handler'::regproc)
+        AND (
           o.typtype IN ('b', 'd', 'e', 'r')
           OR EXISTS (SELECT FROM pg_class AS c WHERE c.oid = o.typrelid AND c.relkind = 'c')
         )
@@ -58,6 +59,8 @@ BEGIN
            OR o.kind = 'schema' OR o.oid IN (SELECT unnest(acl_groups.specials)))
       AND (o.acl IS NOT NULL
       OR o.kind = ANY (acl_groups.kinds) AND o.schema IN (SELECT unnest(acl_groups.schemas)) OR s.oid IS NOT NULL)
+      -- Privileges on temporary objects mean nothing.
+      AND o.schema NOT IN (SELECT n.oid FROM pg_namespace AS n WHERE starts_with(n.nspname, 'pg_temp_'))
     GROUP BY o.kind, o.schema, o.owner, o.acl, s.oid
   );
 END

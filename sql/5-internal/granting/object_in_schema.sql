@@ -15,7 +15,14 @@ DECLARE
 BEGIN
   RETURN CASE object_in_schema.kind
     WHEN 'type' THEN (
-      SELECT t.oid FROM pg_type AS t WHERE t.typnamespace = v_schema AND t.typname = v_parts[2] LIMIT 1
+      SELECT o.oid FROM pg_type AS o
+      WHERE o.typnamespace = v_schema AND o.typname = v_parts[2]
+        AND (o.typelem = 0 OR o.typsubscript <> 'array_subscript_handler'::regproc)
+          AND (
+            o.typtype IN ('b', 'd', 'e', 'r')
+            OR EXISTS (SELECT FROM pg_class AS c WHERE c.oid = o.typrelid AND c.relkind = 'c')
+          )
+      LIMIT 1
     )
     WHEN 'function' THEN coalesce(rolecall_internal.found_by_server(object_in_schema.kind, object_in_schema.name), (
       SELECT o.oid FROM pg_proc AS o
@@ -24,9 +31,11 @@ BEGIN
       LIMIT 1
     ))
     ELSE (
-      SELECT c.oid FROM pg_class AS c
-      WHERE c.relnamespace = v_schema AND c.relname = v_parts[2]
-        AND (c.relkind = 'S') = (object_in_schema.kind = 'sequence')
+      SELECT o.oid FROM pg_class AS o
+      WHERE o.relnamespace = v_schema AND o.relname = v_parts[2]
+        AND CASE WHEN o.relkind IN ('S') THEN object_in_schema.kind <> 'table'
+                 -- A sequence has columns, too.
+                 WHEN o.relkind IN ('r', 'p', 'v', 'm', 'f') THEN object_in_schema.kind <> 'sequence' END
       LIMIT 1
     )
   END;

@@ -66,7 +66,8 @@ BEGIN
       WHERE g.kind = 'type' AND g.schema = o.typnamespace AND g.owner = o.typowner
         AND coalesce(g.acl, '{}') = coalesce(o.typacl, '{}') AND (g.acl IS NULL) = (o.typacl IS NULL)
         AND coalesce(g.special = o.oid, o.oid <> ALL (g.others))
-        AND o.typcategory <> 'A' AND (
+        AND (o.typelem = 0 OR o.typsubscript <> 'array_subscript_handler'::regproc)
+        AND (
           o.typtype IN ('b', 'd', 'e', 'r')
           OR EXISTS (SELECT FROM pg_class AS c WHERE c.oid = o.typrelid AND c.relkind = 'c')
         )

@@ -7,12 +7,12 @@ AS $is_moment$
 BEGIN
   IF is_moment.value IN ('infinity', '-infinity') OR is_moment.value IS NULL THEN
     RETURN true;
-  ELSIF is_moment.value !~ ('^[1-9][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[T ]'
+  ELSIF is_moment.value !~ ('^((?!0000)[0-9]{4}|[1-9][0-9]{4})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])[T ]'
     || '([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]+)?)?(Z|[+-](0[0-9]|1[0-5])(:?[0-5][0-9])?)$') THEN
     RETURN false;
   END IF;
-  RETURN substr(is_moment.value, 9, 2)::integer <= extract(
-    day FROM make_date(substr(is_moment.value, 1, 4)::integer, substr(is_moment.value, 6, 2)::integer, 1)
+  RETURN left(split_part(is_moment.value, '-', 3), 2)::integer <= extract(
+    day FROM make_date(split_part(is_moment.value, '-', 1)::integer, split_part(is_moment.value, '-', 2)::integer, 1)
              + interval '1 month - 1 day'
   );
 END

@@ -38,13 +38,12 @@ BEGIN
       )) WITH ORDINALITY AS e(entry, position)
     ),
     name AS (
-      SELECT e.path, e.keys[1] AS key, e.keys[1] AS kind, n.name, NULL::jsonb AS schemas
+      SELECT e.path, k.key, e.keys[1] AS kind, n.name, NULL::jsonb AS schemas
       FROM entry AS e
-      CROSS JOIN LATERAL jsonb_array_elements_text(
-        jsonb_path_query_array(
-          e.target -> CASE e.keys[1] WHEN 'columns' THEN 'of' ELSE e.keys[1] END, '$[*] ? (@ != null)'
-        )
-      ) AS n(name)
+      CROSS JOIN LATERAL (SELECT CASE e.keys[1] WHEN 'columns' THEN 'of' ELSE e.keys[1] END) AS k(key)
+      CROSS JOIN LATERAL jsonb_array_elements_text(jsonb_path_query_array(
+        e.target -> k.key, '$[*] ? (@ != null)'
+      )) AS n(name)
       WHERE e.keys[1] IN ('columns', 'table', 'sequence', 'function', 'procedure', 'type', 'domain')
       UNION ALL
       SELECT e.path, 'except', v_targets -> e.keys[1] ->> 'kind', n.name,

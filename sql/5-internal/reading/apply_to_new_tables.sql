@@ -110,7 +110,8 @@ BEGIN
                format('%s.%I', o.typnamespace::regnamespace, o.typname) AS name
         FROM pg_type AS o
         WHERE o.oid = s.oid AND s.classid = 'pg_type'::regclass
-          AND o.typcategory <> 'A' AND (
+          AND (o.typelem = 0 OR o.typsubscript <> 'array_subscript_handler'::regproc)
+          AND (
             o.typtype IN ('b', 'd', 'e', 'r')
             OR EXISTS (SELECT FROM pg_class AS c WHERE c.oid = o.typrelid AND c.relkind = 'c')
           )
@@ -276,7 +277,8 @@ BEGIN
                  format('%s.%I', o.typnamespace::regnamespace, o.typname) AS name
           FROM pg_type AS o
           WHERE o.oid = s.oid AND s.classid = 'pg_type'::regclass
-            AND o.typcategory <> 'A' AND (
+            AND (o.typelem = 0 OR o.typsubscript <> 'array_subscript_handler'::regproc)
+            AND (
               o.typtype IN ('b', 'd', 'e', 'r')
               OR EXISTS (SELECT FROM pg_class AS c WHERE c.oid = o.typrelid AND c.relkind = 'c')
             )
