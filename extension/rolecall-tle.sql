@@ -16398,9 +16398,9 @@ BEGIN
     FROM setting AS s JOIN parameter AS p USING (key)
     WHERE s.type IN ('string', 'number', 'boolean') AND p.context IN ('user', 'superuser') AND CASE p.vartype
       WHEN 'bool' THEN lower(s.given) !~ v_boolean
-      -- Some values of messages are not listed.
-      WHEN 'enum' THEN lower(s.given) <> ALL (p.enumvals) AND lower(s.given) !~ v_boolean
-                       AND s.key NOT LIKE '%messages'
+      -- Some levels of messages are not listed.
+      WHEN 'enum' THEN lower(s.given) <> ALL (p.enumvals || '{debug,info,fatal,panic}'::text[])
+                       AND lower(s.given) !~ v_boolean
       WHEN 'string' THEN false
       ELSE s.given !~ concat(v_number, CASE WHEN p.unit LIKE '%B' THEN '(B|kB|MB|GB|TB)?'
                                              WHEN p.unit IS NOT NULL THEN '(us|ms|s|min|h|d)?' END, ' *$')
@@ -16468,7 +16468,8 @@ BEGIN
     SELECT f.path, v_invalid,
            format('%s, not %s', replace(array_to_string(
              ARRAY(SELECT jsonb_array_elements_text(f.types)), ' or '
-           ), 'array', 'list'), replace(f.type, 'array', 'list')), NULL
+           ), 'array', 'list'), replace(f.type, 'array', 'list')),
+           CASE WHEN f.type = 'null' AND f.types = '["object"]' THEN 'one without keys is {}' END
     FROM found AS f
     WHERE f.shape IS NOT NULL AND NOT f.types ? f.type AND NOT (f.type = 'integer' AND f.types ? 'number')
     UNION ALL
@@ -36181,9 +36182,9 @@ BEGIN
     FROM setting AS s JOIN parameter AS p USING (key)
     WHERE s.type IN ('string', 'number', 'boolean') AND p.context IN ('user', 'superuser') AND CASE p.vartype
       WHEN 'bool' THEN lower(s.given) !~ v_boolean
-      -- Some values of messages are not listed.
-      WHEN 'enum' THEN lower(s.given) <> ALL (p.enumvals) AND lower(s.given) !~ v_boolean
-                       AND s.key NOT LIKE '%messages'
+      -- Some levels of messages are not listed.
+      WHEN 'enum' THEN lower(s.given) <> ALL (p.enumvals || '{debug,info,fatal,panic}'::text[])
+                       AND lower(s.given) !~ v_boolean
       WHEN 'string' THEN false
       ELSE s.given !~ concat(v_number, CASE WHEN p.unit LIKE '%B' THEN '(B|kB|MB|GB|TB)?'
                                              WHEN p.unit IS NOT NULL THEN '(us|ms|s|min|h|d)?' END, ' *$')
@@ -36249,7 +36250,8 @@ BEGIN
     SELECT f.path, v_invalid,
            format('%s, not %s', replace(array_to_string(
              ARRAY(SELECT jsonb_array_elements_text(f.types)), ' or '
-           ), 'array', 'list'), replace(f.type, 'array', 'list')), NULL
+           ), 'array', 'list'), replace(f.type, 'array', 'list')),
+           CASE WHEN f.type = 'null' AND f.types = '["object"]' THEN 'one without keys is {}' END
     FROM found AS f
     WHERE f.shape IS NOT NULL AND NOT f.types ? f.type AND NOT (f.type = 'integer' AND f.types ? 'number')
     UNION ALL

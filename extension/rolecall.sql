@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script ran here before, and all of its objects are still there.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 43b63687f0ff14b99954a2e1b6ff76010cfc5f87600fc8ea1cf1af96f34c01e4'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 6535d40a978de818b0271a52ad37087d340e307d6782733d34db0c4c928b5a17'
     AND 432 <= (
       SELECT count(*)
       FROM (
@@ -17143,9 +17143,9 @@ BEGIN
     FROM setting AS s JOIN parameter AS p USING (key)
     WHERE s.type IN ('string', 'number', 'boolean') AND p.context IN ('user', 'superuser') AND CASE p.vartype
       WHEN 'bool' THEN lower(s.given) !~ v_boolean
-      -- Some values of messages are not listed.
-      WHEN 'enum' THEN lower(s.given) <> ALL (p.enumvals) AND lower(s.given) !~ v_boolean
-                       AND s.key NOT LIKE '%messages'
+      -- Some levels of messages are not listed.
+      WHEN 'enum' THEN lower(s.given) <> ALL (p.enumvals || '{debug,info,fatal,panic}'::text[])
+                       AND lower(s.given) !~ v_boolean
       WHEN 'string' THEN false
       ELSE s.given !~ concat(v_number, CASE WHEN p.unit LIKE '%B' THEN '(B|kB|MB|GB|TB)?'
                                              WHEN p.unit IS NOT NULL THEN '(us|ms|s|min|h|d)?' END, ' *$')
@@ -17211,7 +17211,8 @@ BEGIN
     SELECT f.path, v_invalid,
            format('%s, not %s', replace(array_to_string(
              ARRAY(SELECT jsonb_array_elements_text(f.types)), ' or '
-           ), 'array', 'list'), replace(f.type, 'array', 'list')), NULL
+           ), 'array', 'list'), replace(f.type, 'array', 'list')),
+           CASE WHEN f.type = 'null' AND f.types = '["object"]' THEN 'one without keys is {}' END
     FROM found AS f
     WHERE f.shape IS NOT NULL AND NOT f.types ? f.type AND NOT (f.type = 'integer' AND f.types ? 'number')
     UNION ALL
@@ -21365,7 +21366,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 43b63687f0ff14b99954a2e1b6ff76010cfc5f87600fc8ea1cf1af96f34c01e4';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 6535d40a978de818b0271a52ad37087d340e307d6782733d34db0c4c928b5a17';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

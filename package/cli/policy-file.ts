@@ -86,7 +86,9 @@ export async function readPolicy(file: string): Promise<PolicyFile> {
     return { file: name, line: Math.max(line, 1), column: Math.max(col, 1), path, problem };
   };
   const place = (problem: Problem): Row => at(offsetOf(document, parsePath(problem.path)), problem);
-  const broken = document.errors.map(({ pos, message }) => at(pos[0], { path: '$', problem: message }));
+  const broken = document.errors.map(({ pos, code, message }) =>
+    at(pos[0], { path: '$', problem: code === 'MULTIPLE_DOCS' ? 'the file has several documents' : message }),
+  );
   if (broken.length > 0) return { name, value: null, problems: broken, place };
   let value: unknown;
   try {
@@ -151,7 +153,10 @@ const typeOf = (value: unknown): string =>
 
 function wording({ keyword, params, message = '', data }: SchemaError): string {
   const { type, allowedValues, allowedValue, missingProperty } = params as Record<string, string>;
-  if (keyword === 'type') return `${String(type).replace('array', 'list')}, not ${typeOf(data)}`;
+  if (keyword === 'type') {
+    const wanted = [type].flat().join(' or ').replace('array', 'list');
+    return `${wanted}, not ${typeOf(data)}${wanted === 'object' && data === null ? '; one without keys is {}' : ''}`;
+  }
   if (keyword === 'required') return `the key "${missingProperty}" is missing`;
   if (keyword === 'const') return `${JSON.stringify(data)} is not ${String(allowedValue)}`;
   if (keyword === 'enum') return `${JSON.stringify(data)} is not one of ${String(allowedValues).replaceAll(',', ', ')}`;

@@ -59,6 +59,41 @@ test('check needs no database, and says where each mistake is', async () => {
   assert.equal((await expectStatus(1, ['check', bad, '--quiet'])).stdout, '');
 });
 
+test('what YAML makes of a file is told as mistakes of the policy', async () => {
+  const mistakes = async (text: string) => {
+    const odd = file('odd.yaml', text);
+    return (await expectStatus(1, ['check', odd])).stdout.trimEnd().replaceAll(`${odd}:`, '').split('\n');
+  };
+  assert.deepEqual(
+    await mistakes(`roles:
+  app:
+  a: { exact: true, login: yes, comment: 2027 }
+  a-b: { login: ~ }
+privileges: { to: a }
+schemas: []
+reporting: { r: { schemas: s, rotate_after: 90 } }
+`),
+    [
+      '2:3: $.roles.app: object, not null; one without keys is {}',
+      '3:8: $.roles.a.exact: true is not one of false',
+      '3:21: $.roles.a.login: boolean, not string',
+      '3:33: $.roles.a.comment: string, not number',
+      '4:10: $.roles."a-b".login: boolean, not null',
+      '5:1: $.privileges: list, not object',
+      '6:1: $.schemas: object, not list',
+      '7:19: $.reporting.r.schemas: list, not string',
+      '7:31: $.reporting.r.rotate_after: string, not number',
+    ],
+  );
+  assert.deepEqual(await mistakes('privileges: [{ to: 5, on: { table: 2027 }, grant: [SELECT] }]'), [
+    '1:16: $.privileges[0].to: string or list, not number',
+    '1:29: $.privileges[0].on.table: string or list, not number',
+  ]);
+  assert.deepEqual(await mistakes('roles: { a: {}, a: { login: true } }'), ['1:17: $: Map keys must be unique']);
+  assert.deepEqual(await mistakes('roles: {}\n---\nroles: {}\n'), ['2:1: $: the file has several documents']);
+  assert.deepEqual(await mistakes(''), ['1:1: $: object, not null; one without keys is {}']);
+});
+
 test('what is no YAML, no file or no policy at all', async () => {
   const cases: [number, string, RegExp][] = [
     [1, file('twice.yaml', 'roles:\n  a: {}\n  a: {}\n'), /twice\.yaml:3:3: .*unique/],

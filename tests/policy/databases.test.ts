@@ -466,9 +466,12 @@ test(
         entry('nobody', 'work_mem', 'grant'),
         entry('friend', 'nonsense', 'grant'),
         entry('friend', 'my.other', 'grant'),
+        // PL/pgSQL keeps the prefix for parameters that it has.
+        entry('friend', 'plpgsql.nonsense', 'grant'),
       ),
       [
         '42704: GRANT SET ON PARAMETER nonsense TO friend (it does not exist)',
+        '42704: GRANT SET ON PARAMETER plpgsql.nonsense TO friend (it does not exist)',
         '42704: GRANT SET ON PARAMETER work_mem TO nobody (role "nobody" does not exist)',
         'GRANT SET ON PARAMETER my.other TO friend',
       ],

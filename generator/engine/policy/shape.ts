@@ -98,7 +98,8 @@ export function shape_problems(policy: Jsonb): Table<{ path: Text; code: Text; p
         SELECT f.path, v_invalid,
                format('%s, not %s', replace(array_to_string(
                  ARRAY(SELECT jsonb_array_elements_text(f.types)), ' or '
-               ), 'array', 'list'), replace(f.type, 'array', 'list')), NULL
+               ), 'array', 'list'), replace(f.type, 'array', 'list')),
+               CASE WHEN f.type = 'null' AND f.types = '["object"]' THEN 'one without keys is {}' END
         FROM found AS f
         WHERE f.shape IS NOT NULL AND NOT f.types ? f.type AND NOT (f.type = 'integer' AND f.types ? 'number')
         UNION ALL

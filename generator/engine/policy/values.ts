@@ -72,9 +72,9 @@ export function setting_problems(policy: Jsonb): Table<{ path: Text; code: Text;
         FROM setting AS s JOIN parameter AS p USING (key)
         WHERE s.type IN ('string', 'number', 'boolean') AND p.context IN ('user', 'superuser') AND CASE p.vartype
           WHEN 'bool' THEN lower(s.given) !~ v_boolean
-          -- Some values of messages are not listed.
-          WHEN 'enum' THEN lower(s.given) <> ALL (p.enumvals) AND lower(s.given) !~ v_boolean
-                           AND s.key NOT LIKE '%messages'
+          -- Some levels of messages are not listed.
+          WHEN 'enum' THEN lower(s.given) <> ALL (p.enumvals || '{debug,info,fatal,panic}'::text[])
+                           AND lower(s.given) !~ v_boolean
           WHEN 'string' THEN false
           ELSE s.given !~ concat(v_number, CASE WHEN p.unit LIKE '%B' THEN '(B|kB|MB|GB|TB)?'
                                                  WHEN p.unit IS NOT NULL THEN '(us|ms|s|min|h|d)?' END, ' *$')
