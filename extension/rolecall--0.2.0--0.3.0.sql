@@ -3658,7 +3658,7 @@ BEGIN
       ('foreign_data_wrapper', 'F'::"char", 'FOREIGN DATA WRAPPER', NULL, NULL, NULL::"char", false),
       ('foreign_server', 'S'::"char", 'FOREIGN SERVER', NULL, NULL, NULL::"char", false),
       ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
-      ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
+      ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, 'LARGE OBJECTS', 'L'::"char", false)
     ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) ON k.future_letter IS NOT NULL
     WHERE NOT EXISTS (
       SELECT FROM pg_default_acl AS d
@@ -4191,7 +4191,7 @@ BEGIN
         ('foreign_data_wrapper', 'F'::"char", 'FOREIGN DATA WRAPPER', NULL, NULL, NULL::"char", false),
         ('foreign_server', 'S'::"char", 'FOREIGN SERVER', NULL, NULL, NULL::"char", false),
         ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
-        ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
+        ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, 'LARGE OBJECTS', 'L'::"char", false)
       ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
       WHERE d.action <> 'grant' AND d.role <> 'public'
         AND d.grantor = CASE WHEN pg_has_role(g.owner, 'USAGE') THEN g.owner
@@ -4794,7 +4794,7 @@ BEGIN
         ('foreign_data_wrapper', 'F'::"char", 'FOREIGN DATA WRAPPER', NULL, NULL, NULL::"char", false),
         ('foreign_server', 'S'::"char", 'FOREIGN SERVER', NULL, NULL, NULL::"char", false),
         ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
-        ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
+        ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, 'LARGE OBJECTS', 'L'::"char", false)
       ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
     ),
     have AS MATERIALIZED (
@@ -4840,7 +4840,7 @@ BEGIN
       ('foreign_data_wrapper', 'F'::"char", 'FOREIGN DATA WRAPPER', NULL, NULL, NULL::"char", false),
       ('foreign_server', 'S'::"char", 'FOREIGN SERVER', NULL, NULL, NULL::"char", false),
       ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
-      ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
+      ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, 'LARGE OBJECTS', 'L'::"char", false)
     ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) ON k.future_letter = h.letter
     LEFT JOIN pg_namespace AS n ON n.oid = h.schema_oid
     LEFT JOIN want AS w ON w.owner_oid = h.owner_oid AND w.schema IS NOT DISTINCT FROM n.nspname
@@ -5602,7 +5602,7 @@ BEGIN
         ('foreign_data_wrapper', 'F'::"char", 'FOREIGN DATA WRAPPER', NULL, NULL, NULL::"char", false),
         ('foreign_server', 'S'::"char", 'FOREIGN SERVER', NULL, NULL, NULL::"char", false),
         ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
-        ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
+        ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, 'LARGE OBJECTS', 'L'::"char", false)
       ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) ON k.future_letter = d.defaclobjtype
     ),
     have AS MATERIALIZED (
@@ -5718,7 +5718,7 @@ BEGIN
         ('foreign_data_wrapper', 'F'::"char", 'FOREIGN DATA WRAPPER', NULL, NULL, NULL::"char", false),
         ('foreign_server', 'S'::"char", 'FOREIGN SERVER', NULL, NULL, NULL::"char", false),
         ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
-        ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
+        ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, 'LARGE OBJECTS', 'L'::"char", false)
       ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
       -- Only this database, and none of the extension's own objects.
       WHERE (g.kind <> 'database' OR g.special IS NOT NULL) AND g.schema <> ALL (v_own)
@@ -8410,7 +8410,8 @@ DECLARE
   '"future"}, "sequences_in": {"kind": "sequence", "means": "all"}, "future_sequences": {"kind": '
   '"sequence", "means": "future"}, "functions_in": {"kind": "function", "means": "all"}, '
   '"future_functions": {"kind": "function", "means": "future"}, "types_in": {"kind": "type", "means": '
-  '"all"}, "future_types": {"kind": "type", "means": "future"}}'::jsonb;
+  '"all"}, "future_types": {"kind": "type", "means": "future"}, "future_large_objects": {"kind": '
+  '"large_object", "means": "future"}}'::jsonb;
 BEGIN
   RETURN QUERY
     WITH entry AS MATERIALIZED (
@@ -9110,7 +9111,7 @@ BEGIN
       ('foreign_data_wrapper', 'F'::"char", 'FOREIGN DATA WRAPPER', NULL, NULL, NULL::"char", false),
       ('foreign_server', 'S'::"char", 'FOREIGN SERVER', NULL, NULL, NULL::"char", false),
       ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
-      ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
+      ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, 'LARGE OBJECTS', 'L'::"char", false)
     ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
     CROSS JOIN LATERAL (
       SELECT w.means = 'one' AND w.kind IN ('table', 'sequence', 'column', 'function', 'type')
@@ -9809,7 +9810,7 @@ BEGIN
         ('foreign_data_wrapper', 'F'::"char", 'FOREIGN DATA WRAPPER', NULL, NULL, NULL::"char", false),
         ('foreign_server', 'S'::"char", 'FOREIGN SERVER', NULL, NULL, NULL::"char", false),
         ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
-        ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
+        ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, 'LARGE OBJECTS', 'L'::"char", false)
       ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
     ),
     missing AS (
@@ -10971,7 +10972,7 @@ BEGIN
         ('foreign_data_wrapper', 'F'::"char", 'FOREIGN DATA WRAPPER', NULL, NULL, NULL::"char", false),
         ('foreign_server', 'S'::"char", 'FOREIGN SERVER', NULL, NULL, NULL::"char", false),
         ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
-        ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
+        ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, 'LARGE OBJECTS', 'L'::"char", false)
       ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
       LEFT JOIN pg_namespace AS n ON n.oid = g.schema
     )
@@ -12171,7 +12172,8 @@ DECLARE
   '"future"}, "sequences_in": {"kind": "sequence", "means": "all"}, "future_sequences": {"kind": '
   '"sequence", "means": "future"}, "functions_in": {"kind": "function", "means": "all"}, '
   '"future_functions": {"kind": "function", "means": "future"}, "types_in": {"kind": "type", "means": '
-  '"all"}, "future_types": {"kind": "type", "means": "future"}}'::jsonb;
+  '"all"}, "future_types": {"kind": "type", "means": "future"}, "future_large_objects": {"kind": '
+  '"large_object", "means": "future"}}'::jsonb;
   v_kinds jsonb := '{"database": {"CREATE":14, "CONNECT":14, "TEMPORARY":14}, "schema": {"USAGE":14, "CREATE":14}, '
   '"table": {"SELECT":14, "INSERT":14, "UPDATE":14, "DELETE":14, "TRUNCATE":14, "REFERENCES":14, '
   '"TRIGGER":14, "MAINTAIN":17}, "sequence": {"USAGE":14, "SELECT":14, "UPDATE":14}, "function": '
@@ -12438,11 +12440,11 @@ BEGIN
   '"On.parameter": "Names", "On.tables_in": "Names", "On.sequences_in": "Names", "On.functions_in": '
   '"Names", "On.types_in": "Names", "On.future_tables": "Names", "On.future_sequences": "Names", '
   '"On.future_functions": "Names", "On.future_types": "Names", "On.future_schemas": "Names", '
-  '"On.except": "Names", "On.owners": "Names", "Numbers[]": "integer", "BaseRoles.anonymous": '
-  '"string", "BaseRoles.authenticated": "string", "BaseRoles.administrator": "string", '
-  '"BaseRoles.default": "string", "t25.*": "Reporting", "Reporting.schemas": "t27", '
-  '"Reporting.withheld": "t27", "Reporting.owners": "t27", "Reporting.search_path": "t27", '
-  '"Reporting.rotate_after": "string", "t27[]": "string"}}'::jsonb;
+  '"On.future_large_objects": "Names", "On.except": "Names", "On.owners": "Names", "Numbers[]": '
+  '"integer", "BaseRoles.anonymous": "string", "BaseRoles.authenticated": "string", '
+  '"BaseRoles.administrator": "string", "BaseRoles.default": "string", "t25.*": "Reporting", '
+  '"Reporting.schemas": "t27", "Reporting.withheld": "t27", "Reporting.owners": "t27", '
+  '"Reporting.search_path": "t27", "Reporting.rotate_after": "string", "t27[]": "string"}}'::jsonb;
 END
 $policy_shape$;
 
@@ -12767,7 +12769,7 @@ BEGIN
         ('foreign_data_wrapper', 'F'::"char", 'FOREIGN DATA WRAPPER', NULL, NULL, NULL::"char", false),
         ('foreign_server', 'S'::"char", 'FOREIGN SERVER', NULL, NULL, NULL::"char", false),
         ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
-        ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
+        ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, 'LARGE OBJECTS', 'L'::"char", false)
       ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
     ),
     excepted AS MATERIALIZED (
@@ -12945,7 +12947,7 @@ BEGIN
       ('foreign_data_wrapper', 'F'::"char", 'FOREIGN DATA WRAPPER', NULL, NULL, NULL::"char", false),
       ('foreign_server', 'S'::"char", 'FOREIGN SERVER', NULL, NULL, NULL::"char", false),
       ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
-      ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
+      ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, 'LARGE OBJECTS', 'L'::"char", false)
     ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
     CROSS JOIN LATERAL (
       SELECT * FROM aclexplode(coalesce(o.acl, acldefault(k.letter, o.owner))) WHERE NOT v_refused
@@ -13019,10 +13021,13 @@ BEGIN
            format('the privilege %s requires PostgreSQL %s or newer', s.privilege, s.since), NULL
     FROM said AS s WHERE s.since > current_setting('server_version_num')::integer / 10000
     UNION ALL
-    SELECT t.path, '0A000',
-           format('privileges on parameters require PostgreSQL %s or newer', 15), NULL
+    SELECT t.path, '0A000', format('%s require PostgreSQL %s or newer', n.name, n.since), NULL
     FROM rolecall_internal.policy_targets(privilege_problems.policy) AS t
-    WHERE t.target = 'parameter' AND current_setting('server_version_num')::integer / 10000 < 15
+    JOIN (
+      VALUES ('parameter', 'privileges on parameters', 15),
+             ('future_large_objects', 'default privileges on large objects', 18)
+    ) AS n(target, name, since) ON n.target = t.target
+    WHERE n.since > current_setting('server_version_num')::integer / 10000
     UNION ALL
     SELECT max(s.path), '22023',
            format('%s on %s is granted and revoked', s.privilege, concat_ws(' ', min(s.kind), s.object, s.column_name)),
@@ -16039,7 +16044,8 @@ DECLARE
   '"future"}, "sequences_in": {"kind": "sequence", "means": "all"}, "future_sequences": {"kind": '
   '"sequence", "means": "future"}, "functions_in": {"kind": "function", "means": "all"}, '
   '"future_functions": {"kind": "function", "means": "future"}, "types_in": {"kind": "type", "means": '
-  '"all"}, "future_types": {"kind": "type", "means": "future"}}'::jsonb;
+  '"all"}, "future_types": {"kind": "type", "means": "future"}, "future_large_objects": {"kind": '
+  '"large_object", "means": "future"}}'::jsonb;
 BEGIN
   RETURN QUERY
     WITH entry AS MATERIALIZED (
@@ -16078,10 +16084,12 @@ BEGIN
     FROM entry AS e
     WHERE NOT jsonb_path_exists(e.entry, '$.grant[*]') AND NOT jsonb_path_exists(e.entry, '$.revoke[*]')
     UNION ALL
-    SELECT e.path || '.on', '22023', 'schemas are in no schema: "future_schemas" is an empty list', NULL
-    FROM entry AS e WHERE jsonb_path_query_array(
-      e.target -> 'future_schemas', '$[*] ? (@ != null)'
-    ) <> '[]'
+    SELECT e.path || '.on', '22023', format('%s are in no schema: "%s" is an empty list', k.name, k.key), NULL
+    FROM entry AS e
+    JOIN (VALUES ('future_schemas', 'schemas'), ('future_large_objects', 'large objects')) AS k(key, name)
+      ON jsonb_path_query_array(
+        e.target -> k.key, '$[*] ? (@ != null)'
+      ) <> '[]'
     UNION ALL
     SELECT e.path || k.key, '22023', 'the list is empty, so the entry is about nothing', NULL
     FROM entry AS e

@@ -178,6 +178,8 @@ export interface On {
   readonly future_types?: Names;
   /** schemas made later: an empty list */
   readonly future_schemas?: Names;
+  /** large objects made later: an empty list; PostgreSQL 18 and newer */
+  readonly future_large_objects?: Names;
   /** what is left out: tables, columns, sequences, functions or types, written as in SQL with their schema */
   readonly except?: Names;
   /** owners of the later objects that are meant; left out: every role that owns one there now, and the caller */

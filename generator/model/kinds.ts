@@ -18,7 +18,7 @@ export interface Kind {
    * one.
    */
   readonly all?: string;
-  readonly future?: { readonly keyword: string; readonly letter: string };
+  readonly future?: { readonly keyword: string; readonly letter: string; readonly since?: Since };
   readonly since?: Since;
   readonly privileges: Readonly<Record<string, Since>>;
   /** Letter of acldefault(). */
@@ -178,6 +178,7 @@ export const kinds = {
   },
   large_object: {
     keyword: 'LARGE OBJECT',
+    future: { keyword: 'LARGE OBJECTS', letter: 'L', since: 18 },
     privileges: { SELECT: always, UPDATE: always },
     letter: 'L',
     class: 'pg_largeobject',

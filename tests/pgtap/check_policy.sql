@@ -108,6 +108,12 @@ SELECT is(
   'parameters are of 15'
 );
 SELECT is(
+  pg_temp.problems('{"privileges": [{"to": "a", "on": {"future_large_objects": "s", "owners": "b"}, "grant": ["SELECT"]}]}'),
+  concat_ws('; ', CASE WHEN current_setting('server_version_num')::integer < 180000
+    THEN '$.privileges[0] default privileges on large objects require PostgreSQL 18 or newer (0A000)' END,
+    '$.privileges[0].on large objects are in no schema: "future_large_objects" is an empty list (22023)'), 'default privileges on large objects are of 18'
+);
+SELECT is(
   pg_temp.problems('{"roles": {"a": {"member_of": [{"role": "b", "inherit": true}]}}}'),
   CASE WHEN NOT test.is_16()
     THEN '$.roles.a.member_of[0] the INHERIT and SET options of a membership require PostgreSQL 16 or newer (0A000)' END,

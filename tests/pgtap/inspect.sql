@@ -1,6 +1,6 @@
 -- policy and inspect: what was established, and what is there, as policies that have no steps.
 BEGIN;
-SELECT plan(33);
+SELECT plan(34);
 
 SELECT count(*) FROM rolecall.create_base_roles('t_anon', 't_auth', 't_admin');
 SELECT count(*) FROM rolecall.create_client_role('t_client');
@@ -135,6 +135,32 @@ SELECT is_empty('SELECT s.* FROM suggested, rolecall.apply(policy) AS s', 'that 
 SELECT bag_eq($$SELECT s.statement FROM rolecall.apply('{"roles": {"t_q": {}}}') AS s WHERE s.operation = 'revoke_privilege'$$, $$VALUES
   ('REVOKE USAGE ON TYPE t_1.list FROM t_q CASCADE'), ('REVOKE SELECT (last_value) ON t_1.counter FROM t_q CASCADE'),
   ('REVOKE SELECT ON TABLE t_1.a FROM t_q CASCADE'), ('REVOKE USAGE ON SCHEMA t_1 FROM t_q CASCADE')$$, 'all of that can end');
+
+-- Default privileges on large objects, from 18 on.
+
+CREATE FUNCTION pg_temp.future() RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+  v_policy jsonb;
+BEGIN
+  EXECUTE 'ALTER DEFAULT PRIVILEGES FOR ROLE t_own GRANT SELECT ON LARGE OBJECTS TO t_q';
+  v_policy := rolecall.inspect('{t_q}');
+  RETURN NEXT (v_policy -> 'privileges')::text;
+  RETURN QUERY SELECT s.statement FROM rolecall.apply(v_policy) AS s;
+  RETURN QUERY SELECT s.statement FROM rolecall.apply('{"roles": {"t_q": {}}}') AS s;
+  RETURN QUERY SELECT s.statement FROM rolecall.apply(v_policy) AS s;
+  RETURN QUERY SELECT s.statement FROM rolecall.apply(v_policy) AS s;
+EXCEPTION
+  -- Before 18, GRANT does not know them.
+  WHEN syntax_error THEN
+    RETURN;
+END
+$$;
+SELECT results_eq('SELECT pg_temp.future()', $$
+  SELECT s.line FROM unnest(ARRAY[
+    '[{"on": {"owners": ["t_own"], "future_large_objects": []}, "to": "t_q", "grant": ["SELECT"]}]',
+    'ALTER DEFAULT PRIVILEGES FOR ROLE t_own REVOKE SELECT ON LARGE OBJECTS FROM t_q',
+    'ALTER DEFAULT PRIVILEGES FOR ROLE t_own GRANT SELECT ON LARGE OBJECTS TO t_q'
+  ]) AS s(line) WHERE current_setting('server_version_num')::integer >= 180000$$, 'are there, and end where a policy does not have them');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -1,7 +1,7 @@
 /**
  * The problems of a policy: all of them at once, each with its place in the document.
  */
-import { parameter, privilegesOfKinds } from '../../model/kinds.ts';
+import { kinds, parameter, privilegesOfKinds } from '../../model/kinds.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, Jsonb, Nothing, Returns, Table, Text } from '../../model/types.ts';
 import { counted } from '../../sql/raise.ts';
@@ -323,8 +323,10 @@ export function target_problems(policy: Jsonb): Table<{ path: Text; code: Text; 
         FROM entry AS e
         WHERE NOT jsonb_path_exists(e.entry, '$.grant[*]') AND NOT jsonb_path_exists(e.entry, '$.revoke[*]')
         UNION ALL
-        SELECT e.path || '.on', ${invalid}, 'schemas are in no schema: "future_schemas" is an empty list', NULL
-        FROM entry AS e WHERE ${list(sql`e.target -> 'future_schemas'`)} <> '[]'
+        SELECT e.path || '.on', ${invalid}, format('%s are in no schema: "%s" is an empty list', k.name, k.key), NULL
+        FROM entry AS e
+        JOIN (VALUES ('future_schemas', 'schemas'), ('future_large_objects', 'large objects')) AS k(key, name)
+          ON ${list(sql`e.target -> k.key`)} <> '[]'
         UNION ALL
         SELECT e.path || k.key, ${invalid}, 'the list is empty, so the entry is about nothing', NULL
         FROM entry AS e
@@ -436,10 +438,13 @@ export function privilege_problems(policy: Jsonb): Table<{ path: Text; code: Tex
                format('the privilege %s requires PostgreSQL %s or newer', s.privilege, s.since), NULL
         FROM said AS s WHERE s.since > ${serverVersion}
         UNION ALL
-        SELECT t.path, ${unsupported},
-               format('privileges on parameters require PostgreSQL %s or newer', ${parameter.since}), NULL
+        SELECT t.path, ${unsupported}, format('%s require PostgreSQL %s or newer', n.name, n.since), NULL
         FROM rolecall_internal.policy_targets(${policy}) AS t
-        WHERE t.target = 'parameter' AND ${serverVersion} < ${parameter.since}
+        JOIN (
+          VALUES ('parameter', 'privileges on parameters', ${parameter.since}),
+                 ('future_large_objects', 'default privileges on large objects', ${kinds.large_object.future.since})
+        ) AS n(target, name, since) ON n.target = t.target
+        WHERE n.since > ${serverVersion}
         UNION ALL
         SELECT max(s.path), ${invalid},
                format('%s on %s is granted and revoked', s.privilege, concat_ws(' ', min(s.kind), s.object, s.column_name)),

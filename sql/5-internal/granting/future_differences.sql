@@ -38,7 +38,7 @@ BEGIN
         ('foreign_data_wrapper', 'F'::"char", 'FOREIGN DATA WRAPPER', NULL, NULL, NULL::"char", false),
         ('foreign_server', 'S'::"char", 'FOREIGN SERVER', NULL, NULL, NULL::"char", false),
         ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
-        ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
+        ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, 'LARGE OBJECTS', 'L'::"char", false)
       ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
     ),
     have AS MATERIALIZED (
@@ -84,7 +84,7 @@ BEGIN
       ('foreign_data_wrapper', 'F'::"char", 'FOREIGN DATA WRAPPER', NULL, NULL, NULL::"char", false),
       ('foreign_server', 'S'::"char", 'FOREIGN SERVER', NULL, NULL, NULL::"char", false),
       ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
-      ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
+      ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, 'LARGE OBJECTS', 'L'::"char", false)
     ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) ON k.future_letter = h.letter
     LEFT JOIN pg_namespace AS n ON n.oid = h.schema_oid
     LEFT JOIN want AS w ON w.owner_oid = h.owner_oid AND w.schema IS NOT DISTINCT FROM n.nspname

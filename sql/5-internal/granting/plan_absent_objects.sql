@@ -36,7 +36,7 @@ BEGIN
       ('foreign_data_wrapper', 'F'::"char", 'FOREIGN DATA WRAPPER', NULL, NULL, NULL::"char", false),
       ('foreign_server', 'S'::"char", 'FOREIGN SERVER', NULL, NULL, NULL::"char", false),
       ('tablespace', 't'::"char", 'TABLESPACE', NULL, NULL, NULL::"char", true),
-      ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, NULL, NULL::"char", false)
+      ('large_object', 'L'::"char", 'LARGE OBJECT', NULL, 'LARGE OBJECTS', 'L'::"char", false)
     ) AS k(kind, letter, keyword, all_of, future, future_letter, shared) USING (kind)
     CROSS JOIN LATERAL (
       SELECT w.means = 'one' AND w.kind IN ('table', 'sequence', 'column', 'function', 'type')

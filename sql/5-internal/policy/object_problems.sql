@@ -19,7 +19,8 @@ DECLARE
   '"future"}, "sequences_in": {"kind": "sequence", "means": "all"}, "future_sequences": {"kind": '
   '"sequence", "means": "future"}, "functions_in": {"kind": "function", "means": "all"}, '
   '"future_functions": {"kind": "function", "means": "future"}, "types_in": {"kind": "type", "means": '
-  '"all"}, "future_types": {"kind": "type", "means": "future"}}'::jsonb;
+  '"all"}, "future_types": {"kind": "type", "means": "future"}, "future_large_objects": {"kind": '
+  '"large_object", "means": "future"}}'::jsonb;
 BEGIN
   RETURN QUERY
     WITH entry AS MATERIALIZED (

@@ -30,7 +30,8 @@ DECLARE
   '"future"}, "sequences_in": {"kind": "sequence", "means": "all"}, "future_sequences": {"kind": '
   '"sequence", "means": "future"}, "functions_in": {"kind": "function", "means": "all"}, '
   '"future_functions": {"kind": "function", "means": "future"}, "types_in": {"kind": "type", "means": '
-  '"all"}, "future_types": {"kind": "type", "means": "future"}}'::jsonb;
+  '"all"}, "future_types": {"kind": "type", "means": "future"}, "future_large_objects": {"kind": '
+  '"large_object", "means": "future"}}'::jsonb;
   v_kinds jsonb := '{"database": {"CREATE":14, "CONNECT":14, "TEMPORARY":14}, "schema": {"USAGE":14, "CREATE":14}, '
   '"table": {"SELECT":14, "INSERT":14, "UPDATE":14, "DELETE":14, "TRUNCATE":14, "REFERENCES":14, '
   '"TRIGGER":14, "MAINTAIN":17}, "sequence": {"USAGE":14, "SELECT":14, "UPDATE":14}, "function": '

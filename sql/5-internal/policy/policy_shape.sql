@@ -37,11 +37,11 @@ BEGIN
   '"On.parameter": "Names", "On.tables_in": "Names", "On.sequences_in": "Names", "On.functions_in": '
   '"Names", "On.types_in": "Names", "On.future_tables": "Names", "On.future_sequences": "Names", '
   '"On.future_functions": "Names", "On.future_types": "Names", "On.future_schemas": "Names", '
-  '"On.except": "Names", "On.owners": "Names", "Numbers[]": "integer", "BaseRoles.anonymous": '
-  '"string", "BaseRoles.authenticated": "string", "BaseRoles.administrator": "string", '
-  '"BaseRoles.default": "string", "t25.*": "Reporting", "Reporting.schemas": "t27", '
-  '"Reporting.withheld": "t27", "Reporting.owners": "t27", "Reporting.search_path": "t27", '
-  '"Reporting.rotate_after": "string", "t27[]": "string"}}'::jsonb;
+  '"On.future_large_objects": "Names", "On.except": "Names", "On.owners": "Names", "Numbers[]": '
+  '"integer", "BaseRoles.anonymous": "string", "BaseRoles.authenticated": "string", '
+  '"BaseRoles.administrator": "string", "BaseRoles.default": "string", "t25.*": "Reporting", '
+  '"Reporting.schemas": "t27", "Reporting.withheld": "t27", "Reporting.owners": "t27", '
+  '"Reporting.search_path": "t27", "Reporting.rotate_after": "string", "t27[]": "string"}}'::jsonb;
 END
 $policy_shape$;
 

@@ -48,10 +48,13 @@ BEGIN
            format('the privilege %s requires PostgreSQL %s or newer', s.privilege, s.since), NULL
     FROM said AS s WHERE s.since > current_setting('server_version_num')::integer / 10000
     UNION ALL
-    SELECT t.path, '0A000',
-           format('privileges on parameters require PostgreSQL %s or newer', 15), NULL
+    SELECT t.path, '0A000', format('%s require PostgreSQL %s or newer', n.name, n.since), NULL
     FROM rolecall_internal.policy_targets(privilege_problems.policy) AS t
-    WHERE t.target = 'parameter' AND current_setting('server_version_num')::integer / 10000 < 15
+    JOIN (
+      VALUES ('parameter', 'privileges on parameters', 15),
+             ('future_large_objects', 'default privileges on large objects', 18)
+    ) AS n(target, name, since) ON n.target = t.target
+    WHERE n.since > current_setting('server_version_num')::integer / 10000
     UNION ALL
     SELECT max(s.path), '22023',
            format('%s on %s is granted and revoked', s.privilege, concat_ws(' ', min(s.kind), s.object, s.column_name)),

@@ -19,7 +19,8 @@ DECLARE
   '"future"}, "sequences_in": {"kind": "sequence", "means": "all"}, "future_sequences": {"kind": '
   '"sequence", "means": "future"}, "functions_in": {"kind": "function", "means": "all"}, '
   '"future_functions": {"kind": "function", "means": "future"}, "types_in": {"kind": "type", "means": '
-  '"all"}, "future_types": {"kind": "type", "means": "future"}}'::jsonb;
+  '"all"}, "future_types": {"kind": "type", "means": "future"}, "future_large_objects": {"kind": '
+  '"large_object", "means": "future"}}'::jsonb;
 BEGIN
   RETURN QUERY
     WITH entry AS MATERIALIZED (
@@ -58,10 +59,12 @@ BEGIN
     FROM entry AS e
     WHERE NOT jsonb_path_exists(e.entry, '$.grant[*]') AND NOT jsonb_path_exists(e.entry, '$.revoke[*]')
     UNION ALL
-    SELECT e.path || '.on', '22023', 'schemas are in no schema: "future_schemas" is an empty list', NULL
-    FROM entry AS e WHERE jsonb_path_query_array(
-      e.target -> 'future_schemas', '$[*] ? (@ != null)'
-    ) <> '[]'
+    SELECT e.path || '.on', '22023', format('%s are in no schema: "%s" is an empty list', k.name, k.key), NULL
+    FROM entry AS e
+    JOIN (VALUES ('future_schemas', 'schemas'), ('future_large_objects', 'large objects')) AS k(key, name)
+      ON jsonb_path_query_array(
+        e.target -> k.key, '$[*] ? (@ != null)'
+      ) <> '[]'
     UNION ALL
     SELECT e.path || k.key, '22023', 'the list is empty, so the entry is about nothing', NULL
     FROM entry AS e
