@@ -20410,12 +20410,6 @@ BEGIN
     v_roles oid[] := rolecall_internal.inspected_roles(NULL);
   BEGIN
     RETURN QUERY
-      SELECT 'role', pg_get_userbyid(r.oid)::text, NULL::text, 'no call and no policy asked for it',
-             format('DROP ROLE %I', pg_get_userbyid(r.oid))
-      FROM unnest(v_roles) AS r(oid)
-      WHERE rolecall_internal.newest_record('roles', jsonb_build_array(pg_get_userbyid(r.oid))) IS NULL
-      ORDER BY 2;
-    RETURN QUERY
       SELECT CASE c.operation WHEN 'revoke_role' THEN 'membership' WHEN 'set_config' THEN 'setting'
                               WHEN 'revoke_privilege' THEN 'privilege' ELSE 'default privilege' END,
              c.locks[1], CASE WHEN c.operation = 'revoke_role' THEN c.locks[2]
@@ -20426,6 +20420,13 @@ BEGIN
              c.statement
       FROM unnest(rolecall_internal.undeclared_changes(v_roles)) AS c
       ORDER BY 1, 2, 5;
+    -- What a role has keeps it from being dropped, so that comes first.
+    RETURN QUERY
+      SELECT 'role', pg_get_userbyid(r.oid)::text, NULL::text, 'no call and no policy asked for it',
+             format('DROP ROLE %I', pg_get_userbyid(r.oid))
+      FROM unnest(v_roles) AS r(oid)
+      WHERE rolecall_internal.newest_record('roles', jsonb_build_array(pg_get_userbyid(r.oid))) IS NULL
+      ORDER BY 2;
   END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.

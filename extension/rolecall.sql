@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script ran here before, and all of its objects are still there.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 71c0b8c3c3e57793f5f69d8e499d281c9780fb746111813da056992839c20b22'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script ed04149f886da26b7a58c0b4c37285f1d6ea057267ff938494f848c81eb4f844'
     AND 432 <= (
       SELECT count(*)
       FROM (
@@ -21078,12 +21078,6 @@ BEGIN
     v_roles oid[] := rolecall_internal.inspected_roles(NULL);
   BEGIN
     RETURN QUERY
-      SELECT 'role', pg_get_userbyid(r.oid)::text, NULL::text, 'no call and no policy asked for it',
-             format('DROP ROLE %I', pg_get_userbyid(r.oid))
-      FROM unnest(v_roles) AS r(oid)
-      WHERE rolecall_internal.newest_record('roles', jsonb_build_array(pg_get_userbyid(r.oid))) IS NULL
-      ORDER BY 2;
-    RETURN QUERY
       SELECT CASE c.operation WHEN 'revoke_role' THEN 'membership' WHEN 'set_config' THEN 'setting'
                               WHEN 'revoke_privilege' THEN 'privilege' ELSE 'default privilege' END,
              c.locks[1], CASE WHEN c.operation = 'revoke_role' THEN c.locks[2]
@@ -21094,6 +21088,13 @@ BEGIN
              c.statement
       FROM unnest(rolecall_internal.undeclared_changes(v_roles)) AS c
       ORDER BY 1, 2, 5;
+    -- What a role has keeps it from being dropped, so that comes first.
+    RETURN QUERY
+      SELECT 'role', pg_get_userbyid(r.oid)::text, NULL::text, 'no call and no policy asked for it',
+             format('DROP ROLE %I', pg_get_userbyid(r.oid))
+      FROM unnest(v_roles) AS r(oid)
+      WHERE rolecall_internal.newest_record('roles', jsonb_build_array(pg_get_userbyid(r.oid))) IS NULL
+      ORDER BY 2;
   END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
@@ -21374,7 +21375,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 71c0b8c3c3e57793f5f69d8e499d281c9780fb746111813da056992839c20b22';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script ed04149f886da26b7a58c0b4c37285f1d6ea057267ff938494f848c81eb4f844';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

@@ -1128,7 +1128,7 @@ export class Rolecall {
    * asked for them. Roles and memberships are listed, although they belong to the cluster too. It changes nothing, and
    * works in a READ ONLY transaction and on a standby.
    *
-   * @returns one row for each, with the statement that ends it; none where all was asked for
+   * @returns one row for each, with the statement that ends it, roles last; none where all was asked for
    * @throws insufficient_privilege - the caller may not read what is recorded
    */
   async undeclared(): Promise<{ kind: string | null; role: string | null; object: string | null; detail: string | null; remedy: string | null }[]> {

@@ -10,7 +10,7 @@ import { sql } from '../sql/template.ts';
  * works in a READ ONLY transaction and on a standby.
  *
  * @group keeping
- * @returns one row for each, with the statement that ends it; none where all was asked for
+ * @returns one row for each, with the statement that ends it, roles last; none where all was asked for
  * @throws insufficient_privilege - the caller may not read what is recorded
  * @example SELECT kind, role, object, detail, remedy FROM rolecall.undeclared();
  * @volatility stable
@@ -20,12 +20,6 @@ export function undeclared(): Table<{ kind: Text; role: Text; object: Text; deta
     DECLARE
       v_roles oid[] := rolecall_internal.inspected_roles(NULL);
     BEGIN
-      RETURN QUERY
-        SELECT 'role', pg_get_userbyid(r.oid)::text, NULL::text, 'no call and no policy asked for it',
-               format('DROP ROLE %I', pg_get_userbyid(r.oid))
-        FROM unnest(v_roles) AS r(oid)
-        WHERE rolecall_internal.newest_record('roles', jsonb_build_array(pg_get_userbyid(r.oid))) IS NULL
-        ORDER BY 2;
       RETURN QUERY
         SELECT CASE c.operation WHEN 'revoke_role' THEN 'membership' WHEN 'set_config' THEN 'setting'
                                 WHEN 'revoke_privilege' THEN 'privilege' ELSE 'default privilege' END,
@@ -37,6 +31,13 @@ export function undeclared(): Table<{ kind: Text; role: Text; object: Text; deta
                c.statement
         FROM unnest(rolecall_internal.undeclared_changes(v_roles)) AS c
         ORDER BY 1, 2, 5;
+      -- What a role has keeps it from being dropped, so that comes first.
+      RETURN QUERY
+        SELECT 'role', pg_get_userbyid(r.oid)::text, NULL::text, 'no call and no policy asked for it',
+               format('DROP ROLE %I', pg_get_userbyid(r.oid))
+        FROM unnest(v_roles) AS r(oid)
+        WHERE rolecall_internal.newest_record('roles', jsonb_build_array(pg_get_userbyid(r.oid))) IS NULL
+        ORDER BY 2;
     END
   `;
 }
