@@ -1613,7 +1613,7 @@ DECLARE
   v_locks text[];
   v_again boolean;
   v_is_ignored boolean;
-  v_repeated integer := 0;
+  v_repeated integer;
   v_seen text := pg_current_snapshot()::text;
   v_left text;
 BEGIN
@@ -1641,16 +1641,18 @@ BEGIN
     END IF;
     v_new := rolecall_internal.create_missing(v_missing, v_changes, attempt.passwords, v_repeated > 20);
     -- A role that another call has created has to be locked and compared before anything is done to it.
-    v_again := to_jsonb(v_new) @? '$[*] ? (@.status == "ignored")';
-    IF v_again AND rolecall_internal.is_established(attempt.document) THEN
-      RETURN v_steps || rolecall_internal.reported(v_new, v_steps); -- Another call for the same came first.
-    END IF;
-    v_locks := CASE WHEN v_again THEN '{}'
-                    ELSE rolecall_internal.locks_of(v_changes, attempt.known, v_locked, v_steps) END;
-    v_again := CASE WHEN cardinality(v_locks) = 0 THEN v_again
-                    ELSE rolecall_internal.lock_roles(v_locks, v_locked) END;
-    IF NOT v_again THEN
-      v_new := v_new || rolecall_internal.change_present(v_changes, attempt.passwords, v_document, v_repeated > 20);
+    IF to_jsonb(v_new) @? '$[*] ? (@.status == "ignored")' THEN
+      IF rolecall_internal.is_established(attempt.document) THEN
+        RETURN v_steps || rolecall_internal.reported(v_new, v_steps); -- Another call for the same came first.
+      END IF;
+      v_locks := '{}';
+      v_again := true;
+    ELSE
+      v_locks := rolecall_internal.locks_of(v_changes, attempt.known, v_locked, v_steps);
+      v_again := cardinality(v_locks) > 0 AND rolecall_internal.lock_roles(v_locks, v_locked);
+      IF NOT v_again THEN
+        v_new := v_new || rolecall_internal.change_present(v_changes, attempt.passwords, v_document, v_repeated > 20);
+      END IF;
     END IF;
     IF to_jsonb(v_new) @? '$[*] ? (@.status != "applied" || @.operation == "leave_mark")' THEN
       v_steps := v_steps || rolecall_internal.reported(v_new, v_steps);
@@ -1659,15 +1661,16 @@ BEGIN
     ELSE
       v_steps := v_steps || v_new;
     END IF;
-    v_is_whole := (v_again OR v_is_ignored) IS NOT TRUE;
     v_left := pg_current_snapshot()::text;
     -- Nothing is left if nobody else has committed anything since the plan; else the next round finds it.
-    EXIT WHEN v_is_whole AND v_left = v_seen AND current_setting('transaction_isolation') = 'read committed';
+    EXIT WHEN (v_again OR v_is_ignored) IS NOT TRUE AND v_left = v_seen
+      AND current_setting('transaction_isolation') = 'read committed';
+    v_is_whole := (v_again OR v_is_ignored) IS NOT TRUE;
     v_last := coalesce(v_missing[cardinality(v_missing)].target, v_last);
     v_locked := v_locked || v_locks;
-    v_done := coalesce(v_done, '{}') || rolecall_internal.done_by(v_new);
+    v_done := coalesce(v_done, '{}') || rolecall_internal.done_by(coalesce(v_new, '{}'));
     v_seen := pg_current_snapshot()::text;
-    v_repeated := CASE WHEN v_is_ignored AND v_seen = v_left THEN v_repeated + 1 ELSE 0 END;
+    v_repeated := CASE WHEN v_is_ignored AND v_seen = v_left THEN coalesce(v_repeated, 0) + 1 END;
     v_is_ignored := NULL;
   END LOOP;
   IF attempt.document ?| '{roles,memberships,schemas,privileges}' AND (
@@ -3145,15 +3148,15 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $change_present$
 DECLARE
-  v_position integer := 0;
   v_last integer;
   v_change rolecall_internal.change;
   v_next rolecall_internal.change;
-  v_together rolecall.step[] := '{}'::rolecall.step[];
+  v_together rolecall.step[];
+  v_is_alone boolean; -- Whether changes could not be made together.
   v_step rolecall.step;
-  v_steps rolecall.step[] := '{}'::rolecall.step[];
+  v_steps rolecall.step[];
   v_waiting rolecall.step[];
-  v_is_waiting boolean := false;
+  v_is_waiting boolean;
   v_acting text[];
 BEGIN
   FOREACH v_change IN ARRAY change_present.changes LOOP
@@ -3161,8 +3164,8 @@ BEGIN
       v_is_waiting := true;
     END IF;
   END LOOP;
-  WHILE v_position < cardinality(change_present.changes) LOOP
-    v_position := v_position + 1;
+  FOR v_position IN 1 .. cardinality(change_present.changes) LOOP
+    CONTINUE WHEN v_position <= v_last;
     v_change := change_present.changes[v_position];
     CONTINUE WHEN v_change.operation = 'create_role';
     -- New members wait too, because it is not recorded yet that they are asked for.
@@ -3171,10 +3174,10 @@ BEGIN
     THEN
       v_waiting := v_waiting || rolecall_internal.step_of(v_change, 'again');
       CONTINUE;
-    ELSIF v_together IS NOT NULL AND (
+    ELSIF (
       v_change.sqlstate IS NULL AND v_change.operation IN ('grant_privilege', 'revoke_privilege', 'default_privilege')
       AND v_change.note IS DISTINCT FROM 'once nobody could take it who is not to have it'
-    ) THEN
+    ) AND v_is_alone IS NULL THEN
       v_last := v_position;
       LOOP
         v_next := change_present.changes[v_last + 1];
@@ -3186,11 +3189,10 @@ BEGIN
       END LOOP;
       IF v_last > v_position THEN
         v_together := rolecall_internal.execute_together(change_present.changes[v_position:v_last]);
-        IF v_together IS NOT NULL THEN
-          v_steps := v_steps || v_together;
-          v_position := v_last;
-          CONTINUE;
-        END IF;
+        v_steps := v_steps || v_together;
+        CONTINUE WHEN v_together IS NOT NULL;
+        v_is_alone := true;
+        v_last := v_position;
       END IF;
     END IF;
     IF v_change.password IS NOT NULL THEN
@@ -3209,15 +3211,16 @@ BEGIN
         SELECT unnest(rolecall_internal.acting_as_heir(v_change.locks)) EXCEPT SELECT unnest(v_acting)
       ));
       v_acting := NULL;
-    ELSIF v_step.status = 'failed' AND change_present.document ? 'singly' THEN
+    END IF;
+    IF v_step.status IN ('again', 'failed') THEN
+      IF v_step.status = 'again' OR NOT change_present.document ? 'singly' THEN
+        RETURN v_steps || v_step; -- What waits is not due yet.
+      END IF;
       v_change.sqlstate := v_step.sqlstate;
       v_change.note := v_step.note;
       v_step := rolecall_internal.execute_change(v_change, false, change_present.strict);
     END IF;
     v_steps := v_steps || v_step;
-    IF v_step.status IN ('again', 'failed') THEN
-      RETURN v_steps; -- What waits is not due yet.
-    END IF;
   END LOOP;
   IF v_is_waiting THEN
     PERFORM rolecall_internal.remember_memberships(change_present.document, v_steps);
@@ -3227,7 +3230,7 @@ END
 $change_present$;
 
 COMMENT ON FUNCTION rolecall_internal.change_present(rolecall_internal.change[], jsonb, jsonb, boolean)
-  IS 'Makes the changes of existing roles, up to the first that has to be planned again';
+  IS 'Makes the changes of existing roles, up to the first that has to be planned again; null for none';
 REVOKE ALL ON FUNCTION rolecall_internal.change_present(rolecall_internal.change[], jsonb, jsonb, boolean) FROM PUBLIC;
 
 -- sql/5-internal/run/check_changes.sql
@@ -3330,7 +3333,20 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_document$
 DECLARE
-  v_names jsonb := jsonb_path_query_array(
+  v_names jsonb;
+  v_grantable jsonb;
+BEGIN
+  -- Most documents are of this kind, and most names are plain words, which one look tells.
+  IF check_document.document - '{roles,memberships,base_roles}'::text[] = '{}'
+    AND NOT check_document.document @? '$.*[*].keyvalue() ? (@.key == "name" || @.key == "reassign_to" || @.key == '
+    '"member" || @.key == "role").value ? (@.type() != "string" || @ starts with '
+    '"pg_"
+      || !(@ like_regex "^[a-z][a-z0-9_]{0,30}$") || @ == "public" || @ == '
+    '"none" || @ == "current_user" || @ == "session_user" || @ == "current_role")'
+  THEN
+    RETURN;
+  END IF;
+  v_names := jsonb_path_query_array(
     check_document.document, '$.keyvalue() ? (@.key == "renames" || @.key == "sessions" || @.key == '
     '"comments" || @.key == "passwords" || @.key == "settings" || @.key == '
     '"declared" || @.key == "read_access" || @.key == "operators").value[*].role'
@@ -3357,15 +3373,14 @@ DECLARE
   || jsonb_path_query_array(
     check_document.document, '$.schemas[*].owner ? (@ != null)'
   );
-  v_grantable jsonb := jsonb_path_query_array(
+  v_grantable := jsonb_path_query_array(
     check_document.document, '$.memberships[*].role'
   );
-BEGIN
-  -- Most names are plain words, for which no query has to be planned.
+  -- Of few names of other documents a query has to be planned.
   IF NOT (v_names || v_grantable) @? '$[*] ? (@.type() != "string" || @ starts with "pg_"
-          || !(@ like_regex "^[a-z][a-z0-9_]{0,62}$")
-          || @ == "public" || @ == "none" || @ == "current_user" || @ == "session_user" || @ == "current_role")'
-  THEN
+    || !(@ like_regex '
+  '"^[a-z][a-z0-9_]{0,62}$") || @ == "public" || @ == "none" || @ == '
+  '"current_user" || @ == "session_user" || @ == "current_role")' THEN
     RETURN;
   END IF;
   PERFORM rolecall_internal.check_role_name(n.name)
@@ -3912,7 +3927,7 @@ AS $create_missing$
 DECLARE
   v_change rolecall_internal.change;
   v_step rolecall.step;
-  v_steps rolecall.step[] := '{}'::rolecall.step[];
+  v_steps rolecall.step[];
 BEGIN
   FOREACH v_change IN ARRAY create_missing.missing LOOP
     IF rolecall_internal.wait_in_queue(v_change.target) THEN
@@ -3926,7 +3941,7 @@ BEGIN
       v_step := rolecall_internal.execute_change(ROW(
         v_change.operation, v_change.target,
         CASE WHEN v_change.password IS NULL THEN v_change.statement
-             ELSE left(v_change.statement, -length(' PASSWORD ' || quote_literal('********'))) END,
+             ELSE left(v_change.statement, -20) END,
         NULL, v_change.locks, v_change.sqlstate, v_change.note
       )::rolecall_internal.change, false, create_missing.strict);
       IF v_change.password IS NOT NULL THEN
@@ -3943,8 +3958,8 @@ BEGIN
     END IF;
     v_steps := v_steps || v_step;
   END LOOP;
-  RETURN CASE WHEN cardinality(v_steps) < 2 THEN v_steps
-              ELSE rolecall_internal.in_plan_order(v_steps, create_missing.changes) END;
+  RETURN CASE WHEN cardinality(v_steps) > 1 THEN rolecall_internal.in_plan_order(v_steps, create_missing.changes)
+              ELSE v_steps END;
 END
 $create_missing$;
 
@@ -3952,7 +3967,7 @@ COMMENT ON FUNCTION rolecall_internal.create_missing(
   rolecall_internal.change[], rolecall_internal.change[], jsonb, boolean
 )
   IS 'Creates the roles that are missing, in name order, each with its password; the steps are in the order of the '
-     'plan';
+     'plan, null for none';
 REVOKE ALL ON FUNCTION rolecall_internal.create_missing(
   rolecall_internal.change[], rolecall_internal.change[], jsonb, boolean
 )
@@ -4771,7 +4786,7 @@ BEGIN
   IF change.password IS NOT NULL AND rolecall_internal.is_password_cleared(change.target) THEN
     PERFORM rolecall_internal.refuse_empty_verifier();
   END IF;
-  RETURN rolecall_internal.step_of(change, 'applied', NULL, change.note);
+  RETURN ROW(change.operation, change.target, change.statement, 'applied', NULL, change.note)::rolecall.step;
 END
 $execute_change$;
 
@@ -4796,7 +4811,8 @@ BEGIN
   END IF;
   FOREACH v_change IN ARRAY execute_together.changes LOOP
     EXECUTE rolecall_internal.statement_of(v_change);
-    v_steps := v_steps || rolecall_internal.step_of(v_change, 'applied', NULL, v_change.note);
+    v_steps := v_steps
+      || ROW(v_change.operation, v_change.target, v_change.statement, 'applied', NULL, v_change.note)::rolecall.step;
   END LOOP;
   PERFORM set_config('lock_timeout', v_timeout, true);
   RETURN v_steps;
@@ -4890,31 +4906,24 @@ DECLARE
   v_role oid := to_regrole(quote_ident(forget_earlier.name #>> '{}'))::oid;
 BEGIN
   IF EXISTS (
-    SELECT
-    FROM (
-      -- The role comes first in a key. In the order of jsonb, null is less than every string, true is greater, and
-      -- a longer array is greater than a shorter one.
-      SELECT p.*
-      FROM (
-        VALUES (jsonb_build_array(forget_earlier.name), jsonb_build_array(forget_earlier.name)),
-               (jsonb_build_array(forget_earlier.name, NULL), jsonb_build_array(forget_earlier.name, true)),
-               (jsonb_build_array(forget_earlier.name, NULL, NULL),
-                jsonb_build_array(forget_earlier.name, true, true))
-      ) AS k(least, greatest)
-      CROSS JOIN LATERAL (
-        SELECT p.* FROM rolecall_internal.resource AS p
-        WHERE p.key BETWEEN k.least AND k.greatest
-          AND p.section IN (
-            'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
-          )
-        OFFSET 0 -- By the index, which would otherwise be read as a whole.
-      ) AS p
-      WHERE jsonb_typeof(p.resource) = 'object'
-      UNION ALL
-      SELECT p.* FROM rolecall_internal.resource AS p
-      WHERE p.section = 'memberships' AND p.key -> 1 = forget_earlier.name AND jsonb_typeof(p.resource) = 'object'
-    ) AS p
-    WHERE v_role <> p.roles[CASE WHEN p.key -> 0 = forget_earlier.name THEN 1 ELSE 2 END]
+    SELECT FROM (
+      VALUES (jsonb_build_array(forget_earlier.name), jsonb_build_array(forget_earlier.name)),
+             (jsonb_build_array(forget_earlier.name, NULL), jsonb_build_array(forget_earlier.name, true)),
+             (jsonb_build_array(forget_earlier.name, NULL, NULL),
+              jsonb_build_array(forget_earlier.name, true, true))
+    ) AS k(least, greatest)
+    CROSS JOIN LATERAL (
+      SELECT p.roles[1] FROM rolecall_internal.resource AS p
+      WHERE p.key BETWEEN k.least AND k.greatest
+      AND p.section IN (
+        'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
+      )
+      OFFSET 0 -- By the index, which would otherwise be read as a whole.
+    ) AS p(role)
+    WHERE p.role <> v_role
+  ) OR EXISTS (
+    SELECT FROM rolecall_internal.resource AS p
+    WHERE p.section = 'memberships' AND p.key -> 1 = forget_earlier.name AND p.roles[2] <> v_role
   ) THEN
     PERFORM rolecall_internal.forget_others(forget_earlier.name, v_role);
   END IF;
@@ -4943,8 +4952,6 @@ DECLARE
     FROM (
       SELECT DISTINCT ON (p.section, p.key) p.*
       FROM (
-        -- The role comes first in a key. In the order of jsonb, null is less than every string, true is greater, and
-        -- a longer array is greater than a shorter one.
         SELECT p.*
         FROM (
           VALUES (jsonb_build_array(forget_others.name), jsonb_build_array(forget_others.name)),
@@ -4955,10 +4962,10 @@ DECLARE
         CROSS JOIN LATERAL (
           SELECT p.* FROM rolecall_internal.resource AS p
           WHERE p.key BETWEEN k.least AND k.greatest
-            AND p.section IN (
-              'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
-            )AND p.section <> 'roles'
-          OFFSET 0 -- By the index, which would otherwise be read as a whole.
+          AND p.section IN (
+            'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
+          ) AND p.section <> 'roles'
+          OFFSET 0 -- By the index, as above.
         ) AS p
         WHERE jsonb_typeof(p.resource) = 'object'
         UNION ALL
@@ -7189,11 +7196,11 @@ DECLARE
   v_fields text[];
 BEGIN
   -- The usual spelling, which takes a fraction of the time to recognize.
-  IF is_scram_verifier.verifier COLLATE "C"
-    ~ '^SCRAM-SHA-256[$][1-9][0-9]{0,8}:[A-Za-z0-9+/]+={0,2}[$][A-Za-z0-9+/]+=:[A-Za-z0-9+/]+=$'
-  AND length(split_part(split_part(is_scram_verifier.verifier, '$', 2), ':', 2)) % 4 = 0
-  AND length(split_part(split_part(is_scram_verifier.verifier, '$', 3), ':', 1)) = 44
-  AND length(split_part(split_part(is_scram_verifier.verifier, '$', 3), ':', 2)) = 44 THEN
+  IF is_scram_verifier.verifier LIKE 'SCRAM-SHA-256$4096:______________________==$'
+                   '___________________________________________=:___________________________________________='
+  AND translate(
+    is_scram_verifier.verifier, 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/', ''
+  ) = '--$:==$=:=' THEN
     RETURN true;
   END IF;
   v_fields := rolecall_internal.scram_fields(is_scram_verifier.verifier);
@@ -7788,32 +7795,6 @@ COMMENT ON FUNCTION rolecall_internal.lock_reporting_secret(boolean)
   IS 'Lets a call that replaces the reporting secret and calls that set passwords derived from it wait for each other';
 REVOKE ALL ON FUNCTION rolecall_internal.lock_reporting_secret(boolean) FROM PUBLIC;
 
--- sql/5-internal/run/lock_role.sql
-CREATE FUNCTION rolecall_internal.lock_role(role_name text) RETURNS boolean
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
-AS $lock_role$
-DECLARE
-  v_role oid := to_regrole(quote_ident(lock_role.role_name))::oid;
-  v_first oid := v_role;
-BEGIN
-  WHILE v_role IS NOT NULL LOOP
-    PERFORM rolecall_internal.wait_in_queue(v_role::text);
-    LOOP
-      EXIT WHEN rolecall_internal.comment_lock(lock_role.role_name, v_role)
-        OR current_setting('transaction_isolation') <> 'read committed';
-    END LOOP;
-    EXIT WHEN to_regrole(quote_ident(lock_role.role_name))::oid = v_role;
-    v_role := to_regrole(quote_ident(lock_role.role_name))::oid;
-  END LOOP;
-  RETURN v_role IS NULL OR v_role <> v_first;
-END
-$lock_role$;
-
-COMMENT ON FUNCTION rolecall_internal.lock_role(text)
-  IS 'Locks one role for the rest of the transaction; true if it no longer exists, or another role has its name';
-REVOKE ALL ON FUNCTION rolecall_internal.lock_role(text) FROM PUBLIC;
-
 -- sql/5-internal/run/lock_roles.sql
 CREATE FUNCTION rolecall_internal.lock_roles(role_names text[], held text[]) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
@@ -7821,23 +7802,36 @@ SET search_path = pg_catalog, pg_temp
 AS $lock_roles$
 DECLARE
   v_name text;
+  v_role oid;
+  v_first oid;
   v_seen text := pg_current_snapshot()::text;
-  v_again boolean := false;
+  v_again boolean;
 BEGIN
   -- Callers pass the names sorted in collation "C": databases differ in their default collation.
   IF lock_roles.role_names[1] COLLATE "C" < lock_roles.held[cardinality(lock_roles.held)] THEN
     PERFORM rolecall_internal.start_over(lock_roles.held || lock_roles.role_names);
   END IF;
   FOREACH v_name IN ARRAY lock_roles.role_names LOOP
-    v_again := rolecall_internal.lock_role(v_name) OR v_again;
+    v_role := to_regrole(quote_ident(v_name))::oid;
+    v_first := v_role;
+    WHILE v_role IS NOT NULL LOOP
+      PERFORM rolecall_internal.wait_in_queue(v_role::text);
+      LOOP
+        EXIT WHEN rolecall_internal.comment_lock(v_name, v_role)
+          OR current_setting('transaction_isolation') <> 'read committed';
+      END LOOP;
+      EXIT WHEN to_regrole(quote_ident(v_name))::oid = v_role;
+      v_role := to_regrole(quote_ident(v_name))::oid;
+    END LOOP;
+    v_again := v_role IS NULL OR v_role <> v_first OR v_again;
   END LOOP;
-  RETURN v_again OR pg_current_snapshot()::text <> v_seen;
+  RETURN v_again IS TRUE OR pg_current_snapshot()::text <> v_seen;
 END
 $lock_roles$;
 
 COMMENT ON FUNCTION rolecall_internal.lock_roles(text[], text[])
   IS 'Locks roles in name order for the rest of the transaction; true if other transactions have ended meanwhile, or a '
-     'role no longer exists';
+     'role no longer exists or another one has its name';
 REVOKE ALL ON FUNCTION rolecall_internal.lock_roles(text[], text[]) FROM PUBLIC;
 
 -- sql/5-internal/run/locks_of.sql
@@ -9358,7 +9352,8 @@ SET search_path = pg_catalog, pg_temp
 AS $password_of$
 BEGIN
   IF password_of.password = '' OR (
-    password_of.password COLLATE "C" ~ '^md5[0-9a-f]{32}$'
+    starts_with(password_of.password, 'md5')
+    AND password_of.password COLLATE "C" ~ '^md5[0-9a-f]{32}$'
     -- Where there is no password, nothing is called.
     OR CASE WHEN starts_with(password_of.password COLLATE "C", 'SCRAM-SHA-256$')
          THEN NOT rolecall_internal.is_scram_verifier(password_of.password)
@@ -9453,7 +9448,8 @@ BEGIN
       v_resource := v_list -> v_position;
       CONTINUE WHEN v_resource ->> 'password' IS NULL;
       IF (v_resource ->> 'password') = '' OR (
-        (v_resource ->> 'password') COLLATE "C" ~ '^md5[0-9a-f]{32}$'
+        starts_with((v_resource ->> 'password'), 'md5')
+        AND (v_resource ->> 'password') COLLATE "C" ~ '^md5[0-9a-f]{32}$'
         -- Where there is no password, nothing is called.
         OR CASE WHEN starts_with((v_resource ->> 'password') COLLATE "C", 'SCRAM-SHA-256$')
              THEN NOT rolecall_internal.is_scram_verifier((v_resource ->> 'password'))
@@ -12232,7 +12228,11 @@ BEGIN
         'connection_limit', v_resource -> 'connection_limit', 'valid_until', v_resource -> 'valid_until'
       )) || coalesce(v_resource -> 'initial', '{}') || CASE
         -- A locked user that somebody else dropped is not created again with more than it had.
-        WHEN rolecall_internal.newest_record('roles', jsonb_build_array(v_name)) @> '{"attributes": {"login": false}}'
+        WHEN EXISTS (
+          SELECT FROM rolecall_internal.resource AS r
+          WHERE r.section = 'roles' AND r.key = jsonb_build_array(v_name)
+        ) AND rolecall_internal.newest_record('roles', jsonb_build_array(v_name))
+          @> '{"attributes": {"login": false}}'
           THEN '{"login": false}' ELSE '{}' END::jsonb || v_wanted;
     END IF;
     IF v_note IS NULL AND v_wanted ?| '{bypassrls,createdb,createrole,replication}' THEN
@@ -14162,27 +14162,15 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $record_names$
 BEGIN
-  RETURN CASE record_names.section
-    WHEN 'base_roles'
+  RETURN CASE
+    WHEN record_names.section IN ('base_roles', 'roles')
       THEN ARRAY[record_names.resource ->> 'name']
-    WHEN 'roles'
-      THEN ARRAY[record_names.resource ->> 'name']
-    WHEN 'comments'
+    WHEN record_names.section IN ('comments', 'settings', 'declared', 'privileges', 'read_access', 'operators')
       THEN ARRAY[record_names.resource ->> 'role']
-    WHEN 'memberships'
+    WHEN record_names.section IN ('memberships')
       THEN ARRAY[record_names.resource ->> 'member', record_names.resource ->> 'role']
-    WHEN 'settings'
-      THEN ARRAY[record_names.resource ->> 'role']
-    WHEN 'declared'
-      THEN ARRAY[record_names.resource ->> 'role']
-    WHEN 'schemas'
+    WHEN record_names.section IN ('schemas')
       THEN ARRAY[record_names.resource ->> 'owner']
-    WHEN 'privileges'
-      THEN ARRAY[record_names.resource ->> 'role']
-    WHEN 'read_access'
-      THEN ARRAY[record_names.resource ->> 'role']
-    WHEN 'operators'
-      THEN ARRAY[record_names.resource ->> 'role']
     ELSE '{}'
   END;
 END
@@ -14345,8 +14333,6 @@ BEGIN
         SELECT DISTINCT ON (p.section, p.key) p.section, p.key, p.resource
         FROM jsonb_to_recordset(records_of_removed.roles) AS a(name jsonb, state text)
         CROSS JOIN LATERAL (
-          -- The role comes first in a key. In the order of jsonb, null is less than every string, true is greater, and
-          -- a longer array is greater than a shorter one.
           SELECT p.*
           FROM (
             VALUES (jsonb_build_array(a.name), jsonb_build_array(a.name)),
@@ -14357,10 +14343,10 @@ BEGIN
           CROSS JOIN LATERAL (
             SELECT p.* FROM rolecall_internal.resource AS p
             WHERE p.key BETWEEN k.least AND k.greatest
-              AND p.section IN (
-                'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
-              )AND p.section <> 'roles'
-            OFFSET 0 -- By the index, which would otherwise be read as a whole.
+            AND p.section IN (
+              'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
+            ) AND p.section <> 'roles'
+            OFFSET 0 -- By the index, as above.
           ) AS p
           WHERE jsonb_typeof(p.resource) = 'object'
           UNION ALL
@@ -14405,27 +14391,15 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $refusal$
 DECLARE
-  v_names text[] := CASE refusal.entry.section
-    WHEN 'base_roles'
+  v_names text[] := CASE
+    WHEN refusal.entry.section IN ('base_roles', 'roles')
       THEN ARRAY[refusal.entry.resource ->> 'name']
-    WHEN 'roles'
-      THEN ARRAY[refusal.entry.resource ->> 'name']
-    WHEN 'comments'
+    WHEN refusal.entry.section IN ('comments', 'settings', 'declared', 'privileges', 'read_access', 'operators')
       THEN ARRAY[refusal.entry.resource ->> 'role']
-    WHEN 'memberships'
+    WHEN refusal.entry.section IN ('memberships')
       THEN ARRAY[refusal.entry.resource ->> 'member', refusal.entry.resource ->> 'role']
-    WHEN 'settings'
-      THEN ARRAY[refusal.entry.resource ->> 'role']
-    WHEN 'declared'
-      THEN ARRAY[refusal.entry.resource ->> 'role']
-    WHEN 'schemas'
+    WHEN refusal.entry.section IN ('schemas')
       THEN ARRAY[refusal.entry.resource ->> 'owner']
-    WHEN 'privileges'
-      THEN ARRAY[refusal.entry.resource ->> 'role']
-    WHEN 'read_access'
-      THEN ARRAY[refusal.entry.resource ->> 'role']
-    WHEN 'operators'
-      THEN ARRAY[refusal.entry.resource ->> 'role']
     ELSE '{}'
   END;
   v_operation text := 'forget';
@@ -16632,7 +16606,7 @@ AS $statement_of$
 BEGIN
   -- The mask is at the end of the statement, so a role whose name looks like the mask does no harm.
   RETURN CASE WHEN statement_of.change.password IS NULL THEN statement_of.change.statement
-    ELSE format('%s%L', left(statement_of.change.statement, -length(quote_literal('********'))),
+    ELSE format('%s%L', left(statement_of.change.statement, -10),
                 statement_of.change.password) END;
 END
 $statement_of$;
@@ -20201,7 +20175,8 @@ BEGIN
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = 'password must not be empty';
   ELSIF (
-    scram_sha_256.password COLLATE "C" ~ '^md5[0-9a-f]{32}$'
+    starts_with(scram_sha_256.password, 'md5')
+    AND scram_sha_256.password COLLATE "C" ~ '^md5[0-9a-f]{32}$'
     -- Where there is no password, nothing is called.
     OR CASE WHEN starts_with(scram_sha_256.password COLLATE "C", 'SCRAM-SHA-256$')
          THEN NOT rolecall_internal.is_scram_verifier(scram_sha_256.password)

@@ -284,19 +284,21 @@ export const recordedMark = 'recorded';
 
 /** The roles that a record names, as an array of texts, with null for a name that is left out. */
 export function namedIn(section: Sql, resource: Sql): Sql {
-  const cases = entries.flatMap(([name, { names, fields = {} }]) => {
+  const sectionsOf = new Map<string, string[]>();
+  for (const [name, { names, fields = {} }] of entries) {
     const known = new Set(Object.keys(fields).map(bare));
     const texts = names.map(bare).filter((field) => known.has(field));
-    if (texts.length === 0) return [];
-    return [
-      sql`
-        WHEN ${text(name)}
-          THEN ARRAY[${join(texts.map((field) => sql`${resource} ->> ${text(field)}`))}]
-      `,
-    ];
+    if (texts.length > 0) sectionsOf.set(texts.join(), [...(sectionsOf.get(texts.join()) ?? []), name]);
+  }
+  const cases = [...sectionsOf].map(([joined, names]) => {
+    const texts = joined.split(',').map((field) => sql`${resource} ->> ${text(field)}`);
+    return sql`
+      WHEN ${section} IN (${join(names.map(text))})
+        THEN ARRAY[${join(texts)}]
+    `;
   });
   return sql`
-    CASE ${section}
+    CASE
       ${cases}
       ELSE '{}'
     END
@@ -398,6 +400,13 @@ export const isPrecondition = (recorded: Sql, resource: Sql): Sql => sql`(
   ${resource} @> '{"state": "existing"}'
   AND (NOT ${resource} ? 'attributes' OR ${recorded} IS NULL AND ${resource} -> 'attributes' = '{"login": true}')
 )`;
+
+/** The fields in which sections name roles. */
+export const nameFields = (wanted: readonly SectionName[]): string[] => [
+  ...new Set(
+    entries.filter(([name]) => wanted.includes(name as SectionName)).flatMap(([, { names }]) => names.map(bare)),
+  ),
+];
 
 /** The names of roles in a document, in fields that can also name a predefined role or in the other fields. */
 export function namesIn(document: Sql, predefinedToo: boolean): Sql {

@@ -16,7 +16,8 @@ BEGIN
       ERRCODE = 'invalid_parameter_value',
       MESSAGE = 'password must not be empty';
   ELSIF (
-    scram_sha_256.password COLLATE "C" ~ '^md5[0-9a-f]{32}$'
+    starts_with(scram_sha_256.password, 'md5')
+    AND scram_sha_256.password COLLATE "C" ~ '^md5[0-9a-f]{32}$'
     -- Where there is no password, nothing is called.
     OR CASE WHEN starts_with(scram_sha_256.password COLLATE "C", 'SCRAM-SHA-256$')
          THEN NOT rolecall_internal.is_scram_verifier(scram_sha_256.password)

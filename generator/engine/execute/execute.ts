@@ -342,7 +342,7 @@ function execute(): FunctionSpec {
         IF change.password IS NOT NULL AND rolecall_internal.is_password_cleared(change.target) THEN
           PERFORM rolecall_internal.refuse_empty_verifier();
         END IF;
-        RETURN rolecall_internal.step_of(change, 'applied', NULL, change.note);
+        RETURN ${applied(sql`change`)};
       END
     `,
     {
@@ -354,6 +354,11 @@ function execute(): FunctionSpec {
     },
   );
 }
+
+/** The step of a change that was made, as step_of() returns it; most changes are. */
+const applied = (change: Sql) => sql`
+  ROW(${change}.operation, ${change}.target, ${change}.statement, 'applied', NULL, ${change}.note)::rolecall.step
+`;
 
 /**
  * Makes changes of privileges in one subtransaction; null where one of them fails, and then none is made, and
@@ -371,7 +376,8 @@ export function execute_together(changes: Changes): Returns<Steps | null> {
       END IF;
       FOREACH v_change IN ARRAY ${changes} LOOP
         EXECUTE rolecall_internal.statement_of(v_change);
-        v_steps := v_steps || rolecall_internal.step_of(v_change, 'applied', NULL, v_change.note);
+        v_steps := v_steps
+          || ${applied(sql`v_change`)};
       END LOOP;
       PERFORM set_config('lock_timeout', v_timeout, true);
       RETURN v_steps;
@@ -392,7 +398,7 @@ export function statement_of(change: Change): Returns<Text> {
     BEGIN
       -- The mask is at the end of the statement, so a role whose name looks like the mask does no harm.
       RETURN CASE WHEN ${change}.password IS NULL THEN ${change}.statement
-        ELSE format('%s%L', left(${change}.statement, -length(quote_literal(${mask}))),
+        ELSE format('%s%L', left(${change}.statement, ${raw(String(-mask.text.length))}),
                     ${change}.password) END;
     END
   `;

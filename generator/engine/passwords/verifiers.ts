@@ -4,7 +4,7 @@
  */
 import type { Bool, Integer, Nothing, Returns, Text, Texts } from '../../model/types.ts';
 import { noPassword, raiseEmpty } from '../../sql/raise.ts';
-import { sql } from '../../sql/template.ts';
+import { raw, sql, text } from '../../sql/template.ts';
 
 /**
  * The number of bytes into which the server's strict base64 decoder decodes a text; null where it refuses it
@@ -76,14 +76,19 @@ export function is_scram_verifier(verifier: Text): Returns<Bool> {
   `;
 }
 
-/** The usual spelling of a verifier; the server accepts others too. */
+/**
+ * The usual spelling of a verifier; the server accepts others too. The places of the separators are compared, and that
+ * there is nothing else but digits of base64: to compile a regular expression takes a hundred times as long.
+ */
 const isUsualVerifier = (verifier: Text) => sql`
-  ${verifier} COLLATE "C"
-    ~ '^SCRAM-SHA-256[$][1-9][0-9]{0,8}:[A-Za-z0-9+/]+={0,2}[$][A-Za-z0-9+/]+=:[A-Za-z0-9+/]+=$'
-  AND length(split_part(split_part(${verifier}, '$', 2), ':', 2)) % 4 = 0
-  AND length(split_part(split_part(${verifier}, '$', 3), ':', 1)) = 44
-  AND length(split_part(split_part(${verifier}, '$', 3), ':', 2)) = 44
+  ${verifier} LIKE 'SCRAM-SHA-256$4096:${raw('_'.repeat(22))}==$'
+                   '${raw('_'.repeat(43))}=:${raw('_'.repeat(43))}='
+  AND translate(
+    ${verifier}, ${text(base64Digits)}, ''
+  ) = '--$:==$=:='
 `;
+
+const base64Digits = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
 
 /**
  * Whether a password is a hash that cannot be stored: an MD5 hash as the server recognizes it, or a text that begins
@@ -91,7 +96,8 @@ const isUsualVerifier = (verifier: Text) => sql`
  * itself.
  */
 export const isHash = (password: Text) => sql`(
-  ${password} COLLATE "C" ~ '^md5[0-9a-f]{32}$'
+  starts_with(${password}, 'md5')
+  AND ${password} COLLATE "C" ~ '^md5[0-9a-f]{32}$'
   -- Where there is no password, nothing is called.
   OR CASE WHEN starts_with(${password} COLLATE "C", 'SCRAM-SHA-256$')
        THEN NOT rolecall_internal.is_scram_verifier(${password})

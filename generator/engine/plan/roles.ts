@@ -74,7 +74,11 @@ export function plan_roles(document: Jsonb): Returns<Changes> {
             'connection_limit', v_resource -> 'connection_limit', 'valid_until', v_resource -> 'valid_until'
           )) || coalesce(v_resource -> 'initial', '{}') || CASE
             -- A locked user that somebody else dropped is not created again with more than it had.
-            WHEN rolecall_internal.newest_record('roles', jsonb_build_array(v_name)) @> '{"attributes": {"login": false}}'
+            WHEN EXISTS (
+              SELECT FROM rolecall_internal.resource AS r
+              WHERE r.section = 'roles' AND r.key = jsonb_build_array(v_name)
+            ) AND rolecall_internal.newest_record('roles', jsonb_build_array(v_name))
+              @> '{"attributes": {"login": false}}'
               THEN '{"login": false}' ELSE '{}' END::jsonb || v_wanted;
         END IF;
         IF v_note IS NULL AND v_wanted ?| ${powers} THEN

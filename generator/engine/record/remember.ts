@@ -262,11 +262,16 @@ export function forget_earlier(name: Jsonb): Nothing {
       v_role oid := to_regrole(quote_ident(${name} #>> '{}'))::oid;
     BEGIN
       IF EXISTS (
-        SELECT
-        FROM (
-          ${recordsAbout(name, 'with its definition')}
-        ) AS p
-        WHERE ${isOfAnother(name, sql`v_role`)}
+        SELECT FROM ${keysFrom(name)}
+        CROSS JOIN LATERAL (
+          SELECT p.roles[1] FROM rolecall_internal.resource AS p
+          WHERE ${isBetween}
+          OFFSET 0 -- By the index, which would otherwise be read as a whole.
+        ) AS p(role)
+        WHERE p.role <> v_role
+      ) OR EXISTS (
+        SELECT FROM rolecall_internal.resource AS p
+        WHERE p.section = 'memberships' AND p.key -> 1 = ${name} AND p.roles[2] <> v_role
       ) THEN
         PERFORM rolecall_internal.forget_others(${name}, v_role);
       END IF;
@@ -396,26 +401,32 @@ export function restricted(resource: Jsonb): Returns<Jsonb> {
 }
 
 /**
- * The rows of the table that have a role, given as jsonb, in their key; without the role's own definition, unless
- * asked for.
+ * The least and the greatest keys that begin with a role, which is given as jsonb. In the order of jsonb, null is less
+ * than every string, true is greater, and a longer array is greater than a shorter one.
  */
-const recordsAbout = (name: Sql, definition?: 'with its definition'): Sql => sql`
-  -- The role comes first in a key. In the order of jsonb, null is less than every string, true is greater, and
-  -- a longer array is greater than a shorter one.
+const keysFrom = (name: Sql): Sql => sql`(
+  VALUES (jsonb_build_array(${name}), jsonb_build_array(${name})),
+         (jsonb_build_array(${name}, NULL), jsonb_build_array(${name}, true)),
+         (jsonb_build_array(${name}, NULL, NULL),
+          jsonb_build_array(${name}, true, true))
+) AS k(least, greatest)`;
+
+/** Whether the key of a row, p, is between two of those, k, and begins with a role. */
+const isBetween = sql`
+  p.key BETWEEN k.least AND k.greatest
+  AND p.section IN (
+    ${sectionsOfRole(0)}
+  )
+`;
+
+/** The rows of the table that have a role, given as jsonb, in their key, without the role's own definition. */
+const recordsAbout = (name: Sql): Sql => sql`
   SELECT p.*
-  FROM (
-    VALUES (jsonb_build_array(${name}), jsonb_build_array(${name})),
-           (jsonb_build_array(${name}, NULL), jsonb_build_array(${name}, true)),
-           (jsonb_build_array(${name}, NULL, NULL),
-            jsonb_build_array(${name}, true, true))
-  ) AS k(least, greatest)
+  FROM ${keysFrom(name)}
   CROSS JOIN LATERAL (
     SELECT p.* FROM rolecall_internal.resource AS p
-    WHERE p.key BETWEEN k.least AND k.greatest
-      AND p.section IN (
-        ${sectionsOfRole(0)}
-      )${definition === undefined ? sql` AND p.section <> 'roles'` : sql``}
-    OFFSET 0 -- By the index, which would otherwise be read as a whole.
+    WHERE ${isBetween} AND p.section <> 'roles'
+    OFFSET 0 -- By the index, as above.
   ) AS p
   WHERE jsonb_typeof(p.resource) = 'object'
   UNION ALL

@@ -5,7 +5,7 @@ import { madeByAnother, privileges } from '../../model/operations.ts';
 import { mask } from '../../model/resources.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, Changes, Integer, Jsonb, Nothing, Returns, Steps, Texts } from '../../model/types.ts';
-import { join, type Sql, sql, text } from '../../sql/template.ts';
+import { join, raw, type Sql, sql, text } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
 import { created } from '../document/lists.ts';
 import { toRemember } from '../plan/elsewhere.ts';
@@ -90,7 +90,8 @@ export function planned_steps(changes: Changes): Returns<Steps> {
 }
 
 /**
- * Creates the roles that are missing, in name order, each with its password; the steps are in the order of the plan
+ * Creates the roles that are missing, in name order, each with its password; the steps are in the order of the plan,
+ * null for none
  *
  * The calls of one database queue for the name, so that a call that finds the role then does not hash the password,
  * nor does the server, which also hashes for each verifier. A statement that can wait contains no verifier, because
@@ -101,7 +102,7 @@ export function create_missing(missing: Changes, changes: Changes, passwords: Js
     DECLARE
       v_change rolecall_internal.change;
       v_step rolecall.step;
-      v_steps rolecall.step[] := '{}'::rolecall.step[];
+      v_steps rolecall.step[];
     BEGIN
       FOREACH v_change IN ARRAY ${missing} LOOP
         IF rolecall_internal.wait_in_queue(v_change.target) THEN
@@ -115,7 +116,7 @@ export function create_missing(missing: Changes, changes: Changes, passwords: Js
           v_step := rolecall_internal.execute_change(ROW(
             v_change.operation, v_change.target,
             CASE WHEN v_change.password IS NULL THEN v_change.statement
-                 ELSE left(v_change.statement, -length(' PASSWORD ' || quote_literal(${mask}))) END,
+                 ELSE left(v_change.statement, ${raw(String(-' PASSWORD '.length - mask.text.length))}) END,
             NULL, v_change.locks, v_change.sqlstate, v_change.note
           )::rolecall_internal.change, false, ${strict});
           IF v_change.password IS NOT NULL THEN
@@ -132,8 +133,8 @@ export function create_missing(missing: Changes, changes: Changes, passwords: Js
         END IF;
         v_steps := v_steps || v_step;
       END LOOP;
-      RETURN CASE WHEN cardinality(v_steps) < 2 THEN v_steps
-                  ELSE rolecall_internal.in_plan_order(v_steps, ${changes}) END;
+      RETURN CASE WHEN cardinality(v_steps) > 1 THEN rolecall_internal.in_plan_order(v_steps, ${changes})
+                  ELSE v_steps END;
     END
   `;
 }
@@ -145,7 +146,7 @@ const isTogether = (change: Sql) => sql`(
 )`;
 
 /**
- * Makes the changes of existing roles, up to the first that has to be planned again
+ * Makes the changes of existing roles, up to the first that has to be planned again; null for none
  *
  * A change that waits for memberships to end has to be planned again, after those that the document asks for are
  * recorded. Consecutive changes of privileges are tried together first, because each subtransaction slows down the
@@ -156,15 +157,15 @@ const isTogether = (change: Sql) => sql`(
 export function change_present(changes: Changes, passwords: Jsonb, document: Jsonb, strict: Bool): Returns<Steps> {
   return sql`
     DECLARE
-      v_position integer := 0;
       v_last integer;
       v_change rolecall_internal.change;
       v_next rolecall_internal.change;
-      v_together rolecall.step[] := '{}'::rolecall.step[];
+      v_together rolecall.step[];
+      v_is_alone boolean; -- Whether changes could not be made together.
       v_step rolecall.step;
-      v_steps rolecall.step[] := '{}'::rolecall.step[];
+      v_steps rolecall.step[];
       v_waiting rolecall.step[];
-      v_is_waiting boolean := false;
+      v_is_waiting boolean;
       v_acting text[];
     BEGIN
       FOREACH v_change IN ARRAY ${changes} LOOP
@@ -172,8 +173,8 @@ export function change_present(changes: Changes, passwords: Jsonb, document: Jso
           v_is_waiting := true;
         END IF;
       END LOOP;
-      WHILE v_position < cardinality(${changes}) LOOP
-        v_position := v_position + 1;
+      FOR v_position IN 1 .. cardinality(${changes}) LOOP
+        CONTINUE WHEN v_position <= v_last;
         v_change := ${changes}[v_position];
         CONTINUE WHEN v_change.operation = 'create_role';
         -- New members wait too, because it is not recorded yet that they are asked for.
@@ -182,7 +183,7 @@ export function change_present(changes: Changes, passwords: Jsonb, document: Jso
         THEN
           v_waiting := v_waiting || rolecall_internal.step_of(v_change, 'again');
           CONTINUE;
-        ELSIF v_together IS NOT NULL AND ${isTogether(sql`v_change`)} THEN
+        ELSIF ${isTogether(sql`v_change`)} AND v_is_alone IS NULL THEN
           v_last := v_position;
           LOOP
             v_next := ${changes}[v_last + 1];
@@ -191,11 +192,10 @@ export function change_present(changes: Changes, passwords: Jsonb, document: Jso
           END LOOP;
           IF v_last > v_position THEN
             v_together := rolecall_internal.execute_together(${changes}[v_position:v_last]);
-            IF v_together IS NOT NULL THEN
-              v_steps := v_steps || v_together;
-              v_position := v_last;
-              CONTINUE;
-            END IF;
+            v_steps := v_steps || v_together;
+            CONTINUE WHEN v_together IS NOT NULL;
+            v_is_alone := true;
+            v_last := v_position;
           END IF;
         END IF;
         IF v_change.password IS NOT NULL THEN
@@ -214,15 +214,16 @@ export function change_present(changes: Changes, passwords: Jsonb, document: Jso
             SELECT unnest(rolecall_internal.acting_as_heir(v_change.locks)) EXCEPT SELECT unnest(v_acting)
           ));
           v_acting := NULL;
-        ELSIF v_step.status = 'failed' AND ${document} ? 'singly' THEN
+        END IF;
+        IF v_step.status IN ('again', 'failed') THEN
+          IF v_step.status = 'again' OR NOT ${document} ? 'singly' THEN
+            RETURN v_steps || v_step; -- What waits is not due yet.
+          END IF;
           v_change.sqlstate := v_step.sqlstate;
           v_change.note := v_step.note;
           v_step := rolecall_internal.execute_change(v_change, false, ${strict});
         END IF;
         v_steps := v_steps || v_step;
-        IF v_step.status IN ('again', 'failed') THEN
-          RETURN v_steps; -- What waits is not due yet.
-        END IF;
       END LOOP;
       IF v_is_waiting THEN
         PERFORM rolecall_internal.remember_memberships(${document}, v_steps);

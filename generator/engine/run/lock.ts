@@ -48,29 +48,6 @@ export function wait_in_queue(what: Text): Returns<Bool> {
 }
 
 /**
- * Locks one role for the rest of the transaction; true if it no longer exists, or another role has its name
- */
-export function lock_role(role_name: Text): Returns<Bool> {
-  return sql`
-    DECLARE
-      v_role oid := to_regrole(quote_ident(${role_name}))::oid;
-      v_first oid := v_role;
-    BEGIN
-      WHILE v_role IS NOT NULL LOOP
-        PERFORM rolecall_internal.wait_in_queue(v_role::text);
-        LOOP
-          EXIT WHEN rolecall_internal.comment_lock(${role_name}, v_role)
-            OR current_setting('transaction_isolation') <> 'read committed';
-        END LOOP;
-        EXIT WHEN to_regrole(quote_ident(${role_name}))::oid = v_role;
-        v_role := to_regrole(quote_ident(${role_name}))::oid;
-      END LOOP;
-      RETURN v_role IS NULL OR v_role <> v_first;
-    END
-  `;
-}
-
-/**
  * Locks a role by commenting on it with its present comment; false if that had changed, and then nothing is locked
  *
  * A role that may change the role, or grant it, can hold the same lock for as long as it likes.
@@ -137,23 +114,36 @@ const citus = text('citus.enable_ddl_propagation');
 
 /**
  * Locks roles in name order for the rest of the transaction; true if other transactions have ended meanwhile, or a
- * role no longer exists
+ * role no longer exists or another one has its name
  */
 export function lock_roles(role_names: Texts, held: Texts): Returns<Bool> {
   return sql`
     DECLARE
       v_name text;
+      v_role oid;
+      v_first oid;
       v_seen text := pg_current_snapshot()::text;
-      v_again boolean := false;
+      v_again boolean;
     BEGIN
       -- Callers pass the names sorted in collation "C": databases differ in their default collation.
       IF ${role_names}[1] COLLATE "C" < ${held}[cardinality(${held})] THEN
         PERFORM rolecall_internal.start_over(${held} || ${role_names});
       END IF;
       FOREACH v_name IN ARRAY ${role_names} LOOP
-        v_again := rolecall_internal.lock_role(v_name) OR v_again;
+        v_role := to_regrole(quote_ident(v_name))::oid;
+        v_first := v_role;
+        WHILE v_role IS NOT NULL LOOP
+          PERFORM rolecall_internal.wait_in_queue(v_role::text);
+          LOOP
+            EXIT WHEN rolecall_internal.comment_lock(v_name, v_role)
+              OR current_setting('transaction_isolation') <> 'read committed';
+          END LOOP;
+          EXIT WHEN to_regrole(quote_ident(v_name))::oid = v_role;
+          v_role := to_regrole(quote_ident(v_name))::oid;
+        END LOOP;
+        v_again := v_role IS NULL OR v_role <> v_first OR v_again;
       END LOOP;
-      RETURN v_again OR pg_current_snapshot()::text <> v_seen;
+      RETURN v_again IS TRUE OR pg_current_snapshot()::text <> v_seen;
     END
   `;
 }

@@ -104,7 +104,7 @@ export function attempt(document: Jsonb, passwords: Jsonb, known: Texts): Return
       v_locks text[];
       v_again boolean;
       v_is_ignored boolean;
-      v_repeated integer := 0;
+      v_repeated integer;
       v_seen text := pg_current_snapshot()::text;
       v_left text;
     BEGIN
@@ -131,16 +131,18 @@ export function attempt(document: Jsonb, passwords: Jsonb, known: Texts): Return
         END IF;
         v_new := rolecall_internal.create_missing(v_missing, v_changes, ${passwords}, v_repeated > ${repeats});
         -- A role that another call has created has to be locked and compared before anything is done to it.
-        v_again := to_jsonb(v_new) @? '$[*] ? (@.status == "ignored")';
-        IF v_again AND rolecall_internal.is_established(${document}) THEN
-          RETURN v_steps || rolecall_internal.reported(v_new, v_steps); -- Another call for the same came first.
-        END IF;
-        v_locks := CASE WHEN v_again THEN '{}'
-                        ELSE rolecall_internal.locks_of(v_changes, ${known}, v_locked, v_steps) END;
-        v_again := CASE WHEN cardinality(v_locks) = 0 THEN v_again
-                        ELSE rolecall_internal.lock_roles(v_locks, v_locked) END;
-        IF NOT v_again THEN
-          v_new := v_new || rolecall_internal.change_present(v_changes, ${passwords}, v_document, v_repeated > ${repeats});
+        IF to_jsonb(v_new) @? '$[*] ? (@.status == "ignored")' THEN
+          IF rolecall_internal.is_established(${document}) THEN
+            RETURN v_steps || rolecall_internal.reported(v_new, v_steps); -- Another call for the same came first.
+          END IF;
+          v_locks := '{}';
+          v_again := true;
+        ELSE
+          v_locks := rolecall_internal.locks_of(v_changes, ${known}, v_locked, v_steps);
+          v_again := cardinality(v_locks) > 0 AND rolecall_internal.lock_roles(v_locks, v_locked);
+          IF NOT v_again THEN
+            v_new := v_new || rolecall_internal.change_present(v_changes, ${passwords}, v_document, v_repeated > ${repeats});
+          END IF;
         END IF;
         IF to_jsonb(v_new) @? ${text(remarkable)} THEN
           v_steps := v_steps || rolecall_internal.reported(v_new, v_steps);
@@ -149,15 +151,16 @@ export function attempt(document: Jsonb, passwords: Jsonb, known: Texts): Return
         ELSE
           v_steps := v_steps || v_new;
         END IF;
-        v_is_whole := (v_again OR v_is_ignored) IS NOT TRUE;
         v_left := pg_current_snapshot()::text;
         -- Nothing is left if nobody else has committed anything since the plan; else the next round finds it.
-        EXIT WHEN v_is_whole AND v_left = v_seen AND current_setting('transaction_isolation') = 'read committed';
+        EXIT WHEN (v_again OR v_is_ignored) IS NOT TRUE AND v_left = v_seen
+          AND current_setting('transaction_isolation') = 'read committed';
+        v_is_whole := (v_again OR v_is_ignored) IS NOT TRUE;
         v_last := coalesce(v_missing[cardinality(v_missing)].target, v_last);
         v_locked := v_locked || v_locks;
-        v_done := coalesce(v_done, '{}') || rolecall_internal.done_by(v_new);
+        v_done := coalesce(v_done, '{}') || rolecall_internal.done_by(coalesce(v_new, '{}'));
         v_seen := pg_current_snapshot()::text;
-        v_repeated := CASE WHEN v_is_ignored AND v_seen = v_left THEN v_repeated + 1 ELSE 0 END;
+        v_repeated := CASE WHEN v_is_ignored AND v_seen = v_left THEN coalesce(v_repeated, 0) + 1 END;
         v_is_ignored := NULL;
       END LOOP;
       IF ${document} ?| ${gaining} AND ${mayAdopt(document, raw('v_steps'))} THEN

@@ -5,7 +5,20 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $check_document$
 DECLARE
-  v_names jsonb := jsonb_path_query_array(
+  v_names jsonb;
+  v_grantable jsonb;
+BEGIN
+  -- Most documents are of this kind, and most names are plain words, which one look tells.
+  IF check_document.document - '{roles,memberships,base_roles}'::text[] = '{}'
+    AND NOT check_document.document @? '$.*[*].keyvalue() ? (@.key == "name" || @.key == "reassign_to" || @.key == '
+    '"member" || @.key == "role").value ? (@.type() != "string" || @ starts with '
+    '"pg_"
+      || !(@ like_regex "^[a-z][a-z0-9_]{0,30}$") || @ == "public" || @ == '
+    '"none" || @ == "current_user" || @ == "session_user" || @ == "current_role")'
+  THEN
+    RETURN;
+  END IF;
+  v_names := jsonb_path_query_array(
     check_document.document, '$.keyvalue() ? (@.key == "renames" || @.key == "sessions" || @.key == '
     '"comments" || @.key == "passwords" || @.key == "settings" || @.key == '
     '"declared" || @.key == "read_access" || @.key == "operators").value[*].role'
@@ -32,15 +45,14 @@ DECLARE
   || jsonb_path_query_array(
     check_document.document, '$.schemas[*].owner ? (@ != null)'
   );
-  v_grantable jsonb := jsonb_path_query_array(
+  v_grantable := jsonb_path_query_array(
     check_document.document, '$.memberships[*].role'
   );
-BEGIN
-  -- Most names are plain words, for which no query has to be planned.
+  -- Of few names of other documents a query has to be planned.
   IF NOT (v_names || v_grantable) @? '$[*] ? (@.type() != "string" || @ starts with "pg_"
-          || !(@ like_regex "^[a-z][a-z0-9_]{0,62}$")
-          || @ == "public" || @ == "none" || @ == "current_user" || @ == "session_user" || @ == "current_role")'
-  THEN
+    || !(@ like_regex '
+  '"^[a-z][a-z0-9_]{0,62}$") || @ == "public" || @ == "none" || @ == '
+  '"current_user" || @ == "session_user" || @ == "current_role")' THEN
     RETURN;
   END IF;
   PERFORM rolecall_internal.check_role_name(n.name)

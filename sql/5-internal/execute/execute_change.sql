@@ -83,7 +83,7 @@ BEGIN
   IF change.password IS NOT NULL AND rolecall_internal.is_password_cleared(change.target) THEN
     PERFORM rolecall_internal.refuse_empty_verifier();
   END IF;
-  RETURN rolecall_internal.step_of(change, 'applied', NULL, change.note);
+  RETURN ROW(change.operation, change.target, change.statement, 'applied', NULL, change.note)::rolecall.step;
 END
 $execute_change$;
 

@@ -14,7 +14,8 @@ BEGIN
   END IF;
   FOREACH v_change IN ARRAY execute_together.changes LOOP
     EXECUTE rolecall_internal.statement_of(v_change);
-    v_steps := v_steps || rolecall_internal.step_of(v_change, 'applied', NULL, v_change.note);
+    v_steps := v_steps
+      || ROW(v_change.operation, v_change.target, v_change.statement, 'applied', NULL, v_change.note)::rolecall.step;
   END LOOP;
   PERFORM set_config('lock_timeout', v_timeout, true);
   RETURN v_steps;

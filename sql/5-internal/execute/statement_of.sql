@@ -7,7 +7,7 @@ AS $statement_of$
 BEGIN
   -- The mask is at the end of the statement, so a role whose name looks like the mask does no harm.
   RETURN CASE WHEN statement_of.change.password IS NULL THEN statement_of.change.statement
-    ELSE format('%s%L', left(statement_of.change.statement, -length(quote_literal('********'))),
+    ELSE format('%s%L', left(statement_of.change.statement, -10),
                 statement_of.change.password) END;
 END
 $statement_of$;

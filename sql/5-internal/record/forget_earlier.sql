@@ -9,31 +9,24 @@ DECLARE
   v_role oid := to_regrole(quote_ident(forget_earlier.name #>> '{}'))::oid;
 BEGIN
   IF EXISTS (
-    SELECT
-    FROM (
-      -- The role comes first in a key. In the order of jsonb, null is less than every string, true is greater, and
-      -- a longer array is greater than a shorter one.
-      SELECT p.*
-      FROM (
-        VALUES (jsonb_build_array(forget_earlier.name), jsonb_build_array(forget_earlier.name)),
-               (jsonb_build_array(forget_earlier.name, NULL), jsonb_build_array(forget_earlier.name, true)),
-               (jsonb_build_array(forget_earlier.name, NULL, NULL),
-                jsonb_build_array(forget_earlier.name, true, true))
-      ) AS k(least, greatest)
-      CROSS JOIN LATERAL (
-        SELECT p.* FROM rolecall_internal.resource AS p
-        WHERE p.key BETWEEN k.least AND k.greatest
-          AND p.section IN (
-            'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
-          )
-        OFFSET 0 -- By the index, which would otherwise be read as a whole.
-      ) AS p
-      WHERE jsonb_typeof(p.resource) = 'object'
-      UNION ALL
-      SELECT p.* FROM rolecall_internal.resource AS p
-      WHERE p.section = 'memberships' AND p.key -> 1 = forget_earlier.name AND jsonb_typeof(p.resource) = 'object'
-    ) AS p
-    WHERE v_role <> p.roles[CASE WHEN p.key -> 0 = forget_earlier.name THEN 1 ELSE 2 END]
+    SELECT FROM (
+      VALUES (jsonb_build_array(forget_earlier.name), jsonb_build_array(forget_earlier.name)),
+             (jsonb_build_array(forget_earlier.name, NULL), jsonb_build_array(forget_earlier.name, true)),
+             (jsonb_build_array(forget_earlier.name, NULL, NULL),
+              jsonb_build_array(forget_earlier.name, true, true))
+    ) AS k(least, greatest)
+    CROSS JOIN LATERAL (
+      SELECT p.roles[1] FROM rolecall_internal.resource AS p
+      WHERE p.key BETWEEN k.least AND k.greatest
+      AND p.section IN (
+        'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
+      )
+      OFFSET 0 -- By the index, which would otherwise be read as a whole.
+    ) AS p(role)
+    WHERE p.role <> v_role
+  ) OR EXISTS (
+    SELECT FROM rolecall_internal.resource AS p
+    WHERE p.section = 'memberships' AND p.key -> 1 = forget_earlier.name AND p.roles[2] <> v_role
   ) THEN
     PERFORM rolecall_internal.forget_others(forget_earlier.name, v_role);
   END IF;

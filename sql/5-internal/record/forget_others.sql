@@ -17,8 +17,6 @@ DECLARE
     FROM (
       SELECT DISTINCT ON (p.section, p.key) p.*
       FROM (
-        -- The role comes first in a key. In the order of jsonb, null is less than every string, true is greater, and
-        -- a longer array is greater than a shorter one.
         SELECT p.*
         FROM (
           VALUES (jsonb_build_array(forget_others.name), jsonb_build_array(forget_others.name)),
@@ -29,10 +27,10 @@ DECLARE
         CROSS JOIN LATERAL (
           SELECT p.* FROM rolecall_internal.resource AS p
           WHERE p.key BETWEEN k.least AND k.greatest
-            AND p.section IN (
-              'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
-            )AND p.section <> 'roles'
-          OFFSET 0 -- By the index, which would otherwise be read as a whole.
+          AND p.section IN (
+            'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
+          ) AND p.section <> 'roles'
+          OFFSET 0 -- By the index, as above.
         ) AS p
         WHERE jsonb_typeof(p.resource) = 'object'
         UNION ALL

@@ -5,27 +5,15 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $record_names$
 BEGIN
-  RETURN CASE record_names.section
-    WHEN 'base_roles'
+  RETURN CASE
+    WHEN record_names.section IN ('base_roles', 'roles')
       THEN ARRAY[record_names.resource ->> 'name']
-    WHEN 'roles'
-      THEN ARRAY[record_names.resource ->> 'name']
-    WHEN 'comments'
+    WHEN record_names.section IN ('comments', 'settings', 'declared', 'privileges', 'read_access', 'operators')
       THEN ARRAY[record_names.resource ->> 'role']
-    WHEN 'memberships'
+    WHEN record_names.section IN ('memberships')
       THEN ARRAY[record_names.resource ->> 'member', record_names.resource ->> 'role']
-    WHEN 'settings'
-      THEN ARRAY[record_names.resource ->> 'role']
-    WHEN 'declared'
-      THEN ARRAY[record_names.resource ->> 'role']
-    WHEN 'schemas'
+    WHEN record_names.section IN ('schemas')
       THEN ARRAY[record_names.resource ->> 'owner']
-    WHEN 'privileges'
-      THEN ARRAY[record_names.resource ->> 'role']
-    WHEN 'read_access'
-      THEN ARRAY[record_names.resource ->> 'role']
-    WHEN 'operators'
-      THEN ARRAY[record_names.resource ->> 'role']
     ELSE '{}'
   END;
 END

@@ -15,8 +15,6 @@ BEGIN
         SELECT DISTINCT ON (p.section, p.key) p.section, p.key, p.resource
         FROM jsonb_to_recordset(records_of_removed.roles) AS a(name jsonb, state text)
         CROSS JOIN LATERAL (
-          -- The role comes first in a key. In the order of jsonb, null is less than every string, true is greater, and
-          -- a longer array is greater than a shorter one.
           SELECT p.*
           FROM (
             VALUES (jsonb_build_array(a.name), jsonb_build_array(a.name)),
@@ -27,10 +25,10 @@ BEGIN
           CROSS JOIN LATERAL (
             SELECT p.* FROM rolecall_internal.resource AS p
             WHERE p.key BETWEEN k.least AND k.greatest
-              AND p.section IN (
-                'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
-              )AND p.section <> 'roles'
-            OFFSET 0 -- By the index, which would otherwise be read as a whole.
+            AND p.section IN (
+              'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
+            ) AND p.section <> 'roles'
+            OFFSET 0 -- By the index, as above.
           ) AS p
           WHERE jsonb_typeof(p.resource) = 'object'
           UNION ALL

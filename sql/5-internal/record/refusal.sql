@@ -10,27 +10,15 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $refusal$
 DECLARE
-  v_names text[] := CASE refusal.entry.section
-    WHEN 'base_roles'
+  v_names text[] := CASE
+    WHEN refusal.entry.section IN ('base_roles', 'roles')
       THEN ARRAY[refusal.entry.resource ->> 'name']
-    WHEN 'roles'
-      THEN ARRAY[refusal.entry.resource ->> 'name']
-    WHEN 'comments'
+    WHEN refusal.entry.section IN ('comments', 'settings', 'declared', 'privileges', 'read_access', 'operators')
       THEN ARRAY[refusal.entry.resource ->> 'role']
-    WHEN 'memberships'
+    WHEN refusal.entry.section IN ('memberships')
       THEN ARRAY[refusal.entry.resource ->> 'member', refusal.entry.resource ->> 'role']
-    WHEN 'settings'
-      THEN ARRAY[refusal.entry.resource ->> 'role']
-    WHEN 'declared'
-      THEN ARRAY[refusal.entry.resource ->> 'role']
-    WHEN 'schemas'
+    WHEN refusal.entry.section IN ('schemas')
       THEN ARRAY[refusal.entry.resource ->> 'owner']
-    WHEN 'privileges'
-      THEN ARRAY[refusal.entry.resource ->> 'role']
-    WHEN 'read_access'
-      THEN ARRAY[refusal.entry.resource ->> 'role']
-    WHEN 'operators'
-      THEN ARRAY[refusal.entry.resource ->> 'role']
     ELSE '{}'
   END;
   v_operation text := 'forget';

@@ -16,15 +16,15 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $change_present$
 DECLARE
-  v_position integer := 0;
   v_last integer;
   v_change rolecall_internal.change;
   v_next rolecall_internal.change;
-  v_together rolecall.step[] := '{}'::rolecall.step[];
+  v_together rolecall.step[];
+  v_is_alone boolean; -- Whether changes could not be made together.
   v_step rolecall.step;
-  v_steps rolecall.step[] := '{}'::rolecall.step[];
+  v_steps rolecall.step[];
   v_waiting rolecall.step[];
-  v_is_waiting boolean := false;
+  v_is_waiting boolean;
   v_acting text[];
 BEGIN
   FOREACH v_change IN ARRAY change_present.changes LOOP
@@ -32,8 +32,8 @@ BEGIN
       v_is_waiting := true;
     END IF;
   END LOOP;
-  WHILE v_position < cardinality(change_present.changes) LOOP
-    v_position := v_position + 1;
+  FOR v_position IN 1 .. cardinality(change_present.changes) LOOP
+    CONTINUE WHEN v_position <= v_last;
     v_change := change_present.changes[v_position];
     CONTINUE WHEN v_change.operation = 'create_role';
     -- New members wait too, because it is not recorded yet that they are asked for.
@@ -42,10 +42,10 @@ BEGIN
     THEN
       v_waiting := v_waiting || rolecall_internal.step_of(v_change, 'again');
       CONTINUE;
-    ELSIF v_together IS NOT NULL AND (
+    ELSIF (
       v_change.sqlstate IS NULL AND v_change.operation IN ('grant_privilege', 'revoke_privilege', 'default_privilege')
       AND v_change.note IS DISTINCT FROM 'once nobody could take it who is not to have it'
-    ) THEN
+    ) AND v_is_alone IS NULL THEN
       v_last := v_position;
       LOOP
         v_next := change_present.changes[v_last + 1];
@@ -57,11 +57,10 @@ BEGIN
       END LOOP;
       IF v_last > v_position THEN
         v_together := rolecall_internal.execute_together(change_present.changes[v_position:v_last]);
-        IF v_together IS NOT NULL THEN
-          v_steps := v_steps || v_together;
-          v_position := v_last;
-          CONTINUE;
-        END IF;
+        v_steps := v_steps || v_together;
+        CONTINUE WHEN v_together IS NOT NULL;
+        v_is_alone := true;
+        v_last := v_position;
       END IF;
     END IF;
     IF v_change.password IS NOT NULL THEN
@@ -80,15 +79,16 @@ BEGIN
         SELECT unnest(rolecall_internal.acting_as_heir(v_change.locks)) EXCEPT SELECT unnest(v_acting)
       ));
       v_acting := NULL;
-    ELSIF v_step.status = 'failed' AND change_present.document ? 'singly' THEN
+    END IF;
+    IF v_step.status IN ('again', 'failed') THEN
+      IF v_step.status = 'again' OR NOT change_present.document ? 'singly' THEN
+        RETURN v_steps || v_step; -- What waits is not due yet.
+      END IF;
       v_change.sqlstate := v_step.sqlstate;
       v_change.note := v_step.note;
       v_step := rolecall_internal.execute_change(v_change, false, change_present.strict);
     END IF;
     v_steps := v_steps || v_step;
-    IF v_step.status IN ('again', 'failed') THEN
-      RETURN v_steps; -- What waits is not due yet.
-    END IF;
   END LOOP;
   IF v_is_waiting THEN
     PERFORM rolecall_internal.remember_memberships(change_present.document, v_steps);
@@ -98,5 +98,5 @@ END
 $change_present$;
 
 COMMENT ON FUNCTION rolecall_internal.change_present(rolecall_internal.change[], jsonb, jsonb, boolean)
-  IS 'Makes the changes of existing roles, up to the first that has to be planned again';
+  IS 'Makes the changes of existing roles, up to the first that has to be planned again; null for none';
 REVOKE ALL ON FUNCTION rolecall_internal.change_present(rolecall_internal.change[], jsonb, jsonb, boolean) FROM PUBLIC;

@@ -16,7 +16,7 @@ AS $create_missing$
 DECLARE
   v_change rolecall_internal.change;
   v_step rolecall.step;
-  v_steps rolecall.step[] := '{}'::rolecall.step[];
+  v_steps rolecall.step[];
 BEGIN
   FOREACH v_change IN ARRAY create_missing.missing LOOP
     IF rolecall_internal.wait_in_queue(v_change.target) THEN
@@ -30,7 +30,7 @@ BEGIN
       v_step := rolecall_internal.execute_change(ROW(
         v_change.operation, v_change.target,
         CASE WHEN v_change.password IS NULL THEN v_change.statement
-             ELSE left(v_change.statement, -length(' PASSWORD ' || quote_literal('********'))) END,
+             ELSE left(v_change.statement, -20) END,
         NULL, v_change.locks, v_change.sqlstate, v_change.note
       )::rolecall_internal.change, false, create_missing.strict);
       IF v_change.password IS NOT NULL THEN
@@ -47,8 +47,8 @@ BEGIN
     END IF;
     v_steps := v_steps || v_step;
   END LOOP;
-  RETURN CASE WHEN cardinality(v_steps) < 2 THEN v_steps
-              ELSE rolecall_internal.in_plan_order(v_steps, create_missing.changes) END;
+  RETURN CASE WHEN cardinality(v_steps) > 1 THEN rolecall_internal.in_plan_order(v_steps, create_missing.changes)
+              ELSE v_steps END;
 END
 $create_missing$;
 
@@ -56,7 +56,7 @@ COMMENT ON FUNCTION rolecall_internal.create_missing(
   rolecall_internal.change[], rolecall_internal.change[], jsonb, boolean
 )
   IS 'Creates the roles that are missing, in name order, each with its password; the steps are in the order of the '
-     'plan';
+     'plan, null for none';
 REVOKE ALL ON FUNCTION rolecall_internal.create_missing(
   rolecall_internal.change[], rolecall_internal.change[], jsonb, boolean
 )

@@ -6,21 +6,34 @@ SET search_path = pg_catalog, pg_temp
 AS $lock_roles$
 DECLARE
   v_name text;
+  v_role oid;
+  v_first oid;
   v_seen text := pg_current_snapshot()::text;
-  v_again boolean := false;
+  v_again boolean;
 BEGIN
   -- Callers pass the names sorted in collation "C": databases differ in their default collation.
   IF lock_roles.role_names[1] COLLATE "C" < lock_roles.held[cardinality(lock_roles.held)] THEN
     PERFORM rolecall_internal.start_over(lock_roles.held || lock_roles.role_names);
   END IF;
   FOREACH v_name IN ARRAY lock_roles.role_names LOOP
-    v_again := rolecall_internal.lock_role(v_name) OR v_again;
+    v_role := to_regrole(quote_ident(v_name))::oid;
+    v_first := v_role;
+    WHILE v_role IS NOT NULL LOOP
+      PERFORM rolecall_internal.wait_in_queue(v_role::text);
+      LOOP
+        EXIT WHEN rolecall_internal.comment_lock(v_name, v_role)
+          OR current_setting('transaction_isolation') <> 'read committed';
+      END LOOP;
+      EXIT WHEN to_regrole(quote_ident(v_name))::oid = v_role;
+      v_role := to_regrole(quote_ident(v_name))::oid;
+    END LOOP;
+    v_again := v_role IS NULL OR v_role <> v_first OR v_again;
   END LOOP;
-  RETURN v_again OR pg_current_snapshot()::text <> v_seen;
+  RETURN v_again IS TRUE OR pg_current_snapshot()::text <> v_seen;
 END
 $lock_roles$;
 
 COMMENT ON FUNCTION rolecall_internal.lock_roles(text[], text[])
   IS 'Locks roles in name order for the rest of the transaction; true if other transactions have ended meanwhile, or a '
-     'role no longer exists';
+     'role no longer exists or another one has its name';
 REVOKE ALL ON FUNCTION rolecall_internal.lock_roles(text[], text[]) FROM PUBLIC;

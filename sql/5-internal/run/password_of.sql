@@ -6,7 +6,8 @@ SET search_path = pg_catalog, pg_temp
 AS $password_of$
 BEGIN
   IF password_of.password = '' OR (
-    password_of.password COLLATE "C" ~ '^md5[0-9a-f]{32}$'
+    starts_with(password_of.password, 'md5')
+    AND password_of.password COLLATE "C" ~ '^md5[0-9a-f]{32}$'
     -- Where there is no password, nothing is called.
     OR CASE WHEN starts_with(password_of.password COLLATE "C", 'SCRAM-SHA-256$')
          THEN NOT rolecall_internal.is_scram_verifier(password_of.password)

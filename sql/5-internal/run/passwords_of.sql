@@ -18,7 +18,8 @@ BEGIN
       v_resource := v_list -> v_position;
       CONTINUE WHEN v_resource ->> 'password' IS NULL;
       IF (v_resource ->> 'password') = '' OR (
-        (v_resource ->> 'password') COLLATE "C" ~ '^md5[0-9a-f]{32}$'
+        starts_with((v_resource ->> 'password'), 'md5')
+        AND (v_resource ->> 'password') COLLATE "C" ~ '^md5[0-9a-f]{32}$'
         -- Where there is no password, nothing is called.
         OR CASE WHEN starts_with((v_resource ->> 'password') COLLATE "C", 'SCRAM-SHA-256$')
              THEN NOT rolecall_internal.is_scram_verifier((v_resource ->> 'password'))
