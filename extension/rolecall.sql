@@ -68,8 +68,8 @@ BEGIN
   END IF;
 
   -- The same script ran here before, and all of its objects are still there.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script a73beec80c568238cc892ee151ac6e610a18406ed71ef2d4ec534f37671ab786'
-    AND 431 <= (
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script e9148097b09e9d884f38797201a9a0420ec5d3ae7d1bb975082c7452b05471de'
+    AND 432 <= (
       SELECT count(*)
       FROM (
         SELECT p.pronamespace FROM pg_proc AS p
@@ -845,6 +845,8 @@ BEGIN
        'password text', 'text', 0),
       ('rolecall_internal', 'wait_in_queue', 
        'what text', 'boolean', 0),
+      ('rolecall_internal', 'wanted_columns', 
+       'wanted rolecall_internal.wanted_privilege[], role text, role_oid oid, table_oid oid, attnum integer, privilege text, grantable boolean, revoked boolean', 'SETOF record', 0),
       ('rolecall_internal', 'wanted_future', 
        'document jsonb, wanted rolecall_internal.wanted_privilege[], groups rolecall_internal.acl_group[], role text, role_oid oid, kind text, schema text, schema_oid oid, owner text, privilege text, grantable boolean, revoked boolean', 'SETOF record', 0),
       ('rolecall_internal', 'wanted_privileges', 
@@ -4401,12 +4403,12 @@ BEGIN
   || jsonb_path_query_array(
     check_document.document, '$.keyvalue() ? (@.key == "marks" || @.key == "privileges").value[*].role ? (@ '
     '!= null)'
-  )
-  || jsonb_path_query_array(
-    check_document.document, '$.schemas[*].owner ? (@ != null)'
   );
   v_grantable := jsonb_path_query_array(
     check_document.document, '$.memberships[*].role'
+  )
+  || jsonb_path_query_array(
+    check_document.document, '$.schemas[*].owner ? (@ != null)'
   );
   -- Of few names of other documents a query has to be planned.
   IF NOT (v_names || v_grantable) @? '$[*] ? (@.type() != "string" || @ starts with "pg_"
@@ -10919,27 +10921,12 @@ AS $plan_columns$
 BEGIN
   RETURN QUERY
     WITH want AS MATERIALIZED (
-      SELECT w.role, w.role_oid, w.table_oid, w.attnum, w.privilege, bool_or(w.grantable) AS grantable,
-             bool_or(w.revoked) AS revoked
-      FROM (
-        SELECT w.role, w.role_oid, w.oid AS table_oid, w.attnum, w.privilege, w.grantable, w.revoked
-        FROM unnest(plan_columns.wanted) AS w WHERE w.kind = 'column' AND w.attnum IS NOT NULL
-        UNION ALL
-        -- The other columns of a table with excepted columns.
-        SELECT w.role, w.role_oid, x.object_oid, a.attnum, w.privilege, w.grantable, w.revoked
-        FROM rolecall_internal.excepted_objects(plan_columns.wanted) AS x
-        JOIN unnest(plan_columns.wanted) AS w ON w.scope = x.scope AND w.kind = x.kind AND w.means = 'all'
-        JOIN pg_class AS c ON c.oid = x.object_oid AND c.relnamespace = w.oid
-        JOIN pg_attribute AS a ON a.attrelid = x.object_oid AND a.attnum > 0 AND NOT a.attisdropped
-        WHERE x.columns IS NOT NULL AND a.attnum::integer::oid <> ALL (x.columns)
-          AND w.privilege = ANY ('{SELECT,INSERT,UPDATE,REFERENCES}')
-      ) AS w
-      GROUP BY 1, 2, 3, 4, 5
+      SELECT * FROM rolecall_internal.wanted_columns(plan_columns.wanted)
     ),
     suspect AS (
       SELECT w.table_oid, w.attnum FROM want AS w
       UNION
-      SELECT d.objid, d.objsubid::smallint
+      SELECT d.objid, d.objsubid
       FROM unnest(plan_columns.exact) AS e(role_oid)
       JOIN pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = e.role_oid
       JOIN pg_database AS b ON b.oid = d.dbid AND b.datname = current_database()
@@ -18149,6 +18136,70 @@ COMMENT ON FUNCTION rolecall_internal.wait_in_queue(text)
   IS 'Waits for other calls of this database about the same role; returns whether there were any';
 REVOKE ALL ON FUNCTION rolecall_internal.wait_in_queue(text) FROM PUBLIC;
 
+-- Who is not to have a privilege on a table has it on none of its columns either, unless the same privilege is granted
+-- on them.
+CREATE OR REPLACE FUNCTION rolecall_internal.wanted_columns(wanted rolecall_internal.wanted_privilege[])
+RETURNS TABLE (
+  role text,
+  role_oid oid,
+  table_oid oid,
+  attnum integer,
+  privilege text,
+  grantable boolean,
+  revoked boolean
+)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $wanted_columns$
+DECLARE
+  v_revokes boolean := EXISTS (
+    SELECT FROM unnest(wanted_columns.wanted) AS w WHERE w.kind = 'table' AND w.revoked AND w.means <> 'future'
+  );
+BEGIN
+  RETURN QUERY
+    WITH excepted AS MATERIALIZED (
+      SELECT * FROM rolecall_internal.excepted_objects(wanted_columns.wanted)
+    ),
+    said AS MATERIALIZED (
+      SELECT w.role, w.role_oid, w.table_oid, w.attnum, w.privilege, bool_or(w.grantable) AS grantable,
+             bool_or(w.revoked) AS revoked
+      FROM (
+        SELECT w.role, w.role_oid, w.oid AS table_oid, w.attnum::integer, w.privilege, w.grantable, w.revoked
+        FROM unnest(wanted_columns.wanted) AS w WHERE w.kind = 'column' AND w.attnum IS NOT NULL
+        UNION ALL
+        -- The other columns of a table with excepted columns.
+        SELECT w.role, w.role_oid, x.object_oid, a.attnum::integer, w.privilege, w.grantable, w.revoked
+        FROM excepted AS x
+        JOIN unnest(wanted_columns.wanted) AS w ON w.scope = x.scope AND w.kind = x.kind AND w.means = 'all'
+        JOIN pg_class AS c ON c.oid = x.object_oid AND c.relnamespace = w.oid
+        JOIN pg_attribute AS a ON a.attrelid = x.object_oid AND a.attnum > 0 AND NOT a.attisdropped
+        WHERE x.columns IS NOT NULL AND a.attnum::integer::oid <> ALL (x.columns)
+          AND w.privilege = ANY ('{SELECT,INSERT,UPDATE,REFERENCES}')
+      ) AS w
+      GROUP BY 1, 2, 3, 4, 5
+    )
+    SELECT * FROM said
+    UNION ALL
+    SELECT DISTINCT w.role, w.role_oid, a.attrelid, a.attnum::integer, w.privilege, false, true
+    FROM pg_attribute AS a
+    JOIN pg_class AS c ON c.oid = a.attrelid
+    JOIN unnest(wanted_columns.wanted) AS w ON w.kind = 'table' AND w.revoked
+      AND CASE w.means WHEN 'one' THEN w.oid = c.oid WHEN 'all' THEN w.oid = c.relnamespace END
+    WHERE v_revokes AND a.attacl IS NOT NULL AND w.privilege = ANY ('{SELECT,INSERT,UPDATE,REFERENCES}')
+      AND NOT EXISTS (
+        SELECT FROM excepted AS x WHERE x.scope = w.scope AND x.kind = w.kind AND x.object_oid = c.oid
+      )
+      AND NOT EXISTS (
+        SELECT FROM said AS s
+        WHERE s.table_oid = c.oid AND s.attnum = a.attnum AND s.role_oid = w.role_oid AND s.privilege = w.privilege
+      );
+END
+$wanted_columns$;
+
+COMMENT ON FUNCTION rolecall_internal.wanted_columns(rolecall_internal.wanted_privilege[])
+  IS 'The privileges that roles are to have, or not to have, on columns';
+REVOKE ALL ON FUNCTION rolecall_internal.wanted_columns(rolecall_internal.wanted_privilege[]) FROM PUBLIC;
+
 -- Where it names no owners, it means every owner of an object of the kind in the schema, the owner of the schema, and
 -- the role that asked. The groups cover all objects of the schemas.
 CREATE OR REPLACE FUNCTION rolecall_internal.wanted_future(
@@ -21349,7 +21400,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script a73beec80c568238cc892ee151ac6e610a18406ed71ef2d4ec534f37671ab786';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script e9148097b09e9d884f38797201a9a0420ec5d3ae7d1bb975082c7452b05471de';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

@@ -131,6 +131,7 @@ export const sections = {
     key: ['name'],
     fields: { name: 'text', 'owner?': 'text' },
     names: ['owner?'],
+    predefined: ['owner?'],
     merged: [],
     plan: ({ document }) => rows(sql`rolecall_internal.plan_owned_schemas(${document})`),
   },

@@ -1,6 +1,6 @@
 -- apply: a policy as a whole, its modes, and that nothing is done twice.
 BEGIN;
-SELECT plan(93);
+SELECT plan(96);
 
 CREATE ROLE t_maker;
 CREATE ROLE t_group;
@@ -262,6 +262,26 @@ SELECT results_eq($$SELECT statement, status, sqlstate FROM pg_temp.odd(true) WH
   ('GRANT USAGE ON TYPE t_odd.item TO t_odd', 'skipped', '42704'), ('GRANT SELECT ON TABLE t_odd.item_pkey TO t_odd', 'skipped', '42P01')$$, 'what is not there is a row, also in a new schema');
 SELECT bag_eq('SELECT statement, sqlstate FROM pg_temp.odd(true)', 'SELECT statement, sqlstate FROM pg_temp.odd(false)', 'and it is the same without a dry run');
 SELECT is_empty($$SELECT * FROM pg_temp.odd(false) WHERE status <> 'skipped'$$, 'a domain over an array has the privilege then');
+
+-- What is revoked on a table is revoked on its columns, unless it is granted there.
+
+CREATE TABLE t_odd.wide (a integer, b integer, c integer);
+CREATE ROLE t_some;
+CREATE TABLE t_odd.kept (a integer);
+GRANT UPDATE (a, b), SELECT (c) ON t_odd.wide TO PUBLIC;
+GRANT UPDATE (a) ON t_odd.wide, t_odd.kept TO t_some;
+GRANT UPDATE (a) ON t_odd.kept TO PUBLIC;
+SELECT is(
+  pg_temp.steps('{"privileges": [
+    {"to": "PUBLIC", "on": {"tables_in": "t_odd", "except": "t_odd.kept"}, "revoke": ["UPDATE", "DELETE"]}, {"to": "PUBLIC", "on": {"columns": "b", "of": "t_odd.wide"}, "grant": ["UPDATE"]},
+    {"to": "t_some", "on": {"table": "t_odd.wide"}, "revoke": ["UPDATE"]}
+  ]}'), 'REVOKE UPDATE (a) ON t_odd.wide FROM PUBLIC CASCADE; REVOKE UPDATE (a) ON t_odd.wide FROM t_some CASCADE', 'what is revoked on tables ends on their columns'
+);
+SELECT is(
+  (SELECT string_agg(a.attrelid::regclass || '.' || a.attname || ' ' || a.attacl::text, ', ' ORDER BY a.attrelid::regclass::text, a.attname) FROM pg_attribute AS a WHERE a.attrelid IN ('t_odd.wide'::regclass, 't_odd.kept'::regclass) AND a.attacl <> '{}'),
+  format('t_odd.kept.a {t_some=w/%1$s,=w/%1$s}, t_odd.wide.b {=w/%1$s}, t_odd.wide.c {=r/%1$s}', current_user), 'and nothing else does'
+);
+SELECT is_empty($$SELECT * FROM rolecall.apply('{"schemas": {"t_owned": {"owner": "pg_database_owner"}}}') WHERE status <> 'applied'$$, 'a predefined role can own a schema');
 
 -- Errors.
 

@@ -3,12 +3,17 @@
  */
 import type {
   AclGroups,
+  Bool,
   ChangeRow,
   Differences,
+  Integer,
   Jsonb,
+  Oid,
   Oids,
   Returns,
   SetOf,
+  Table,
+  Text,
   WantedPrivileges,
 } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
@@ -34,27 +39,12 @@ export function plan_columns(
     BEGIN
       RETURN QUERY
         WITH want AS MATERIALIZED (
-          SELECT w.role, w.role_oid, w.table_oid, w.attnum, w.privilege, bool_or(w.grantable) AS grantable,
-                 bool_or(w.revoked) AS revoked
-          FROM (
-            SELECT w.role, w.role_oid, w.oid AS table_oid, w.attnum, w.privilege, w.grantable, w.revoked
-            FROM unnest(${wanted}) AS w WHERE w.kind = 'column' AND w.attnum IS NOT NULL
-            UNION ALL
-            -- The other columns of a table with excepted columns.
-            SELECT w.role, w.role_oid, x.object_oid, a.attnum, w.privilege, w.grantable, w.revoked
-            FROM rolecall_internal.excepted_objects(${wanted}) AS x
-            JOIN unnest(${wanted}) AS w ON w.scope = x.scope AND w.kind = x.kind AND w.means = 'all'
-            JOIN pg_class AS c ON c.oid = x.object_oid AND c.relnamespace = w.oid
-            JOIN pg_attribute AS a ON a.attrelid = x.object_oid AND a.attnum > 0 AND NOT a.attisdropped
-            WHERE x.columns IS NOT NULL AND a.attnum::integer::oid <> ALL (x.columns)
-              AND w.privilege = ANY (${ofColumns})
-          ) AS w
-          GROUP BY 1, 2, 3, 4, 5
+          SELECT * FROM rolecall_internal.wanted_columns(${wanted})
         ),
         suspect AS (
           SELECT w.table_oid, w.attnum FROM want AS w
           UNION
-          SELECT d.objid, d.objsubid::smallint
+          SELECT d.objid, d.objsubid
           FROM unnest(${exact}) AS e(role_oid)
           JOIN pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = e.role_oid
           JOIN pg_database AS b ON b.oid = d.dbid AND b.datname = current_database()
@@ -98,6 +88,69 @@ export function plan_columns(
           ))
           FROM difference AS d
         ));
+    END
+  `;
+}
+
+/**
+ * The privileges that roles are to have, or not to have, on columns
+ *
+ * Who is not to have a privilege on a table has it on none of its columns either, unless the same privilege is
+ * granted on them.
+ * @volatility stable
+ */
+export function wanted_columns(wanted: WantedPrivileges): Table<{
+  role: Text;
+  role_oid: Oid;
+  table_oid: Oid;
+  attnum: Integer;
+  privilege: Text;
+  grantable: Bool;
+  revoked: Bool;
+}> {
+  return sql`
+    DECLARE
+      v_revokes boolean := EXISTS (
+        SELECT FROM unnest(${wanted}) AS w WHERE w.kind = 'table' AND w.revoked AND w.means <> 'future'
+      );
+    BEGIN
+      RETURN QUERY
+        WITH excepted AS MATERIALIZED (
+          SELECT * FROM rolecall_internal.excepted_objects(${wanted})
+        ),
+        said AS MATERIALIZED (
+          SELECT w.role, w.role_oid, w.table_oid, w.attnum, w.privilege, bool_or(w.grantable) AS grantable,
+                 bool_or(w.revoked) AS revoked
+          FROM (
+            SELECT w.role, w.role_oid, w.oid AS table_oid, w.attnum::integer, w.privilege, w.grantable, w.revoked
+            FROM unnest(${wanted}) AS w WHERE w.kind = 'column' AND w.attnum IS NOT NULL
+            UNION ALL
+            -- The other columns of a table with excepted columns.
+            SELECT w.role, w.role_oid, x.object_oid, a.attnum::integer, w.privilege, w.grantable, w.revoked
+            FROM excepted AS x
+            JOIN unnest(${wanted}) AS w ON w.scope = x.scope AND w.kind = x.kind AND w.means = 'all'
+            JOIN pg_class AS c ON c.oid = x.object_oid AND c.relnamespace = w.oid
+            JOIN pg_attribute AS a ON a.attrelid = x.object_oid AND a.attnum > 0 AND NOT a.attisdropped
+            WHERE x.columns IS NOT NULL AND a.attnum::integer::oid <> ALL (x.columns)
+              AND w.privilege = ANY (${ofColumns})
+          ) AS w
+          GROUP BY 1, 2, 3, 4, 5
+        )
+        SELECT * FROM said
+        UNION ALL
+        SELECT DISTINCT w.role, w.role_oid, a.attrelid, a.attnum::integer, w.privilege, false, true
+        FROM pg_attribute AS a
+        JOIN pg_class AS c ON c.oid = a.attrelid
+        JOIN unnest(${wanted}) AS w ON w.kind = 'table' AND w.revoked
+          AND CASE w.means WHEN 'one' THEN w.oid = c.oid WHEN 'all' THEN w.oid = c.relnamespace END
+        WHERE v_revokes AND a.attacl IS NOT NULL AND w.privilege = ANY (${ofColumns})
+          AND NOT EXISTS (
+            SELECT FROM excepted AS x WHERE x.scope = w.scope AND x.kind = w.kind AND x.object_oid = c.oid
+          )
+          AND NOT EXISTS (
+            SELECT FROM said AS s
+            WHERE s.table_oid = c.oid AND s.attnum = a.attnum AND s.role_oid = w.role_oid AND s.privilege = w.privilege
+          );
     END
   `;
 }

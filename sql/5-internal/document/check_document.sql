@@ -41,12 +41,12 @@ BEGIN
   || jsonb_path_query_array(
     check_document.document, '$.keyvalue() ? (@.key == "marks" || @.key == "privileges").value[*].role ? (@ '
     '!= null)'
-  )
-  || jsonb_path_query_array(
-    check_document.document, '$.schemas[*].owner ? (@ != null)'
   );
   v_grantable := jsonb_path_query_array(
     check_document.document, '$.memberships[*].role'
+  )
+  || jsonb_path_query_array(
+    check_document.document, '$.schemas[*].owner ? (@ != null)'
   );
   -- Of few names of other documents a query has to be planned.
   IF NOT (v_names || v_grantable) @? '$[*] ? (@.type() != "string" || @ starts with "pg_"

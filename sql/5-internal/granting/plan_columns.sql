@@ -15,27 +15,12 @@ AS $plan_columns$
 BEGIN
   RETURN QUERY
     WITH want AS MATERIALIZED (
-      SELECT w.role, w.role_oid, w.table_oid, w.attnum, w.privilege, bool_or(w.grantable) AS grantable,
-             bool_or(w.revoked) AS revoked
-      FROM (
-        SELECT w.role, w.role_oid, w.oid AS table_oid, w.attnum, w.privilege, w.grantable, w.revoked
-        FROM unnest(plan_columns.wanted) AS w WHERE w.kind = 'column' AND w.attnum IS NOT NULL
-        UNION ALL
-        -- The other columns of a table with excepted columns.
-        SELECT w.role, w.role_oid, x.object_oid, a.attnum, w.privilege, w.grantable, w.revoked
-        FROM rolecall_internal.excepted_objects(plan_columns.wanted) AS x
-        JOIN unnest(plan_columns.wanted) AS w ON w.scope = x.scope AND w.kind = x.kind AND w.means = 'all'
-        JOIN pg_class AS c ON c.oid = x.object_oid AND c.relnamespace = w.oid
-        JOIN pg_attribute AS a ON a.attrelid = x.object_oid AND a.attnum > 0 AND NOT a.attisdropped
-        WHERE x.columns IS NOT NULL AND a.attnum::integer::oid <> ALL (x.columns)
-          AND w.privilege = ANY ('{SELECT,INSERT,UPDATE,REFERENCES}')
-      ) AS w
-      GROUP BY 1, 2, 3, 4, 5
+      SELECT * FROM rolecall_internal.wanted_columns(plan_columns.wanted)
     ),
     suspect AS (
       SELECT w.table_oid, w.attnum FROM want AS w
       UNION
-      SELECT d.objid, d.objsubid::smallint
+      SELECT d.objid, d.objsubid
       FROM unnest(plan_columns.exact) AS e(role_oid)
       JOIN pg_shdepend AS d ON d.refclassid = 'pg_authid'::regclass AND d.refobjid = e.role_oid
       JOIN pg_database AS b ON b.oid = d.dbid AND b.datname = current_database()
