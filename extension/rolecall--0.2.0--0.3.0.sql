@@ -6353,6 +6353,8 @@ BEGIN
           RETURN false;
         END IF;
       END IF;
+      -- What is recorded of a base role is only its name.
+      CONTINUE WHEN v_section = 'base_roles';
       IF EXISTS (
         SELECT FROM rolecall_internal.resource AS r
         WHERE r.section = 'read_access'

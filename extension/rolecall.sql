@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script ran here before, and all of its objects are still there.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script e9148097b09e9d884f38797201a9a0420ec5d3ae7d1bb975082c7452b05471de'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 96851d41e1df18eac6ad714792e217485eed033080579d6d7c994dac5fcf12a6'
     AND 432 <= (
       SELECT count(*)
       FROM (
@@ -7771,6 +7771,8 @@ BEGIN
           RETURN false;
         END IF;
       END IF;
+      -- What is recorded of a base role is only its name.
+      CONTINUE WHEN v_section = 'base_roles';
       IF EXISTS (
         SELECT FROM rolecall_internal.resource AS r
         WHERE r.section = 'read_access'
@@ -21400,7 +21402,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script e9148097b09e9d884f38797201a9a0420ec5d3ae7d1bb975082c7452b05471de';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 96851d41e1df18eac6ad714792e217485eed033080579d6d7c994dac5fcf12a6';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

@@ -65,6 +65,8 @@ export function is_established(document: Jsonb): Returns<Bool> {
               RETURN false;
             END IF;
           END IF;
+          -- What is recorded of a base role is only its name.
+          CONTINUE WHEN v_section = 'base_roles';
           IF EXISTS (
             SELECT FROM rolecall_internal.resource AS r
             WHERE r.section = 'read_access'
