@@ -17468,9 +17468,10 @@ BEGIN
     SELECT DISTINCT w.role, w.role_oid, a.attrelid, a.attnum::integer, w.privilege, false, true
     FROM pg_attribute AS a
     JOIN pg_class AS c ON c.oid = a.attrelid
-    JOIN unnest(wanted_columns.wanted) AS w ON w.kind = 'table' AND w.revoked
-      AND CASE w.means WHEN 'one' THEN w.oid = c.oid WHEN 'all' THEN w.oid = c.relnamespace END
-    WHERE v_revokes AND a.attacl IS NOT NULL AND w.privilege = ANY ('{SELECT,INSERT,UPDATE,REFERENCES}')
+    CROSS JOIN LATERAL (VALUES ('one', c.oid), ('all', c.relnamespace)) AS m(means, oid)
+    JOIN unnest(wanted_columns.wanted) AS w ON w.means = m.means AND w.oid = m.oid
+    WHERE v_revokes AND a.attacl IS NOT NULL AND w.kind = 'table' AND w.revoked
+      AND w.privilege = ANY ('{SELECT,INSERT,UPDATE,REFERENCES}')
       AND NOT EXISTS (
         SELECT FROM excepted AS x WHERE x.scope = w.scope AND x.kind = w.kind AND x.object_oid = c.oid
       )
@@ -37159,9 +37160,10 @@ BEGIN
     SELECT DISTINCT w.role, w.role_oid, a.attrelid, a.attnum::integer, w.privilege, false, true
     FROM pg_attribute AS a
     JOIN pg_class AS c ON c.oid = a.attrelid
-    JOIN unnest(wanted_columns.wanted) AS w ON w.kind = 'table' AND w.revoked
-      AND CASE w.means WHEN 'one' THEN w.oid = c.oid WHEN 'all' THEN w.oid = c.relnamespace END
-    WHERE v_revokes AND a.attacl IS NOT NULL AND w.privilege = ANY ('{SELECT,INSERT,UPDATE,REFERENCES}')
+    CROSS JOIN LATERAL (VALUES ('one', c.oid), ('all', c.relnamespace)) AS m(means, oid)
+    JOIN unnest(wanted_columns.wanted) AS w ON w.means = m.means AND w.oid = m.oid
+    WHERE v_revokes AND a.attacl IS NOT NULL AND w.kind = 'table' AND w.revoked
+      AND w.privilege = ANY ('{SELECT,INSERT,UPDATE,REFERENCES}')
       AND NOT EXISTS (
         SELECT FROM excepted AS x WHERE x.scope = w.scope AND x.kind = w.kind AND x.object_oid = c.oid
       )

@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script ran here before, and all of its objects are still there.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 96851d41e1df18eac6ad714792e217485eed033080579d6d7c994dac5fcf12a6'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 406e5c8e3311f8f5833af4666d4fbd9397628b9908d8c0bccd88821baeb0c1de'
     AND 432 <= (
       SELECT count(*)
       FROM (
@@ -18185,9 +18185,10 @@ BEGIN
     SELECT DISTINCT w.role, w.role_oid, a.attrelid, a.attnum::integer, w.privilege, false, true
     FROM pg_attribute AS a
     JOIN pg_class AS c ON c.oid = a.attrelid
-    JOIN unnest(wanted_columns.wanted) AS w ON w.kind = 'table' AND w.revoked
-      AND CASE w.means WHEN 'one' THEN w.oid = c.oid WHEN 'all' THEN w.oid = c.relnamespace END
-    WHERE v_revokes AND a.attacl IS NOT NULL AND w.privilege = ANY ('{SELECT,INSERT,UPDATE,REFERENCES}')
+    CROSS JOIN LATERAL (VALUES ('one', c.oid), ('all', c.relnamespace)) AS m(means, oid)
+    JOIN unnest(wanted_columns.wanted) AS w ON w.means = m.means AND w.oid = m.oid
+    WHERE v_revokes AND a.attacl IS NOT NULL AND w.kind = 'table' AND w.revoked
+      AND w.privilege = ANY ('{SELECT,INSERT,UPDATE,REFERENCES}')
       AND NOT EXISTS (
         SELECT FROM excepted AS x WHERE x.scope = w.scope AND x.kind = w.kind AND x.object_oid = c.oid
       )
@@ -21402,7 +21403,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 96851d41e1df18eac6ad714792e217485eed033080579d6d7c994dac5fcf12a6';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 406e5c8e3311f8f5833af4666d4fbd9397628b9908d8c0bccd88821baeb0c1de';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END
