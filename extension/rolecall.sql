@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script ran here before, and all of its objects are still there.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 406e5c8e3311f8f5833af4666d4fbd9397628b9908d8c0bccd88821baeb0c1de'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 0cd45f750f3f1a6ccb4f7aa019a495970dbd7ba2852a5886aeee698a3db9f124'
     AND 432 <= (
       SELECT count(*)
       FROM (
@@ -10612,12 +10612,13 @@ BEGIN
       SELECT w.means = 'one' AND w.kind IN ('table', 'sequence', 'column', 'function', 'type')
     ) AS i(in_schema)
     CROSS JOIN LATERAL (
-      SELECT (w.means = 'all' OR w.kind = 'schema')
-        AND rolecall_internal.is_to_come(plan_absent_objects.document, w.object)
+      SELECT coalesce(rolecall_internal.is_to_come(plan_absent_objects.document, CASE
+        WHEN i.in_schema THEN (parse_ident(substring(w.object FROM '^("([^"]|"")+"|[^\W\d][\w$]*)')))[1]
+        WHEN w.means = 'all' OR w.kind = 'schema' THEN w.object END), false)
     ) AS m(made)
     WHERE NOT w.revoked AND w.means <> 'future' AND w.kind <> 'parameter'
       AND (w.oid IS NULL OR w.column_name IS NOT NULL AND w.attnum IS NULL)
-      AND NOT (m.made AND w.means = 'all')
+      AND (NOT m.made OR w.kind = 'schema')
     GROUP BY w.role, w.object, w.means, w.kind, w.oid, w.grantable, k.keyword, k.all_of, i.in_schema, m.made
     ORDER BY 2, 3;
 END
@@ -21403,7 +21404,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 406e5c8e3311f8f5833af4666d4fbd9397628b9908d8c0bccd88821baeb0c1de';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 0cd45f750f3f1a6ccb4f7aa019a495970dbd7ba2852a5886aeee698a3db9f124';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

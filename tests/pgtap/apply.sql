@@ -168,7 +168,7 @@ SELECT is(
   'GRANT SELECT (gone) ON TABLE t_shop.item TO t_app skipped 42703; ALTER DEFAULT PRIVILEGES FOR ROLE '
   || current_user || ' IN SCHEMA t_none GRANT SELECT ON TABLES TO t_app skipped 3F000', 'what does not exist is skipped'
 );
-SELECT is(pg_temp.steps('{"schemas": {"t_made": {}}, "privileges": [{"to": "t_app", "on": {"table": "t_made.none"}, "grant": ["SELECT"]}]}'), 'CREATE SCHEMA t_made; GRANT SELECT ON TABLE t_made."none" TO t_app skipped 42P01', 'also in a schema that the policy creates');
+SELECT is(pg_temp.steps('{"schemas": {"t_made": {}}, "privileges": [{"to": "t_app", "on": {"table": "t_made.none"}, "grant": ["SELECT"]}]}'), 'CREATE SCHEMA t_made', 'but in a schema that the policy creates');
 SELECT is(
   pg_temp.steps('{"schemas": {"t_none": {"owner": "t_nobody", "profiles": {"reader": "t_app"}}, "t_made": {"owner": "t_nobody"}}, "profiles": {"reader": {"schema": ["USAGE"], "tables": ["SELECT"]}}}', 'additive'),
   'ALTER SCHEMA t_made OWNER TO t_nobody skipped 42704; CREATE SCHEMA t_none AUTHORIZATION t_nobody skipped 42704; GRANT SELECT ON ALL TABLES IN SCHEMA t_none TO t_app skipped 3F000; '
@@ -178,7 +178,7 @@ SELECT is(
 SELECT is((SELECT string_agg(DISTINCT concat_ws(' ', c.status, c.sqlstate), ', ') FROM rolecall.converge() AS c), 'skipped 3D000, skipped 3F000, skipped 42703, skipped 42704, skipped 42883, skipped 42P01', 'which stops nothing else');
 SELECT is(
   pg_temp.steps('{"schemas": {"t none": {}, "T_None": {}}, "privileges": [{"to": "t_app", "on": {"database": "t none"}, "grant": ["CONNECT"]}, {"to": "t_app", "on": {"function": "\"T_None\".f()"}, "grant": ["EXECUTE"]}]}'),
-  'CREATE SCHEMA "T_None"; CREATE SCHEMA "t none"; GRANT EXECUTE ON ROUTINE "T_None".f() TO t_app skipped 42883; GRANT CONNECT ON DATABASE "t none" TO t_app skipped 3D000', 'the name of a schema is not that of a database'
+  'CREATE SCHEMA "T_None"; CREATE SCHEMA "t none"; GRANT CONNECT ON DATABASE "t none" TO t_app skipped 3D000', 'the name of a schema is not that of a database'
 );
 SELECT is(pg_temp.steps('{"roles": {"t_app": {"comment": "", "exact": false}}}'), 'COMMENT ON ROLE t_app IS ''''', 'an empty comment ends the comment');
 SELECT is(pg_temp.steps('{"roles": {"t_app": {"comment": "", "exact": false}}}'), NULL, 'once');
@@ -245,7 +245,7 @@ SELECT is(concat_ws(' ', test.groups('t_m'), test.groups('t_k')), '', 'both end'
 SELECT is(concat_ws(' ', test.groups('t_o'), test.groups('t_p')), 't_g t_g', 'others keep what they were granted');
 SELECT is_empty($$SELECT * FROM rolecall.apply('{"roles": {"t_m": {}, "t_k": {}, "t_p": {"member_of": ["t_g"]}}}')$$, 'once');
 
--- What is of no kind that has privileges, or is not there yet.
+-- What is of no kind that has privileges.
 
 CREATE SCHEMA t_odd;
 CREATE TABLE t_odd.item (id integer PRIMARY KEY);
@@ -254,12 +254,12 @@ REVOKE USAGE ON TYPE t_odd.list FROM PUBLIC;
 CREATE FUNCTION pg_temp.odd(dry_run boolean) RETURNS SETOF rolecall.step LANGUAGE sql AS $$SELECT * FROM rolecall.apply('{
   "roles": {"t_odd": {}}, "schemas": {"t_later": {}}, "privileges": [
     {"to": "t_odd", "on": {"type": ["t_odd.list", "t_odd.item", "t_odd._item"]}, "grant": ["USAGE"]},
-    {"to": "t_odd", "on": {"table": ["t_odd.item_pkey", "t_later.t"]}, "grant": ["SELECT"]}, {"to": "t_odd", "on": {"tables_in": "t_later"}, "grant": ["INSERT"]}
+    {"to": "t_odd", "on": {"table": "t_odd.item_pkey"}, "grant": ["SELECT"]}, {"to": "t_odd", "on": {"tables_in": "t_later"}, "grant": ["INSERT"]}
   ]
 }', dry_run => dry_run)$$;
 SELECT results_eq($$SELECT statement, status, sqlstate FROM pg_temp.odd(true) WHERE operation = 'grant_privilege'$$, $$VALUES
-  ('GRANT USAGE ON TYPE t_odd.list TO t_odd', 'planned', NULL), ('GRANT SELECT ON TABLE t_later.t TO t_odd', 'skipped', '42P01'), ('GRANT USAGE ON TYPE t_odd._item TO t_odd', 'skipped', '42704'),
-  ('GRANT USAGE ON TYPE t_odd.item TO t_odd', 'skipped', '42704'), ('GRANT SELECT ON TABLE t_odd.item_pkey TO t_odd', 'skipped', '42P01')$$, 'what is not there is a row, also in a new schema');
+  ('GRANT USAGE ON TYPE t_odd.list TO t_odd', 'planned', NULL), ('GRANT USAGE ON TYPE t_odd._item TO t_odd', 'skipped', '42704'),
+  ('GRANT USAGE ON TYPE t_odd.item TO t_odd', 'skipped', '42704'), ('GRANT SELECT ON TABLE t_odd.item_pkey TO t_odd', 'skipped', '42P01')$$, 'what is of no kind that has privileges is a row');
 SELECT bag_eq('SELECT statement, sqlstate FROM pg_temp.odd(true)', 'SELECT statement, sqlstate FROM pg_temp.odd(false)', 'and it is the same without a dry run');
 SELECT is_empty($$SELECT * FROM pg_temp.odd(false) WHERE status <> 'skipped'$$, 'a domain over an array has the privilege then');
 

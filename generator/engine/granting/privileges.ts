@@ -22,6 +22,7 @@ import { batch, grantee, revoking } from '../catalogs/grantable.ts';
 import { takers } from '../catalogs/edges.ts';
 import { isAskedFor } from '../record/newest.ts';
 import { isIn } from '../document/lists.ts';
+import { schemaIn } from '../document/names.ts';
 import { numbered } from './groups.ts';
 import { isRevocable } from './regrants.ts';
 import { isGrantedElsewhere } from './shared.ts';
@@ -361,12 +362,13 @@ export function plan_absent_objects(document: Jsonb, wanted: WantedPrivileges): 
           SELECT w.means = 'one' AND w.kind IN ('table', 'sequence', 'column', 'function', 'type')
         ) AS i(in_schema)
         CROSS JOIN LATERAL (
-          SELECT (w.means = 'all' OR w.kind = 'schema')
-            AND rolecall_internal.is_to_come(${document}, w.object)
+          SELECT coalesce(rolecall_internal.is_to_come(${document}, CASE
+            WHEN i.in_schema THEN ${schemaIn(sql`w.object`)}
+            WHEN w.means = 'all' OR w.kind = 'schema' THEN w.object END), false)
         ) AS m(made)
         WHERE NOT w.revoked AND w.means <> 'future' AND w.kind <> 'parameter'
           AND (w.oid IS NULL OR w.column_name IS NOT NULL AND w.attnum IS NULL)
-          AND NOT (m.made AND w.means = 'all')
+          AND (NOT m.made OR w.kind = 'schema')
         GROUP BY w.role, w.object, w.means, w.kind, w.oid, w.grantable, k.keyword, k.all_of, i.in_schema, m.made
         ORDER BY 2, 3;
     END

@@ -42,12 +42,13 @@ BEGIN
       SELECT w.means = 'one' AND w.kind IN ('table', 'sequence', 'column', 'function', 'type')
     ) AS i(in_schema)
     CROSS JOIN LATERAL (
-      SELECT (w.means = 'all' OR w.kind = 'schema')
-        AND rolecall_internal.is_to_come(plan_absent_objects.document, w.object)
+      SELECT coalesce(rolecall_internal.is_to_come(plan_absent_objects.document, CASE
+        WHEN i.in_schema THEN (parse_ident(substring(w.object FROM '^("([^"]|"")+"|[^\W\d][\w$]*)')))[1]
+        WHEN w.means = 'all' OR w.kind = 'schema' THEN w.object END), false)
     ) AS m(made)
     WHERE NOT w.revoked AND w.means <> 'future' AND w.kind <> 'parameter'
       AND (w.oid IS NULL OR w.column_name IS NOT NULL AND w.attnum IS NULL)
-      AND NOT (m.made AND w.means = 'all')
+      AND (NOT m.made OR w.kind = 'schema')
     GROUP BY w.role, w.object, w.means, w.kind, w.oid, w.grantable, k.keyword, k.all_of, i.in_schema, m.made
     ORDER BY 2, 3;
 END
