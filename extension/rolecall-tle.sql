@@ -3496,7 +3496,7 @@ REVOKE ALL ON FUNCTION rolecall_internal.check_no_operators_of(text) FROM PUBLIC
 -- sql/5-internal/plan/check_not_reporting.sql
 CREATE FUNCTION rolecall_internal.check_not_reporting(role_name text) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $check_not_reporting$
 BEGIN
   -- Few roles are reporting roles, and one look by index tells.
@@ -8523,6 +8523,29 @@ $named_roles$;
 COMMENT ON FUNCTION rolecall_internal.named_roles(text[]) IS 'The oids of roles, in the order of the names in a row';
 REVOKE ALL ON FUNCTION rolecall_internal.named_roles(text[]) FROM PUBLIC;
 
+-- sql/5-internal/plan/names_client_role.sql
+-- A function of its own, as plans that scan the whole record would be kept while it grows.
+CREATE FUNCTION rolecall_internal.names_client_role(memberships jsonb) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $names_client_role$
+BEGIN
+  IF NOT EXISTS (SELECT FROM rolecall_internal.resource AS p WHERE p.section = 'settings') THEN
+    RETURN false;
+  END IF;
+  RETURN EXISTS (
+    SELECT FROM jsonb_array_elements(names_client_role.memberships) AS m(membership)
+    JOIN rolecall_internal.resource AS p ON p.section = 'settings'
+    AND p.key IN (jsonb_build_array((m.membership -> 'role'), 'statement_timeout'),
+                  jsonb_build_array((m.membership -> 'role'), 'statement_timeout', true))
+  );
+END
+$names_client_role$;
+
+COMMENT ON FUNCTION rolecall_internal.names_client_role(jsonb)
+  IS 'Whether a timeout is recorded for a role of these memberships; few roles are client roles';
+REVOKE ALL ON FUNCTION rolecall_internal.names_client_role(jsonb) FROM PUBLIC;
+
 -- sql/5-internal/policy/nearest_key.sql
 CREATE FUNCTION rolecall_internal.nearest_key(key text, shape text) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -9665,10 +9688,10 @@ DECLARE
   v_document jsonb;
   v_changes rolecall_internal.change[];
 BEGIN
-  -- Most calls have roles and memberships alone. One condition tells, and whether there are client roles.
+  -- Most calls have roles and memberships alone, without client roles.
   IF plan.document - '{roles,memberships,base_roles}'::text[] = '{}'
     AND NOT plan.document @? '$.*[*] ? (@.state == "absent")'
-    AND NOT EXISTS (SELECT FROM rolecall_internal.resource AS r WHERE r.section = 'settings')
+    AND NOT rolecall_internal.names_client_role(plan.document -> 'memberships')
   THEN
     RETURN rolecall_internal.plan_roles(plan.document) || rolecall_internal.plan_memberships(plan.document);
   ELSIF NOT (plan.document ? 'recorded' OR (plan.document ?| '{declared,privileges}'
@@ -9765,17 +9788,10 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_client_timeouts$
 BEGIN
-  IF NOT coalesce(plan_client_timeouts.document -> 'settings' @> '[{"name": "statement_timeout"}]', false) THEN
-    IF NOT EXISTS (SELECT FROM rolecall_internal.resource AS p WHERE p.section = 'settings') THEN
-      RETURN;
-    ELSIF NOT EXISTS (
-      SELECT FROM jsonb_array_elements(plan_client_timeouts.document -> 'memberships') AS m(membership)
-      JOIN rolecall_internal.resource AS p ON p.section = 'settings'
-      AND p.key IN (jsonb_build_array((m.membership -> 'role'), 'statement_timeout'),
-                    jsonb_build_array((m.membership -> 'role'), 'statement_timeout', true))
-    ) THEN
-      RETURN;
-    END IF;
+  IF coalesce(plan_client_timeouts.document -> 'settings' @> '[{"name": "statement_timeout"}]', false) THEN
+    NULL;
+  ELSIF NOT rolecall_internal.names_client_role(plan_client_timeouts.document -> 'memberships') THEN
+    RETURN;
   END IF;
   RETURN QUERY
     WITH asked AS (
@@ -24011,7 +24027,7 @@ COMMENT ON FUNCTION rolecall_internal.check_may_add_operators()
 
 CREATE OR REPLACE FUNCTION rolecall_internal.check_not_reporting(role_name text) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $check_not_reporting$
 BEGIN
   -- Few roles are reporting roles, and one look by index tells.
@@ -28711,6 +28727,28 @@ $named_roles$;
 COMMENT ON FUNCTION rolecall_internal.named_roles(text[]) IS 'The oids of roles, in the order of the names in a row';
 REVOKE ALL ON FUNCTION rolecall_internal.named_roles(text[]) FROM PUBLIC;
 
+-- A function of its own, as plans that scan the whole record would be kept while it grows.
+CREATE FUNCTION rolecall_internal.names_client_role(memberships jsonb) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $names_client_role$
+BEGIN
+  IF NOT EXISTS (SELECT FROM rolecall_internal.resource AS p WHERE p.section = 'settings') THEN
+    RETURN false;
+  END IF;
+  RETURN EXISTS (
+    SELECT FROM jsonb_array_elements(names_client_role.memberships) AS m(membership)
+    JOIN rolecall_internal.resource AS p ON p.section = 'settings'
+    AND p.key IN (jsonb_build_array((m.membership -> 'role'), 'statement_timeout'),
+                  jsonb_build_array((m.membership -> 'role'), 'statement_timeout', true))
+  );
+END
+$names_client_role$;
+
+COMMENT ON FUNCTION rolecall_internal.names_client_role(jsonb)
+  IS 'Whether a timeout is recorded for a role of these memberships; few roles are client roles';
+REVOKE ALL ON FUNCTION rolecall_internal.names_client_role(jsonb) FROM PUBLIC;
+
 CREATE FUNCTION rolecall_internal.nearest_key(key text, shape text) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
@@ -29814,10 +29852,10 @@ DECLARE
   v_document jsonb;
   v_changes rolecall_internal.change[];
 BEGIN
-  -- Most calls have roles and memberships alone. One condition tells, and whether there are client roles.
+  -- Most calls have roles and memberships alone, without client roles.
   IF plan.document - '{roles,memberships,base_roles}'::text[] = '{}'
     AND NOT plan.document @? '$.*[*] ? (@.state == "absent")'
-    AND NOT EXISTS (SELECT FROM rolecall_internal.resource AS r WHERE r.section = 'settings')
+    AND NOT rolecall_internal.names_client_role(plan.document -> 'memberships')
   THEN
     RETURN rolecall_internal.plan_roles(plan.document) || rolecall_internal.plan_memberships(plan.document);
   ELSIF NOT (plan.document ? 'recorded' OR (plan.document ?| '{declared,privileges}'
@@ -29911,17 +29949,10 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_client_timeouts$
 BEGIN
-  IF NOT coalesce(plan_client_timeouts.document -> 'settings' @> '[{"name": "statement_timeout"}]', false) THEN
-    IF NOT EXISTS (SELECT FROM rolecall_internal.resource AS p WHERE p.section = 'settings') THEN
-      RETURN;
-    ELSIF NOT EXISTS (
-      SELECT FROM jsonb_array_elements(plan_client_timeouts.document -> 'memberships') AS m(membership)
-      JOIN rolecall_internal.resource AS p ON p.section = 'settings'
-      AND p.key IN (jsonb_build_array((m.membership -> 'role'), 'statement_timeout'),
-                    jsonb_build_array((m.membership -> 'role'), 'statement_timeout', true))
-    ) THEN
-      RETURN;
-    END IF;
+  IF coalesce(plan_client_timeouts.document -> 'settings' @> '[{"name": "statement_timeout"}]', false) THEN
+    NULL;
+  ELSIF NOT rolecall_internal.names_client_role(plan_client_timeouts.document -> 'memberships') THEN
+    RETURN;
   END IF;
   RETURN QUERY
     WITH asked AS (

@@ -24,10 +24,10 @@ export function plan(document: Jsonb, passwords: Jsonb): Returns<Changes> {
       v_document jsonb;
       v_changes rolecall_internal.change[];
     BEGIN
-      -- Most calls have roles and memberships alone. One condition tells, and whether there are client roles.
+      -- Most calls have roles and memberships alone, without client roles.
       IF ${document} - '{roles,memberships,base_roles}'::text[] = '{}'
         AND NOT ${document} @? '$.*[*] ? (@.state == "absent")'
-        AND NOT EXISTS (SELECT FROM rolecall_internal.resource AS r WHERE r.section = 'settings')
+        AND NOT rolecall_internal.names_client_role(${document} -> 'memberships')
       THEN
         RETURN rolecall_internal.plan_roles(${document}) || rolecall_internal.plan_memberships(${document});
       ELSIF NOT (${document} ? ${text(recordedMark)} OR ${isShared(document)}) THEN

@@ -3,7 +3,7 @@
  */
 import { accepted } from '../../model/record.ts';
 import { recordedMark } from '../../model/sections.ts';
-import type { ChangeRow, Jsonb, SetOf } from '../../model/types.ts';
+import type { Bool, ChangeRow, Jsonb, Returns, SetOf } from '../../model/types.ts';
 import { raw, type Sql, sql } from '../../sql/template.ts';
 import { isAbout, isIn, isSetting } from '../document/lists.ts';
 import { thisDatabase } from '../catalogs/server.ts';
@@ -64,6 +64,27 @@ export function plan_settings(document: Jsonb): SetOf<ChangeRow> {
 }
 
 /**
+ * Whether a timeout is recorded for a role of these memberships; few roles are client roles
+ *
+ * A function of its own, as plans that scan the whole record would be kept while it grows.
+ * @volatility stable
+ * @probes
+ */
+export function names_client_role(memberships: Jsonb): Returns<Bool> {
+  return sql`
+    BEGIN
+      IF NOT EXISTS (SELECT FROM rolecall_internal.resource AS p WHERE p.section = 'settings') THEN
+        RETURN false;
+      END IF;
+      RETURN EXISTS (
+        SELECT FROM jsonb_array_elements(${memberships}) AS m(membership)
+        JOIN rolecall_internal.resource AS p ON ${hasTimeout(sql`(m.membership -> 'role')`)}
+      );
+    END
+  `;
+}
+
+/**
  * The timeouts that members of client roles are missing
  *
  * The server applies the settings of a role only to sessions of that very role. A member that has a timeout of its
@@ -75,12 +96,10 @@ export function plan_settings(document: Jsonb): SetOf<ChangeRow> {
 export function plan_client_timeouts(document: Jsonb): SetOf<ChangeRow> {
   return sql`
     BEGIN
-      IF NOT coalesce(${document} -> 'settings' @> '[{"name": "statement_timeout"}]', false) THEN
-        IF NOT EXISTS (SELECT FROM rolecall_internal.resource AS p WHERE p.section = 'settings') THEN
-          RETURN;
-        ELSIF NOT ${namesClientRole(sql`${document} -> 'memberships'`)} THEN
-          RETURN;
-        END IF;
+      IF coalesce(${document} -> 'settings' @> '[{"name": "statement_timeout"}]', false) THEN
+        NULL;
+      ELSIF NOT rolecall_internal.names_client_role(${document} -> 'memberships') THEN
+        RETURN;
       END IF;
       RETURN QUERY
         WITH asked AS (
@@ -198,13 +217,7 @@ const recordedTimeouts = sql`
   FROM ${accepted(sql`r.section = 'settings' AND r.key ->> 1 = 'statement_timeout'`)} AS p
 `;
 
-/** Whether a timeout is recorded for a role of these memberships; few roles are client roles. */
-const namesClientRole = (memberships: Jsonb) => sql`EXISTS (
-  SELECT FROM jsonb_array_elements(${memberships}) AS m(membership)
-  JOIN rolecall_internal.resource AS p ON ${hasTimeout(sql`(m.membership -> 'role')`)}
-)`;
-
-/** The same for one role, given as jsonb. */
+/** Whether a timeout is recorded for a role, given as jsonb. */
 export const isClientRole = (role: Sql) => sql`EXISTS (
   SELECT FROM rolecall_internal.resource AS p WHERE ${hasTimeout(role)}
 )`;

@@ -144,6 +144,7 @@ export function plan_renames(resources: Jsonb): SetOf<ChangeRow> {
 /**
  * Refuses to give a reporting role what the next provisioning run would take from it
  * @volatility stable
+ * @probes
  */
 export function check_not_reporting(role_name: Text): Nothing {
   return sql`

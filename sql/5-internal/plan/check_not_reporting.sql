@@ -2,7 +2,7 @@
 
 CREATE FUNCTION rolecall_internal.check_not_reporting(role_name text) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
-SET search_path = pg_catalog, pg_temp
+SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $check_not_reporting$
 BEGIN
   -- Few roles are reporting roles, and one look by index tells.

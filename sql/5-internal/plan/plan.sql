@@ -14,10 +14,10 @@ DECLARE
   v_document jsonb;
   v_changes rolecall_internal.change[];
 BEGIN
-  -- Most calls have roles and memberships alone. One condition tells, and whether there are client roles.
+  -- Most calls have roles and memberships alone, without client roles.
   IF plan.document - '{roles,memberships,base_roles}'::text[] = '{}'
     AND NOT plan.document @? '$.*[*] ? (@.state == "absent")'
-    AND NOT EXISTS (SELECT FROM rolecall_internal.resource AS r WHERE r.section = 'settings')
+    AND NOT rolecall_internal.names_client_role(plan.document -> 'memberships')
   THEN
     RETURN rolecall_internal.plan_roles(plan.document) || rolecall_internal.plan_memberships(plan.document);
   ELSIF NOT (plan.document ? 'recorded' OR (plan.document ?| '{declared,privileges}'

@@ -7,17 +7,10 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $plan_client_timeouts$
 BEGIN
-  IF NOT coalesce(plan_client_timeouts.document -> 'settings' @> '[{"name": "statement_timeout"}]', false) THEN
-    IF NOT EXISTS (SELECT FROM rolecall_internal.resource AS p WHERE p.section = 'settings') THEN
-      RETURN;
-    ELSIF NOT EXISTS (
-      SELECT FROM jsonb_array_elements(plan_client_timeouts.document -> 'memberships') AS m(membership)
-      JOIN rolecall_internal.resource AS p ON p.section = 'settings'
-      AND p.key IN (jsonb_build_array((m.membership -> 'role'), 'statement_timeout'),
-                    jsonb_build_array((m.membership -> 'role'), 'statement_timeout', true))
-    ) THEN
-      RETURN;
-    END IF;
+  IF coalesce(plan_client_timeouts.document -> 'settings' @> '[{"name": "statement_timeout"}]', false) THEN
+    NULL;
+  ELSIF NOT rolecall_internal.names_client_role(plan_client_timeouts.document -> 'memberships') THEN
+    RETURN;
   END IF;
   RETURN QUERY
     WITH asked AS (
