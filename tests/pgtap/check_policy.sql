@@ -1,6 +1,6 @@
 -- check_policy: everything that is wrong with a document, with its place.
 BEGIN;
-SELECT plan(67);
+SELECT plan(68);
 
 CREATE ROLE t_super SUPERUSER;
 SELECT is_empty($$SELECT * FROM rolecall.check_policy('{}')$$, 'an empty policy is one');
