@@ -261,10 +261,18 @@ export const union = (queries: readonly Sql[]): Sql => join(queries, '\nUNION AL
 export const columnsOf = ({ oid, schema = '0::oid', owner, acl }: Kind): Sql =>
   raw(`${oid} AS oid, ${schema} AS schema, ${owner} AS owner, ${acl} AS acl`);
 
-/** Every object that has an entry of its own in a catalog, o: kind, oid, schema, owner and acl. */
-export const everyObject: Sql = union(
-  kindList.map(([name, kind]) => query(kind, sql`${text(name)} AS kind, ${columnsOf(kind)}`)),
-);
+/** Every object of these kinds, o: kind, oid, schema, owner and acl. Catalogs of other kinds are not read. */
+export const objectsOfKinds = (among: Sql): Sql =>
+  union(
+    kindList.map(([name, kind]) =>
+      query(kind, sql`${text(name)} AS kind, ${columnsOf(kind)}`, [sql`${text(name)} = ANY (${among})`]),
+    ),
+  );
+
+/** The kinds of objects, and by which catalog pg_shdepend refers to each. */
+export const kindClasses: Sql = sql`(VALUES
+  ${raw(kindList.map(([name, kind]) => `('${name}', '${kind.class ?? catalogOf(kind)}'::regclass)`).join(',\n'))}
+) AS k(kind, class)`;
 
 /** Whether two ACLs are the same, as conditions that allow a hash join. */
 export const isSameAcl = (one: Sql, other: Sql): Sql =>

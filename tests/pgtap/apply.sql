@@ -1,6 +1,6 @@
 -- apply: a policy as a whole, its modes, and that nothing is done twice.
 BEGIN;
-SELECT plan(96);
+SELECT plan(98);
 
 CREATE ROLE t_maker;
 CREATE ROLE t_group;
@@ -282,6 +282,23 @@ SELECT is(
   format('t_odd.kept.a {t_some=w/%1$s,=w/%1$s}, t_odd.wide.b {=w/%1$s}, t_odd.wide.c {=r/%1$s}', current_user), 'and nothing else does'
 );
 SELECT is_empty($$SELECT * FROM rolecall.apply('{"schemas": {"t_owned": {"owner": "pg_database_owner"}}}') WHERE status <> 'applied'$$, 'a predefined role can own a schema');
+
+-- What roles have on objects of kinds that the policy does not mention.
+
+CREATE TEMPORARY TABLE held (kind text, given text);
+INSERT INTO held VALUES ('schema', 'USAGE ON SCHEMA t_shop'), ('table', 'SELECT ON TABLE t_shop.item'), ('sequence', 'USAGE ON SEQUENCE t_shop.counter'),
+  ('function', 'EXECUTE ON ROUTINE t_shop.total(integer)'), ('type', 'USAGE ON TYPE t_shop.mood'), ('language', 'USAGE ON LANGUAGE plpgsql'),
+  ('fdw', 'USAGE ON FOREIGN DATA WRAPPER t_fdw'), ('server', 'USAGE ON FOREIGN SERVER t_server'), ('large_object', 'SELECT ON LARGE OBJECT 4711'),
+  ('column', 'SELECT (id) ON t_shop.item'), ('database', format('CONNECT ON DATABASE %I', current_database())), ('tablespace', 'CREATE ON TABLESPACE pg_default');
+DO $$ DECLARE v record; BEGIN FOR v IN SELECT * FROM held LOOP
+  EXECUTE format('CREATE ROLE t_held_%s; GRANT %s TO t_held_%1$s', v.kind, v.given);
+END LOOP; END $$;
+SELECT results_eq(
+  $$SELECT h.kind, (SELECT string_agg(s.statement, '; ') FROM rolecall.apply(jsonb_build_object('roles', jsonb_build_object('t_held_' || h.kind, '{}'::jsonb))) AS s)
+    FROM held AS h ORDER BY 1$$,
+  $$SELECT h.kind, CASE WHEN h.kind <> 'tablespace' THEN format('REVOKE %s FROM t_held_%s CASCADE', h.given, h.kind) END FROM held AS h ORDER BY 1$$,
+  'of every kind it is revoked, except for what belongs to the cluster');
+SELECT is_empty($$SELECT s.* FROM held AS h, rolecall.apply(jsonb_build_object('roles', jsonb_build_object('t_held_' || h.kind, '{}'::jsonb))) AS s$$, 'once');
 
 -- Errors.
 

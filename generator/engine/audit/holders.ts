@@ -1,7 +1,7 @@
 /**
  * The roles that have a privilege on one object, and how.
  */
-import { everyObject, kindRows, privilegesOfKinds } from '../../model/kinds.ts';
+import { kindRows, objectsOfKinds, privilegesOfKinds } from '../../model/kinds.ts';
 import type { Bool, Integer, Oid, Returns, Table, Text } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
@@ -42,6 +42,7 @@ export function named_object(name: Text): Table<{ kind: Text; object_oid: Oid; a
 /**
  * The roles that have a privilege on an object themselves, including PUBLIC (0), and the grantors; for a predefined
  * role, which has it without a grant, none
+ * @long one SELECT for each kind of object
  * @volatility stable
  */
 export function privilege_holders(
@@ -59,7 +60,7 @@ export function privilege_holders(
       RETURN QUERY
         SELECT x.grantee, x.grantor, o.owner
         FROM (
-          ${everyObject}
+          ${objectsOfKinds(sql`ARRAY[privilege_holders.kind]`)}
         ) AS o
         JOIN ${kindRows} USING (kind)
         CROSS JOIN LATERAL (

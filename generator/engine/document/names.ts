@@ -41,8 +41,12 @@ export function check_document(document: Jsonb): Nothing {
       END IF;
       v_names := ${namesIn(document, false)};
       v_grantable := ${namesIn(document, true)};
-      -- Of few names of other documents a query has to be planned.
-      IF NOT (v_names || v_grantable) @? ${raw(wrapped(`$[*] ? (${isNotPlain(63)})`, 80))} THEN
+      -- The whole list is compared at once, because like_regex in a JSON path takes ten times as long.
+      IF (v_names || v_grantable)::text COLLATE "C" ~ ${text('^\\[("[a-z][a-z0-9_]{0,62}"(, )?)*\\]$')}
+        AND (v_names || v_grantable)::text COLLATE "C" !~ ${text(
+          '"(pg_|(public|none|current_user|session_user|current_role)")',
+        )}
+      THEN
         RETURN;
       END IF;
       PERFORM rolecall_internal.check_role_name(n.name)
@@ -55,14 +59,14 @@ export function check_document(document: Jsonb): Nothing {
 
 const simple = ['roles', 'memberships', 'base_roles'] as const;
 
-/** Of a name, as jsonpath: whether it is no plain word of usual length that a role can be called. */
-const isNotPlain = (length: number) => `@.type() != "string" || @ starts with "pg_"
-  || !(@ like_regex "^[a-z][a-z0-9_]{0,${length - 1}}$") || @ == "public" || @ == "none" || @ == "current_user" || @ == "session_user" || @ == "current_role"`;
-
-/** The names in such a document that are no plain words, or long: to compile a bound takes as long as it is large. */
+/**
+ * The names in such a document that are no plain words of usual length that a role can be called, as jsonpath. To
+ * compile a bound takes as long as it is large.
+ */
 const unusual = `$.*[*].keyvalue() ? (${nameFields(simple)
   .map((field) => `@.key == "${field}"`)
-  .join(' || ')}).value ? (${isNotPlain(31)})`;
+  .join(' || ')}).value ? (@.type() != "string" || @ starts with "pg_" || !(@ like_regex "^[a-z][a-z0-9_]{0,30}$")
+  || @ == "public" || @ == "none" || @ == "current_user" || @ == "session_user" || @ == "current_role")`;
 
 const isReserved = (name: Text) => sql`
   ${name} IN ('public', 'none', 'current_user', 'session_user', 'current_role')

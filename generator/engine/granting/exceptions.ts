@@ -131,6 +131,9 @@ export function excepted_objects(
 ): Table<{ scope: Jsonb; kind: Text; object_oid: Oid; columns: Oids }> {
   return sql`
     BEGIN
+      IF NOT EXISTS (SELECT FROM unnest(${wanted}) AS w WHERE w.scope ? 'except') THEN
+        RETURN;
+      END IF;
       RETURN QUERY
         SELECT x.scope, x.kind, x.object_oid,
                CASE WHEN bool_and(x.attnum <> 0) THEN array_agg(DISTINCT x.attnum::oid) END

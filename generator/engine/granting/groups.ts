@@ -4,7 +4,7 @@
  * Many objects share few ACLs, so each ACL is expanded once. An object that a privilege names by itself is a group of
  * its own.
  */
-import { columnPrivileges, everyObject, kindRows, objectsOfGroups } from '../../model/kinds.ts';
+import { columnPrivileges, kindClasses, kindRows, objectsOfGroups, objectsOfKinds } from '../../model/kinds.ts';
 import type {
   AclGroups,
   Differences,
@@ -36,13 +36,47 @@ export const ownSchemas = sql`
 export const ofColumns = text(`{${Object.keys(columnPrivileges).join()}}`);
 
 /**
- * In groups, the objects that have an ACL, those of these kinds in the schemas, and the special ones, among them the
- * extension's own schemas
+ * The kinds of objects on which roles have privileges that are not those of an owner, besides tables and sequences;
+ * `column` is one of them
+ *
+ * pg_shdepend knows, so that no catalog has to be read for a kind of which the roles have nothing.
+ * @volatility stable
+ * @probes
+ */
+export function held_kinds(roles: Oids): Returns<Texts> {
+  return sql`
+    BEGIN
+      RETURN ARRAY(
+        SELECT DISTINCT CASE d.classid WHEN 'pg_class'::regclass THEN 'column' ELSE k.kind END
+        FROM unnest(${roles}) AS r(oid)
+        CROSS JOIN LATERAL (
+          -- A subquery of its own, because a join is planned as a nested loop if the catalog seems to be small.
+          SELECT d.classid FROM pg_shdepend AS d
+          WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = r.oid
+            AND (d.classid <> 'pg_class'::regclass OR d.objsubid <> 0)
+            AND d.deptype = 'a' AND (d.dbid = 0 OR d.dbid = ${thisDatabase})
+          OFFSET 0
+        ) AS d
+        JOIN ${kindClasses} ON k.class = d.classid
+      );
+    END
+  `;
+}
+
+/**
+ * In groups, the objects of these kinds that have an ACL, those of some kinds in the schemas, and the special ones,
+ * among them the extension's own schemas
  *
  * Conditions that are cheap, and that few objects meet, come before the join.
  * @volatility stable
  */
-export function acl_groups(schemas: Oids, kinds: Texts, special_kinds: Texts, specials: Oids): Returns<AclGroups> {
+export function acl_groups(
+  schemas: Oids,
+  kinds: Texts,
+  special_kinds: Texts,
+  specials: Oids,
+  among: Texts,
+): Returns<AclGroups> {
   const isMeant = sql`
     o.acl IS NOT NULL
     OR o.kind = ANY (${kinds}) AND o.schema IN (SELECT unnest(${schemas}))
@@ -52,7 +86,7 @@ export function acl_groups(schemas: Oids, kinds: Texts, special_kinds: Texts, sp
       RETURN ARRAY(
         SELECT ROW(o.kind, o.schema, o.owner, o.acl, s.oid, count(*))::rolecall_internal.acl_group
         FROM (
-          ${everyObject}
+          ${objectsOfKinds(among as Sql)}
         ) AS o
         LEFT JOIN (
           SELECT u.kind, u.oid FROM unnest(${special_kinds}, ${specials}) AS u(kind, oid)

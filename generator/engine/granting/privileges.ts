@@ -47,6 +47,7 @@ export function plan_privileges(document: Jsonb): SetOf<ChangeRow> {
       );
       v_kinds text[] := ARRAY(SELECT DISTINCT w.kind FROM unnest(v_wanted) AS w WHERE w.means <> 'one');
       v_special record;
+      v_held text[] := rolecall_internal.held_kinds(v_exact);
       v_groups rolecall_internal.acl_group[];
       v_differences rolecall_internal.difference[];
     BEGIN
@@ -57,7 +58,10 @@ export function plan_privileges(document: Jsonb): SetOf<ChangeRow> {
         UNION ALL SELECT x.kind, x.object_oid FROM rolecall_internal.excepted_objects(v_wanted) AS x
         UNION ALL SELECT 'database', d.oid FROM pg_database AS d WHERE d.datname = current_database()
       ) AS s(kind, oid);
-      v_groups := rolecall_internal.acl_groups(v_schemas, v_kinds, v_special.kinds, v_special.oids);
+      v_groups := rolecall_internal.acl_groups(
+        v_schemas, v_kinds, v_special.kinds, v_special.oids,
+        v_kinds || v_special.kinds || v_held || '{schema,table,sequence}'::text[]
+      );
       v_differences := rolecall_internal.privilege_differences(v_wanted, v_groups, v_exact);
       IF ${document} ? 'theirs' THEN
         v_differences := ARRAY(
@@ -76,9 +80,14 @@ export function plan_privileges(document: Jsonb): SetOf<ChangeRow> {
       END IF;
       RETURN QUERY SELECT * FROM rolecall_internal.plan_renamed_exceptions(v_wanted);
       RETURN QUERY SELECT * FROM rolecall_internal.plan_absent_objects(${document}, v_wanted);
-      RETURN QUERY SELECT * FROM rolecall_internal.plan_columns(
-        ${document}, v_wanted, v_groups, v_differences, v_exact
-      );
+      IF 'column' = ANY (v_held) OR EXISTS (
+        SELECT FROM unnest(v_wanted) AS w
+        WHERE w.kind = 'column' OR w.scope ? 'except' OR w.kind = 'table' AND w.revoked
+      ) THEN
+        RETURN QUERY SELECT * FROM rolecall_internal.plan_columns(
+          ${document}, v_wanted, v_groups, v_differences, v_exact
+        );
+      END IF;
       RETURN QUERY SELECT * FROM rolecall_internal.plan_parameters(${document}, v_wanted);
       RETURN QUERY SELECT * FROM rolecall_internal.plan_future(${document}, v_wanted, v_groups, v_exact);
     END

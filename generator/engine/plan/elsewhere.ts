@@ -260,8 +260,10 @@ export const toRemember = (document: Jsonb) => sql`
  */
 export function undisputed(document: Jsonb): Returns<Jsonb> {
   return sql`
+    DECLARE
+      v_document jsonb := rolecall_internal.divided(${document});
     BEGIN
-      RETURN rolecall_internal.divided(${document}) - '{theirs,disputed}'::text[];
+      RETURN CASE WHEN v_document ? 'theirs' THEN v_document - '{theirs,disputed}'::text[] ELSE v_document END;
     END
   `;
 }

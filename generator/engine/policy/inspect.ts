@@ -38,6 +38,13 @@ const kindsInSchemas = sql`ARRAY[
   ${join(kindList.filter(([, { schema }]) => schema !== undefined).map(([kind]) => text(kind)))}
 ]`;
 
+const everyKind = sql`ARRAY[
+  ${join(
+    kindList.map(([kind]) => text(kind)),
+    ',\n',
+  )}
+]`;
+
 /** The kinds that a policy names by their plain names, without quotes. */
 const plainKinds = join(
   kindList
@@ -157,7 +164,7 @@ export function inspected_privileges(roles: Oids, everybody: Bool): SetOf<Jsonb>
     DECLARE
       v_groups rolecall_internal.acl_group[] := rolecall_internal.acl_groups(
         ARRAY(SELECT n.oid FROM pg_namespace AS n WHERE n.oid NOT IN ${systemSchemas}),
-        ${kindsInSchemas}, ARRAY['database'], ARRAY[${thisDatabase}]
+        ${kindsInSchemas}, ARRAY['database'], ARRAY[${thisDatabase}], ${everyKind}
       );
     BEGIN
       RETURN QUERY

@@ -339,22 +339,23 @@ export const isUndisputed = (entry: Sql, oids: Sql, last: Sql) => sql`(
 
 /**
  * The same for a record, p, of any section. It takes the oids from these fields; if a record has other fields with
- * roles, refusal() decides.
+ * roles, refusal() decides. A record that names no role, or one that does not exist, has a null for it.
  */
 export const isPlain = (entry: Sql) => {
   const field = (name: string) => sql`${entry}.resource ->> ${text(name)}`;
   const member = sql`to_regrole(quote_ident(${field('member')}))::oid`;
   const last = sql`to_regrole(quote_ident(coalesce(
-    ${field('role')}, ${field('owner')}, ${field('name')}
+    ${field('role')}, ${field('owner')},
+    CASE WHEN ${entry}.section <> 'schemas' THEN ${field('name')} END
   )))::oid`;
   return sql`(
     ${entry}.resource IS NULL
     OR NOT ${entry}.resource ?| '{inherit,set}' AND ${isUndisputed(
       entry,
       sql`
-        array_remove(
+        coalesce(nullif(array_remove(
           ARRAY[${member}, ${last}], NULL
-        )
+        ), '{}'), '{NULL}')
       `,
       last,
     )}

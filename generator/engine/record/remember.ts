@@ -46,7 +46,9 @@ export function remember(document: Jsonb, steps: Steps): Nothing {
                             AND to_jsonb(${steps}) @? '$[*] ? (@.status == "applied")';
     BEGIN
       IF ${document} ? 'declared' THEN
-        ${document} := rolecall_internal.with_made(${document}, ${steps});
+        IF to_jsonb(${steps}) @? '$[*] ? (@.operation == "create_role" && @.status == "applied")' THEN
+          ${document} := rolecall_internal.with_made(${document}, ${steps});
+        END IF;
         IF NOT v_always THEN
           ${document} := rolecall_internal.unrecorded(${document});
         END IF;

@@ -14,41 +14,51 @@ BEGIN
     SELECT x.grantee, x.grantor, o.owner
     FROM (
       SELECT 'database' AS kind, o.oid AS oid, 0::oid AS schema, o.datdba AS owner, o.datacl AS acl
-      FROM pg_database AS o
+      FROM pg_database AS o WHERE 'database' = ANY (ARRAY[privilege_holders.kind])
       UNION ALL
       SELECT 'schema' AS kind, o.oid AS oid, 0::oid AS schema, o.nspowner AS owner, o.nspacl AS acl
-      FROM pg_namespace AS o WHERE o.nspname !~ '^pg_(toast_)?temp_'
+      FROM pg_namespace AS o
+      WHERE 'schema' = ANY (ARRAY[privilege_holders.kind])
+        AND o.nspname !~ '^pg_(toast_)?temp_'
       UNION ALL
       SELECT 'table' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl
-      FROM pg_class AS o WHERE o.relkind IN ('r', 'p', 'v', 'm', 'f')
+      FROM pg_class AS o
+      WHERE 'table' = ANY (ARRAY[privilege_holders.kind])
+        AND o.relkind IN ('r', 'p', 'v', 'm', 'f')
       UNION ALL
       SELECT 'sequence' AS kind, o.oid AS oid, o.relnamespace AS schema, o.relowner AS owner, o.relacl AS acl
-      FROM pg_class AS o WHERE o.relkind IN ('S')
+      FROM pg_class AS o
+      WHERE 'sequence' = ANY (ARRAY[privilege_holders.kind])
+        AND o.relkind IN ('S')
       UNION ALL
       SELECT 'function' AS kind, o.oid AS oid, o.pronamespace AS schema, o.proowner AS owner, o.proacl AS acl
-      FROM pg_proc AS o
+      FROM pg_proc AS o WHERE 'function' = ANY (ARRAY[privilege_holders.kind])
       UNION ALL
       SELECT 'type' AS kind, o.oid AS oid, o.typnamespace AS schema, o.typowner AS owner, o.typacl AS acl
-      FROM pg_type AS o WHERE (o.typelem = 0 OR o.typsubscript <> 'array_subscript_handler'::regproc)
+      FROM pg_type AS o
+      WHERE 'type' = ANY (ARRAY[privilege_holders.kind])
+        AND (o.typelem = 0 OR o.typsubscript <> 'array_subscript_handler'::regproc)
         AND (
           o.typtype IN ('b', 'd', 'e', 'r')
           OR EXISTS (SELECT FROM pg_class AS c WHERE c.oid = o.typrelid AND c.relkind = 'c')
         )
       UNION ALL
       SELECT 'language' AS kind, o.oid AS oid, 0::oid AS schema, o.lanowner AS owner, o.lanacl AS acl
-      FROM pg_language AS o WHERE o.lanpltrusted
+      FROM pg_language AS o
+      WHERE 'language' = ANY (ARRAY[privilege_holders.kind])
+        AND o.lanpltrusted
       UNION ALL
       SELECT 'foreign_data_wrapper' AS kind, o.oid AS oid, 0::oid AS schema, o.fdwowner AS owner, o.fdwacl AS acl
-      FROM pg_foreign_data_wrapper AS o
+      FROM pg_foreign_data_wrapper AS o WHERE 'foreign_data_wrapper' = ANY (ARRAY[privilege_holders.kind])
       UNION ALL
       SELECT 'foreign_server' AS kind, o.oid AS oid, 0::oid AS schema, o.srvowner AS owner, o.srvacl AS acl
-      FROM pg_foreign_server AS o
+      FROM pg_foreign_server AS o WHERE 'foreign_server' = ANY (ARRAY[privilege_holders.kind])
       UNION ALL
       SELECT 'tablespace' AS kind, o.oid AS oid, 0::oid AS schema, o.spcowner AS owner, o.spcacl AS acl
-      FROM pg_tablespace AS o
+      FROM pg_tablespace AS o WHERE 'tablespace' = ANY (ARRAY[privilege_holders.kind])
       UNION ALL
       SELECT 'large_object' AS kind, o.oid AS oid, 0::oid AS schema, o.lomowner AS owner, o.lomacl AS acl
-      FROM pg_largeobject_metadata AS o
+      FROM pg_largeobject_metadata AS o WHERE 'large_object' = ANY (ARRAY[privilege_holders.kind])
     ) AS o
     JOIN (VALUES
       ('database', 'd'::"char", 'DATABASE', NULL, NULL, NULL::"char", false),

@@ -12,8 +12,8 @@ BEGIN
   IF check_document.document - '{roles,memberships,base_roles}'::text[] = '{}'
     AND NOT check_document.document @? '$.*[*].keyvalue() ? (@.key == "name" || @.key == "reassign_to" || @.key == '
     '"member" || @.key == "role").value ? (@.type() != "string" || @ starts with '
-    '"pg_"
-      || !(@ like_regex "^[a-z][a-z0-9_]{0,30}$") || @ == "public" || @ == '
+    '"pg_" || !(@ like_regex "^[a-z][a-z0-9_]{0,30}$")
+      || @ == "public" || @ == '
     '"none" || @ == "current_user" || @ == "session_user" || @ == "current_role")'
   THEN
     RETURN;
@@ -48,11 +48,10 @@ BEGIN
   || jsonb_path_query_array(
     check_document.document, '$.schemas[*].owner ? (@ != null)'
   );
-  -- Of few names of other documents a query has to be planned.
-  IF NOT (v_names || v_grantable) @? '$[*] ? (@.type() != "string" || @ starts with "pg_"
-    || !(@ like_regex '
-  '"^[a-z][a-z0-9_]{0,62}$") || @ == "public" || @ == "none" || @ == '
-  '"current_user" || @ == "session_user" || @ == "current_role")' THEN
+  -- The whole list is compared at once, because like_regex in a JSON path takes ten times as long.
+  IF (v_names || v_grantable)::text COLLATE "C" ~ E'^\\[("[a-z][a-z0-9_]{0,62}"(, )?)*\\]$'
+    AND (v_names || v_grantable)::text COLLATE "C" !~ '"(pg_|(public|none|current_user|session_user|current_role)")'
+  THEN
     RETURN;
   END IF;
   PERFORM rolecall_internal.check_role_name(n.name)

@@ -6,6 +6,9 @@ LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $excepted_objects$
 BEGIN
+  IF NOT EXISTS (SELECT FROM unnest(excepted_objects.wanted) AS w WHERE w.scope ? 'except') THEN
+    RETURN;
+  END IF;
   RETURN QUERY
     SELECT x.scope, x.kind, x.object_oid,
            CASE WHEN bool_and(x.attnum <> 0) THEN array_agg(DISTINCT x.attnum::oid) END

@@ -17,6 +17,7 @@ DECLARE
   );
   v_kinds text[] := ARRAY(SELECT DISTINCT w.kind FROM unnest(v_wanted) AS w WHERE w.means <> 'one');
   v_special record;
+  v_held text[] := rolecall_internal.held_kinds(v_exact);
   v_groups rolecall_internal.acl_group[];
   v_differences rolecall_internal.difference[];
 BEGIN
@@ -27,7 +28,10 @@ BEGIN
     UNION ALL SELECT x.kind, x.object_oid FROM rolecall_internal.excepted_objects(v_wanted) AS x
     UNION ALL SELECT 'database', d.oid FROM pg_database AS d WHERE d.datname = current_database()
   ) AS s(kind, oid);
-  v_groups := rolecall_internal.acl_groups(v_schemas, v_kinds, v_special.kinds, v_special.oids);
+  v_groups := rolecall_internal.acl_groups(
+    v_schemas, v_kinds, v_special.kinds, v_special.oids,
+    v_kinds || v_special.kinds || v_held || '{schema,table,sequence}'::text[]
+  );
   v_differences := rolecall_internal.privilege_differences(v_wanted, v_groups, v_exact);
   IF plan_privileges.document ? 'theirs' THEN
     v_differences := ARRAY(
@@ -53,9 +57,14 @@ BEGIN
   END IF;
   RETURN QUERY SELECT * FROM rolecall_internal.plan_renamed_exceptions(v_wanted);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_absent_objects(plan_privileges.document, v_wanted);
-  RETURN QUERY SELECT * FROM rolecall_internal.plan_columns(
-    plan_privileges.document, v_wanted, v_groups, v_differences, v_exact
-  );
+  IF 'column' = ANY (v_held) OR EXISTS (
+    SELECT FROM unnest(v_wanted) AS w
+    WHERE w.kind = 'column' OR w.scope ? 'except' OR w.kind = 'table' AND w.revoked
+  ) THEN
+    RETURN QUERY SELECT * FROM rolecall_internal.plan_columns(
+      plan_privileges.document, v_wanted, v_groups, v_differences, v_exact
+    );
+  END IF;
   RETURN QUERY SELECT * FROM rolecall_internal.plan_parameters(plan_privileges.document, v_wanted);
   RETURN QUERY SELECT * FROM rolecall_internal.plan_future(plan_privileges.document, v_wanted, v_groups, v_exact);
 END

@@ -4,8 +4,10 @@ CREATE FUNCTION rolecall_internal.undisputed(document jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp
 AS $undisputed$
+DECLARE
+  v_document jsonb := rolecall_internal.divided(undisputed.document);
 BEGIN
-  RETURN rolecall_internal.divided(undisputed.document) - '{theirs,disputed}'::text[];
+  RETURN CASE WHEN v_document ? 'theirs' THEN v_document - '{theirs,disputed}'::text[] ELSE v_document END;
 END
 $undisputed$;
 

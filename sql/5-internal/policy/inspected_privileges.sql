@@ -15,7 +15,19 @@ DECLARE
       'table', 'sequence', 'function', 'type'
     ], ARRAY['database'], ARRAY[(
       SELECT split_part(pg_relation_filepath('pg_catalog.pg_class'), '/', -2)::oid
-    )]
+    )], ARRAY[
+      'database',
+      'schema',
+      'table',
+      'sequence',
+      'function',
+      'type',
+      'language',
+      'foreign_data_wrapper',
+      'foreign_server',
+      'tablespace',
+      'large_object'
+    ]
   );
 BEGIN
   RETURN QUERY

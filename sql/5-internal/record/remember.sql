@@ -20,7 +20,9 @@ DECLARE
                         AND to_jsonb(remember.steps) @? '$[*] ? (@.status == "applied")';
 BEGIN
   IF remember.document ? 'declared' THEN
-    remember.document := rolecall_internal.with_made(remember.document, remember.steps);
+    IF to_jsonb(remember.steps) @? '$[*] ? (@.operation == "create_role" && @.status == "applied")' THEN
+      remember.document := rolecall_internal.with_made(remember.document, remember.steps);
+    END IF;
     IF NOT v_always THEN
       remember.document := rolecall_internal.unrecorded(remember.document);
     END IF;

@@ -51,14 +51,16 @@ BEGIN
             p.resource IS NULL
             OR NOT p.resource ?| '{inherit,set}' AND (
               p.sqlstate IS NULL
-              AND (p.roles IS NULL OR p.roles = array_remove(
+              AND (p.roles IS NULL OR p.roles = coalesce(nullif(array_remove(
                 ARRAY[to_regrole(quote_ident(p.resource ->> 'member'))::oid, to_regrole(quote_ident(coalesce(
-                    p.resource ->> 'role', p.resource ->> 'owner', p.resource ->> 'name'
+                    p.resource ->> 'role', p.resource ->> 'owner',
+                    CASE WHEN p.section <> 'schemas' THEN p.resource ->> 'name' END
                   )))::oid], NULL
-              ))
+              ), '{}'), '{NULL}'))
               AND has_table_privilege(
                 to_regrole(quote_ident(coalesce(
-                    p.resource ->> 'role', p.resource ->> 'owner', p.resource ->> 'name'
+                    p.resource ->> 'role', p.resource ->> 'owner',
+                    CASE WHEN p.section <> 'schemas' THEN p.resource ->> 'name' END
                   )))::oid, 'pg_catalog.pg_authid', 'TRUNCATE'
               ) IS NOT TRUE
             )

@@ -13,7 +13,7 @@ DECLARE
 BEGIN
   FOREACH v_section IN ARRAY ARRAY['passwords', 'roles'] LOOP
     v_list := masked.document -> v_section;
-    CONTINUE WHEN v_list IS NULL;
+    CONTINUE WHEN (v_list @? '$[*] ? (@.password != null && @.password != "")') IS NOT TRUE;
     -- In an array, because appending to jsonb copies it each time.
     v_masked := '{}'::jsonb[];
     FOR v_position IN 0 .. jsonb_array_length(v_list) - 1 LOOP
