@@ -236,7 +236,7 @@ export class Rolecall {
    *
    * `path` begins with the role, names each membership on the way (`SET ROLE` or `ADMIN OPTION` in parentheses where
    * the privileges are not simply inherited), or PUBLIC, and ends with the kind of right. `remedy` is a statement to
-   * run. It revokes the first membership of the path or, without one, the right; it is null where nothing can be done.
+   * run. It revokes the first membership of the path or, without one, the right; it is null if nothing can be done.
    * In it, replace `"a plain owner"` by a role that has no more rights than the old owner. The next provisioning run
    * grants SELECT on a view over a withheld table or column again, unless the view is among the withheld tables too.
    *
@@ -875,10 +875,9 @@ export class Rolecall {
    *
    * Password, memberships, privileges and settings stay. A reporting role gets the password of its new name, which
    * reporting_role_password() returns. Other databases of the cluster that remember the role list it in drift(); the
-   * same call there renames it in their record, and changes nothing else. Files with policies have to be changed by
-   * hand.
+   * same call there renames it in their record, and changes nothing else. Change files with policies by hand.
    *
-   * @returns one row per step; none where the role has the new name already
+   * @returns one row per step; none if the role has the new name already
    * @throws null_value_not_allowed - a name is null
    * @throws invalid_name - a name is empty or longer than 63 bytes
    * @throws reserved_name - a name belongs to PostgreSQL
@@ -927,7 +926,7 @@ export class Rolecall {
    * PostgreSQL 16 and newer keep one membership per grantor; each of them is revoked. A role keeps the ADMIN OPTION
    * that it has because it created the other one.
    *
-   * @returns one row per grantor; none where there is no such membership, or no such role
+   * @returns one row per grantor; none if there is no such membership, or no such role
    * @throws null_value_not_allowed - a name is null
    * @throws invalid_name - a name is empty or longer than 63 bytes
    * @throws reserved_name - a name belongs to PostgreSQL, and is not that of a predefined role to be revoked
@@ -1000,7 +999,7 @@ export class Rolecall {
    * Provisioning runs and rotations wait for each other. Under REPEATABLE READ it does not see a role that was
    * provisioned since the snapshot; that role's password is set by its next provisioning run.
    *
-   * @returns one row for the secret and one per role, skipped where the role cannot be changed (42501, 55P03) and keeps its password, where it belongs to another database, or where its record is not acted on; none where nothing was ever provisioned
+   * @returns one row for the secret and one per role; none if nothing was ever provisioned. A role is skipped if it cannot be changed and keeps its password (42501, 55P03), if it belongs to another database, or if its record is not acted on
    * @throws insufficient_privilege - the caller may not write the secrets, or may not set the password of any of the roles; nothing is changed
    * @throws lock_not_available - others hold locks on all of the roles for 30 seconds, or for lock_timeout; nothing is changed
    * @throws invalid_parameter_value - the present secret is encrypted and the session has no key
@@ -1076,7 +1075,7 @@ export class Rolecall {
    * another key, the new one replaces it and is encrypted with the present key. Pass the value as a bind parameter: a
    * literal would be in the server's log if statements are logged.
    *
-   * @returns one row, or none where that value is stored already
+   * @returns one row, or none if that value is stored already
    * @throws null_value_not_allowed - an argument is null
    * @throws invalid_parameter_value - the key is empty, or the present secret is encrypted and the session has no key
    * @throws reserved_name - the key starts with `rolecall.`
@@ -1128,7 +1127,7 @@ export class Rolecall {
    * asked for them. Roles and memberships are listed, although they belong to the cluster too. It changes nothing, and
    * works in a READ ONLY transaction and on a standby.
    *
-   * @returns one row for each, with the statement that ends it, roles last; none where all was asked for
+   * @returns one row for each, with the statement that ends it, roles last; none if all was asked for
    * @throws insufficient_privilege - the caller may not read what is recorded
    */
   async undeclared(): Promise<{ kind: string | null; role: string | null; object: string | null; detail: string | null; remedy: string | null }[]> {
@@ -1141,7 +1140,7 @@ export class Rolecall {
    * The role gets LOGIN. That is not remembered: if somebody later sets NOLOGIN by other means, converge() does not
    * undo it.
    *
-   * @returns one row, or none where the user can log in already
+   * @returns one row, or none if the user can log in already
    * @throws null_value_not_allowed - the name is null
    * @throws invalid_name - the name is empty or longer than 63 bytes
    * @throws reserved_name - the name belongs to PostgreSQL
@@ -1181,7 +1180,7 @@ export class Rolecall {
    *
    * It changes nothing, and works in a READ ONLY transaction and on a standby.
    *
-   * @returns one row per object, or for several objects that cannot be told apart here; none where nothing keeps the role from being dropped
+   * @returns one row per object, or for several objects that cannot be told apart here; none if nothing keeps the role from being dropped
    * @throws null_value_not_allowed - the name is null
    * @throws invalid_name - the name is empty or longer than 63 bytes
    * @throws reserved_name - the name belongs to PostgreSQL

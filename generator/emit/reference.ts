@@ -64,13 +64,13 @@ function policySection(): string[] {
   ]);
   return [
     '## Error policy',
-    `Each kind of change has its own rule for the errors that it can meet. An ignored condition becomes a row with the status \`skipped\`, or makes the difference be looked for again; a retried one is tried again, as is, for every change, ${code('internal_error')} (${sqlstates.internal_error}) with one of the messages ${retriedMessages.map((message) => `“${message.replace('%', '…')}”`).join(', ')}. Everything else is surfaced: it is raised with its own SQLSTATE, with the statement in DETAIL, and the call is undone as a whole; a cancellation, a deadlock or a serialization failure passes as it is. The table names the conditions that come with a hint; in it {role} stands for the role that the change takes rights on, and {caller} for who makes the call.`,
+    `Each kind of change has its own rule for the errors that it can meet. An ignored condition becomes a row with the status \`skipped\`, or the call plans again. A retried change is tried again; so is every change that ends in ${code('internal_error')} (${sqlstates.internal_error}) with one of the messages ${retriedMessages.map((message) => `“${message.replace('%', '…')}”`).join(', ')}. Everything else is surfaced: it is raised with its own SQLSTATE, with the statement in DETAIL, and the call is undone as a whole. A cancellation, a deadlock or a serialization failure is raised as it is. The table names the conditions that come with a hint. In it {role} stands for the role on which the change requires rights, and {caller} for the caller.`,
     table(['Change', 'Ignored', 'Retried', 'Surfaced with a hint'], rows),
   ];
 }
 
 function ignored({ conditions, then, note, notice }: Ignored): string {
-  const consequence = then === 'again' ? 'looked for again' : notice ? 'skipped with a NOTICE' : 'skipped';
+  const consequence = then === 'again' ? 'planned again' : notice ? 'skipped with a NOTICE' : 'skipped';
   return `${conditions.map(named).join(', ')}: ${note}; ${consequence}`;
 }
 

@@ -27,7 +27,7 @@ import { sql } from '../sql/template.ts';
  *
  * `path` begins with the role, names each membership on the way (`SET ROLE` or `ADMIN OPTION` in parentheses where
  * the privileges are not simply inherited), or PUBLIC, and ends with the kind of right. `remedy` is a statement to
- * run. It revokes the first membership of the path or, without one, the right; it is null where nothing can be done.
+ * run. It revokes the first membership of the path or, without one, the right; it is null if nothing can be done.
  * In it, replace `"a plain owner"` by a role that has no more rights than the old owner. The next provisioning run
  * grants SELECT on a view over a withheld table or column again, unless the view is among the withheld tables too.
  *

@@ -7,14 +7,13 @@ import { rows } from './_shared.ts';
  *
  * Password, memberships, privileges and settings stay. A reporting role gets the password of its new name, which
  * reporting_role_password() returns. Other databases of the cluster that remember the role list it in drift(); the
- * same call there renames it in their record, and changes nothing else. Files with policies have to be changed by
- * hand.
+ * same call there renames it in their record, and changes nothing else. Change files with policies by hand.
  *
  * @group users
  * @param username name of the role
  * @param new_name its new name
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per step; none where the role has the new name already
+ * @returns one row per step; none if the role has the new name already
  * @throws null_value_not_allowed - a name is null
  * @throws invalid_name - a name is empty or longer than 63 bytes
  * @throws reserved_name - a name belongs to PostgreSQL

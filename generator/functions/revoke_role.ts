@@ -11,7 +11,7 @@ import { establish } from './_shared.ts';
  * @param role_name role that the other is a member of; it may be a predefined one
  * @param username the member
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row per grantor; none where there is no such membership, or no such role
+ * @returns one row per grantor; none if there is no such membership, or no such role
  * @throws null_value_not_allowed - a name is null
  * @throws invalid_name - a name is empty or longer than 63 bytes
  * @throws reserved_name - a name belongs to PostgreSQL, and is not that of a predefined role to be revoked

@@ -16,9 +16,9 @@ import { rows } from './_shared.ts';
  *
  * @group reporting
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row for the secret and one per role, skipped where the role cannot be changed (42501, 55P03) and keeps
- *   its password, where it belongs to another database, or where its record is not acted on; none where nothing was
- *   ever provisioned
+ * @returns one row for the secret and one per role; none if nothing was ever provisioned. A role is skipped if it
+ *   cannot be changed and keeps its password (42501, 55P03), if it belongs to another database, or if its record is
+ *   not acted on
  * @throws insufficient_privilege - the caller may not write the secrets, or may not set the password of any of the
  *   roles; nothing is changed
  * @throws lock_not_available - others hold locks on all of the roles for 30 seconds, or for lock_timeout; nothing is

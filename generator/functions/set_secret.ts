@@ -14,7 +14,7 @@ import { sql } from '../sql/template.ts';
  * @group secrets
  * @param key name of the secret
  * @param value the secret; it may be empty
- * @returns one row, or none where that value is stored already
+ * @returns one row, or none if that value is stored already
  * @throws null_value_not_allowed - an argument is null
  * @throws invalid_parameter_value - the key is empty, or the present secret is encrypted and the session has no key
  * @throws reserved_name - the key starts with `rolecall.`

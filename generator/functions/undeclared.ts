@@ -10,7 +10,7 @@ import { sql } from '../sql/template.ts';
  * works in a READ ONLY transaction and on a standby.
  *
  * @group keeping
- * @returns one row for each, with the statement that ends it, roles last; none where all was asked for
+ * @returns one row for each, with the statement that ends it, roles last; none if all was asked for
  * @throws insufficient_privilege - the caller may not read what is recorded
  * @example SELECT kind, role, object, detail, remedy FROM rolecall.undeclared();
  * @volatility stable

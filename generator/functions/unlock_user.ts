@@ -11,7 +11,7 @@ import { establish } from './_shared.ts';
  * @group users
  * @param username name of the role
  * @param dry_run true: return the steps as planned and change nothing
- * @returns one row, or none where the user can log in already
+ * @returns one row, or none if the user can log in already
  * @throws null_value_not_allowed - the name is null
  * @throws invalid_name - the name is empty or longer than 63 bytes
  * @throws reserved_name - the name belongs to PostgreSQL

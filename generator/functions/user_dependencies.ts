@@ -25,7 +25,7 @@ import { sql } from '../sql/template.ts';
  *
  * @group users
  * @param username name of the role
- * @returns one row per object, or for several objects that cannot be told apart here; none where nothing keeps the
+ * @returns one row per object, or for several objects that cannot be told apart here; none if nothing keeps the
  *   role from being dropped
  * @throws null_value_not_allowed - the name is null
  * @throws invalid_name - the name is empty or longer than 63 bytes

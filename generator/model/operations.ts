@@ -169,7 +169,7 @@ export const operations = {
     surfaced: [held, { condition: 'insufficient_privilege', hint: alterHint }],
   },
   leave_mark: {
-    summary: 'ALTER ROLE ... SET rolecall.policy: what a policy says of a role, for other databases; it is no row',
+    summary: 'ALTER ROLE ... SET rolecall.policy: what a policy says of a role, for other databases; not returned as a row',
     ignored: [roleDropped],
     retried: ['unique_violation'],
     surfaced: [held],
@@ -277,7 +277,7 @@ export const operations = {
       { condition: 'insufficient_privilege', hint: ownedHint },
       {
         condition: 'dependent_objects_still_exist',
-        hint: 'What others made depends on what would be dropped; DETAIL names it. Reassign the objects, or drop what depends on them first.',
+        hint: 'Objects of others depend on what would be dropped; DETAIL names them. Reassign the objects, or drop what depends on them first.',
       },
     ],
   },
@@ -297,7 +297,7 @@ export const operations = {
       },
       {
         condition: 'dependent_objects_still_exist',
-        hint: 'rolecall.user_dependencies() lists what depends on the role in each database, with the statement that clears it there. What is in this one, the arguments reassign_to and drop_owned clear as far as the caller may. A statement after SET ROLE is to be run by that role, or by a superuser.',
+        hint: 'rolecall.user_dependencies() lists what depends on the role in each database, with the statement that clears it there. The arguments reassign_to and drop_owned clear what is in this one, as far as the caller may. A statement after SET ROLE must be run by that role, or by a superuser.',
       },
       { condition: 'object_in_use', hint: 'Have another role make the call.' },
     ],

@@ -217,7 +217,7 @@ SELECT matches(
 );
 SELECT matches(
   (SELECT hint FROM test.failure($$SELECT FROM rolecall.remove_user('t op', drop_owned => true)$$)),
-  'A statement after SET ROLE is to be run by that role, or by a superuser', 'HINT says so'
+  'A statement after SET ROLE must be run by that role, or by a superuser', 'HINT says so'
 );
 SELECT matches(
   (SELECT detail FROM test.failure($$SELECT FROM rolecall.remove_user('t op', 't_caller')$$)),

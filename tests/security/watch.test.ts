@@ -275,7 +275,7 @@ test('whatever the trigger meets, the table is made, and a WARNING says what is 
   assert.deepEqual(
     warnings().map(({ code, message }) => `${code} ${message}`),
     [
-      '42P01 roles may lack, or have, privileges on what CREATE TABLE made: ' +
+      '42P01 roles may lack, or have, privileges on what CREATE TABLE created: ' +
         'relation "rolecall_watch.reporting_role" does not exist',
     ],
   );

@@ -549,7 +549,7 @@ export function apply_to_new_tables(): EventTrigger {
         WHEN ${caught} THEN
           RAISE WARNING USING
             ERRCODE = SQLSTATE,
-            MESSAGE = format('roles may lack, or have, privileges on what %s made: %s', tg_tag, SQLERRM),
+            MESSAGE = format('roles may lack, or have, privileges on what %s created: %s', tg_tag, SQLERRM),
             HINT = 'Have a superuser call rolecall.watch_new_tables() and rolecall.converge().';
           RETURN;
       END;

@@ -76,7 +76,7 @@ BEGIN
         'or a role that has CREATEROLE, run GRANT %1$s TO %2$s.'
       END
     WHEN v_failure IN ('drop_owned 2BP01') THEN
-      'What others made depends on what would be dropped; DETAIL names it. Reassign the objects, or drop what '
+      'Objects of others depend on what would be dropped; DETAIL names them. Reassign the objects, or drop what '
       'depends on them first.'
     WHEN v_failure IN ('drop_role 42501') THEN
       CASE WHEN current_setting('server_version_num')::integer / 10000 >= 16 THEN
@@ -87,8 +87,8 @@ BEGIN
       END
     WHEN v_failure IN ('drop_role 2BP01') THEN
       'rolecall.user_dependencies() lists what depends on the role in each database, with the statement that clears '
-      'it there. What is in this one, the arguments reassign_to and drop_owned clear as far as the caller may. A '
-      'statement after SET ROLE is to be run by that role, or by a superuser.'
+      'it there. The arguments reassign_to and drop_owned clear what is in this one, as far as the caller may. A '
+      'statement after SET ROLE must be run by that role, or by a superuser.'
     WHEN v_failure IN ('drop_role 55006') THEN
       'Have another role make the call.'
   END;

@@ -495,7 +495,7 @@ BEGIN
       OR SQLSTATE 'F0000' OR SQLSTATE 'HV000' THEN
       RAISE WARNING USING
         ERRCODE = SQLSTATE,
-        MESSAGE = format('roles may lack, or have, privileges on what %s made: %s', tg_tag, SQLERRM),
+        MESSAGE = format('roles may lack, or have, privileges on what %s created: %s', tg_tag, SQLERRM),
         HINT = 'Have a superuser call rolecall.watch_new_tables() and rolecall.converge().';
       RETURN;
   END;

@@ -591,7 +591,7 @@ SELECT alike(pg_temp.outcome('drop_owned', '22004', 'failed', false), 'raised 22
 SELECT alike(pg_temp.outcome('drop_owned', '22023', 'failed', false), 'raised 22023 failed: _%', 'drop_owned surfaces invalid_parameter_value');
 SELECT alike(pg_temp.outcome('drop_owned', '23505', 'failed', false), 'raised 23505 failed: _%', 'drop_owned surfaces unique_violation');
 SELECT alike(pg_temp.outcome('drop_owned', '25006', 'failed', false), 'raised 25006 failed: _%', 'drop_owned surfaces read_only_sql_transaction');
-SELECT is(pg_temp.outcome('drop_owned', '2BP01', 'failed', false), replace('raised 2BP01 failed: What others made depends on what would be dropped; DETAIL names it. Reassign the objects, or drop what depends on them first.', '{caller}', quote_ident(current_user)), 'drop_owned surfaces dependent_objects_still_exist with its hint');
+SELECT is(pg_temp.outcome('drop_owned', '2BP01', 'failed', false), replace('raised 2BP01 failed: Objects of others depend on what would be dropped; DETAIL names them. Reassign the objects, or drop what depends on them first.', '{caller}', quote_ident(current_user)), 'drop_owned surfaces dependent_objects_still_exist with its hint');
 SELECT alike(pg_temp.outcome('drop_owned', '3D000', 'failed', false), 'raised 3D000 failed: _%', 'drop_owned surfaces undefined_database');
 SELECT is(pg_temp.outcome('drop_owned', '38000', 'failed', false), 'raised 38000 failed: ', 'drop_owned lets external_routine_invocation_exception pass as it is');
 SELECT alike(pg_temp.outcome('drop_owned', '3F000', 'failed', false), 'raised 3F000 failed: _%', 'drop_owned surfaces invalid_schema_name');
