@@ -169,7 +169,8 @@ export const operations = {
     surfaced: [held, { condition: 'insufficient_privilege', hint: alterHint }],
   },
   leave_mark: {
-    summary: 'ALTER ROLE ... SET rolecall.policy: what a policy says of a role, for other databases; not returned as a row',
+    summary:
+      'ALTER ROLE ... SET rolecall.policy: what a policy says of a role, for other databases; not returned as a row',
     ignored: [roleDropped],
     retried: ['unique_violation'],
     surfaced: [held],
