@@ -776,6 +776,7 @@ DECLARE
   v_state jsonb;
   v_reports jsonb := rolecall_internal.policy_reports(apply_policy.policy);
   v_rotate_after interval;
+  v_created jsonb;
   v_steps rolecall.step[];
 BEGIN
   IF jsonb_typeof(apply_policy.passwords) <> 'object'
@@ -820,6 +821,20 @@ BEGIN
       || rolecall_internal.run_reporting(v_reports, '{}', v_rotate_after, false, apply_policy.dry_run);
   END IF;
   IF apply_policy.dry_run IS NOT TRUE THEN
+    -- Of reporting roles, too, a later policy has to know that they are of a policy.
+    v_created := (
+      SELECT jsonb_agg(jsonb_build_object('role', r.name, 'made', true))
+      FROM jsonb_object_keys(jsonb_path_query_first(
+        apply_policy.policy -> 'reporting', 'strict $ ? (@.type() == "object")'
+      )) AS r(name)
+      WHERE r.name IN (
+        SELECT s.target FROM unnest(v_steps) AS s
+        WHERE s.operation = 'create_role' AND s.status = 'applied'
+      )
+    );
+    IF v_created IS NOT NULL THEN
+      PERFORM rolecall_internal.remember(jsonb_build_object('declared', v_created), '{}');
+    END IF;
     PERFORM rolecall_internal.remember_exceptions();
   END IF;
   RETURN v_steps;
@@ -13563,7 +13578,7 @@ BEGIN
         END::jsonb
       ) AS w(warning)
       WHERE n.resource IS NOT NULL AND NOT n.refused
-        AND (n.section NOT IN ('roles', 'memberships', 'settings', 'operators')
+        AND (n.section NOT IN ('roles', 'memberships', 'settings', 'declared', 'operators')
              OR NOT EXISTS (SELECT FROM reporting AS r WHERE r.role = n.key ->> 0))
         AND (n.section NOT IN (
           'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
@@ -13872,7 +13887,7 @@ BEGIN
     ) AS p
     CROSS JOIN LATERAL rolecall_internal.refusal(p::rolecall_internal.resource) AS s
     WHERE s.note IS NOT NULL AND NOT EXISTS (SELECT FROM unnest(refused_steps.but) AS b WHERE b.target = s.target)
-      AND (p.section NOT IN ('roles', 'memberships', 'settings', 'operators') OR NOT EXISTS (
+      AND (p.section NOT IN ('roles', 'memberships', 'settings', 'declared', 'operators') OR NOT EXISTS (
         SELECT FROM (
           SELECT DISTINCT ON (r.section, r.key) r.*
           FROM rolecall_internal.resource AS r

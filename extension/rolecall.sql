@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script ran here before, and all of its objects are still there.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script ccee41057ce1effa1f57060b6f4f57c1701ef755c7fb352649ca2526df45ab20'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 88242ed3783ab214faf165e250c2def8333b7fc92ff2ed8aa2e892678e7af00c'
     AND 434 <= (
       SELECT count(*)
       FROM (
@@ -1998,6 +1998,7 @@ DECLARE
   v_state jsonb;
   v_reports jsonb := rolecall_internal.policy_reports(apply_policy.policy);
   v_rotate_after interval;
+  v_created jsonb;
   v_steps rolecall.step[];
 BEGIN
   IF jsonb_typeof(apply_policy.passwords) <> 'object'
@@ -2042,6 +2043,20 @@ BEGIN
       || rolecall_internal.run_reporting(v_reports, '{}', v_rotate_after, false, apply_policy.dry_run);
   END IF;
   IF apply_policy.dry_run IS NOT TRUE THEN
+    -- Of reporting roles, too, a later policy has to know that they are of a policy.
+    v_created := (
+      SELECT jsonb_agg(jsonb_build_object('role', r.name, 'made', true))
+      FROM jsonb_object_keys(jsonb_path_query_first(
+        apply_policy.policy -> 'reporting', 'strict $ ? (@.type() == "object")'
+      )) AS r(name)
+      WHERE r.name IN (
+        SELECT s.target FROM unnest(v_steps) AS s
+        WHERE s.operation = 'create_role' AND s.status = 'applied'
+      )
+    );
+    IF v_created IS NOT NULL THEN
+      PERFORM rolecall_internal.remember(jsonb_build_object('declared', v_created), '{}');
+    END IF;
     PERFORM rolecall_internal.remember_exceptions();
   END IF;
   RETURN v_steps;
@@ -15141,7 +15156,7 @@ BEGIN
         END::jsonb
       ) AS w(warning)
       WHERE n.resource IS NOT NULL AND NOT n.refused
-        AND (n.section NOT IN ('roles', 'memberships', 'settings', 'operators')
+        AND (n.section NOT IN ('roles', 'memberships', 'settings', 'declared', 'operators')
              OR NOT EXISTS (SELECT FROM reporting AS r WHERE r.role = n.key ->> 0))
         AND (n.section NOT IN (
           'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'
@@ -15506,7 +15521,7 @@ BEGIN
     ) AS p
     CROSS JOIN LATERAL rolecall_internal.refusal(p::rolecall_internal.resource) AS s
     WHERE s.note IS NOT NULL AND NOT EXISTS (SELECT FROM unnest(refused_steps.but) AS b WHERE b.target = s.target)
-      AND (p.section NOT IN ('roles', 'memberships', 'settings', 'operators') OR NOT EXISTS (
+      AND (p.section NOT IN ('roles', 'memberships', 'settings', 'declared', 'operators') OR NOT EXISTS (
         SELECT FROM (
           SELECT DISTINCT ON (r.section, r.key) r.*
           FROM rolecall_internal.resource AS r
@@ -21521,7 +21536,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script ccee41057ce1effa1f57060b6f4f57c1701ef755c7fb352649ca2526df45ab20';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 88242ed3783ab214faf165e250c2def8333b7fc92ff2ed8aa2e892678e7af00c';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

@@ -13,8 +13,8 @@ import { rows } from './_shared.ts';
  * * `adopt`: the roles that the policy describes, and those that have a profile, have exactly the attributes,
  *   memberships, settings and privileges in this database that it says. Privileges on objects of the whole cluster,
  *   such as tablespaces, are only added. All other roles are left alone.
- * * `authoritative`: as `adopt`; and roles that an earlier policy of this database created and this one does not name
- *   are dropped.
+ * * `authoritative`: as `adopt`; and roles, also reporting roles, that an earlier policy of this database created and
+ *   this one does not name are dropped. Base roles are not.
  *
  * The policy is remembered: drift() and converge() cover it, and policy() returns it.
  *

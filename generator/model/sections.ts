@@ -114,12 +114,14 @@ export const sections = {
     derived: true,
     plan: ({ document }) => rows(sql`rolecall_internal.plan_settings(${document})`),
   },
-  // Roles of a policy. What they have beyond the policy is revoked, here and in `privileges`.
+  // Roles of a policy. What they have beyond the policy is revoked, here and in `privileges`. Of a reporting role it says
+  // only that a policy has created it.
   declared: {
     key: ['role'],
     fields: { role: 'text', 'exact?': 'boolean', 'made?': 'boolean' },
     names: ['role'],
     merged: [],
+    derived: true,
     plan: ({ document }) => sql`rolecall_internal.plan_declared(${document})`,
   },
   // Roles of which this database no longer says anything to other databases.

@@ -1,6 +1,6 @@
 -- apply: a policy as a whole, its modes, and that nothing is done twice.
 BEGIN;
-SELECT plan(98);
+SELECT plan(102);
 
 CREATE ROLE t_maker;
 CREATE ROLE t_group;
@@ -154,6 +154,16 @@ SELECT is(
 );
 SELECT is((SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles WHERE rolname ~ '^t_'), 't_app t_group t_maker', 'and no others');
 SELECT is_empty('SELECT * FROM rolecall.drift()', 'nor do they come back');
+SELECT count(*) FROM rolecall.provision_reporting_role('t_by_hand', '{t_shop}');
+SELECT count(*) FROM rolecall.apply('{"roles": {"t_app": {}}, "reporting": {"t_report": {"schemas": ["t_shop"]}, "t_by_hand": {"schemas": ["t_shop"]}}}');
+SELECT is_empty($$SELECT * FROM rolecall.apply(rolecall.policy(), 'authoritative')$$, 'what a policy exports of its reporting roles names them');
+SELECT is_empty($$SELECT * FROM rolecall.apply('{"roles": {"t_app": {}}}')$$, 'adopt: reporting roles that are not named are left alone');
+SELECT is(
+  (SELECT string_agg(s.statement, '; ') FROM rolecall.apply('{"roles": {"t_app": {}}}', 'authoritative') AS s),
+  'DROP OWNED BY t_report; DROP ROLE t_report', 'authoritative: a reporting role that a policy has created is removed'
+);
+SELECT is_empty('SELECT * FROM rolecall.drift()', 'it does not come back, and the other one is complete');
+SELECT count(*) FROM rolecall.remove_user('t_by_hand', drop_owned => true);
 
 -- Absent objects and roles.
 

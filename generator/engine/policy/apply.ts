@@ -6,6 +6,7 @@ import type { Bool, Jsonb, Returns, Steps, Text } from '../../model/types.ts';
 import { sql } from '../../sql/template.ts';
 import { owned } from '../catalogs/grantable.ts';
 import { thisDatabase } from '../catalogs/server.ts';
+import { created } from '../document/lists.ts';
 import { list, object } from './shape.ts';
 
 /**
@@ -17,6 +18,7 @@ export function apply_policy(policy: Jsonb, mode: Text, passwords: Jsonb, dry_ru
       v_state jsonb;
       v_reports jsonb := rolecall_internal.policy_reports(${policy});
       v_rotate_after interval;
+      v_created jsonb;
       v_steps rolecall.step[];
     BEGIN
       IF jsonb_typeof(${passwords}) <> 'object'
@@ -59,6 +61,17 @@ export function apply_policy(policy: Jsonb, mode: Text, passwords: Jsonb, dry_ru
           || rolecall_internal.run_reporting(v_reports, '{}', v_rotate_after, false, ${dry_run});
       END IF;
       IF ${dry_run} IS NOT TRUE THEN
+        -- Of reporting roles, too, a later policy has to know that they are of a policy.
+        v_created := (
+          SELECT jsonb_agg(jsonb_build_object('role', r.name, 'made', true))
+          FROM jsonb_object_keys(${object(sql`${policy} -> 'reporting'`)}) AS r(name)
+          WHERE r.name IN (
+            ${created(sql`v_steps`)}
+          )
+        );
+        IF v_created IS NOT NULL THEN
+          PERFORM rolecall_internal.remember(jsonb_build_object('declared', v_created), '{}');
+        END IF;
         PERFORM rolecall_internal.remember_exceptions();
       END IF;
       RETURN v_steps;

@@ -9,6 +9,7 @@ DECLARE
   v_state jsonb;
   v_reports jsonb := rolecall_internal.policy_reports(apply_policy.policy);
   v_rotate_after interval;
+  v_created jsonb;
   v_steps rolecall.step[];
 BEGIN
   IF jsonb_typeof(apply_policy.passwords) <> 'object'
@@ -53,6 +54,20 @@ BEGIN
       || rolecall_internal.run_reporting(v_reports, '{}', v_rotate_after, false, apply_policy.dry_run);
   END IF;
   IF apply_policy.dry_run IS NOT TRUE THEN
+    -- Of reporting roles, too, a later policy has to know that they are of a policy.
+    v_created := (
+      SELECT jsonb_agg(jsonb_build_object('role', r.name, 'made', true))
+      FROM jsonb_object_keys(jsonb_path_query_first(
+        apply_policy.policy -> 'reporting', 'strict $ ? (@.type() == "object")'
+      )) AS r(name)
+      WHERE r.name IN (
+        SELECT s.target FROM unnest(v_steps) AS s
+        WHERE s.operation = 'create_role' AND s.status = 'applied'
+      )
+    );
+    IF v_created IS NOT NULL THEN
+      PERFORM rolecall_internal.remember(jsonb_build_object('declared', v_created), '{}');
+    END IF;
     PERFORM rolecall_internal.remember_exceptions();
   END IF;
   RETURN v_steps;

@@ -63,7 +63,7 @@ BEGIN
         END::jsonb
       ) AS w(warning)
       WHERE n.resource IS NOT NULL AND NOT n.refused
-        AND (n.section NOT IN ('roles', 'memberships', 'settings', 'operators')
+        AND (n.section NOT IN ('roles', 'memberships', 'settings', 'declared', 'operators')
              OR NOT EXISTS (SELECT FROM reporting AS r WHERE r.role = n.key ->> 0))
         AND (n.section NOT IN (
           'roles', 'comments', 'memberships', 'settings', 'declared', 'privileges', 'read_access', 'operators'

@@ -19,7 +19,7 @@ BEGIN
     ) AS p
     CROSS JOIN LATERAL rolecall_internal.refusal(p::rolecall_internal.resource) AS s
     WHERE s.note IS NOT NULL AND NOT EXISTS (SELECT FROM unnest(refused_steps.but) AS b WHERE b.target = s.target)
-      AND (p.section NOT IN ('roles', 'memberships', 'settings', 'operators') OR NOT EXISTS (
+      AND (p.section NOT IN ('roles', 'memberships', 'settings', 'declared', 'operators') OR NOT EXISTS (
         SELECT FROM (
           SELECT DISTINCT ON (r.section, r.key) r.*
           FROM rolecall_internal.resource AS r
