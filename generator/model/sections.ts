@@ -114,8 +114,8 @@ export const sections = {
     derived: true,
     plan: ({ document }) => rows(sql`rolecall_internal.plan_settings(${document})`),
   },
-  // Roles of a policy. What they have beyond the policy is revoked, here and in `privileges`. Of a reporting role it says
-  // only that a policy has created it.
+  // Roles of a policy. What they have beyond the policy is revoked, here and in `privileges`. Of a reporting role it
+  // says only that a policy has created it.
   declared: {
     key: ['role'],
     fields: { role: 'text', 'exact?': 'boolean', 'made?': 'boolean' },
