@@ -14322,7 +14322,7 @@ BEGIN
                          p.resource ->> 'role', p.resource ->> 'owner',
                          CASE WHEN p.section <> 'schemas' THEN p.resource ->> 'name' END
                        )))::oid], NULL
-                   ), '{}'), '{NULL}'))
+                   ), '{}'), ARRAY[NULL::oid]))
                    AND has_table_privilege(
                      to_regrole(quote_ident(coalesce(
                          p.resource ->> 'role', p.resource ->> 'owner',
@@ -17294,7 +17294,7 @@ BEGIN
                     p.resource ->> 'role', p.resource ->> 'owner',
                     CASE WHEN p.section <> 'schemas' THEN p.resource ->> 'name' END
                   )))::oid], NULL
-              ), '{}'), '{NULL}'))
+              ), '{}'), ARRAY[NULL::oid]))
               AND has_table_privilege(
                 to_regrole(quote_ident(coalesce(
                     p.resource ->> 'role', p.resource ->> 'owner',
@@ -34435,7 +34435,7 @@ BEGIN
                          p.resource ->> 'role', p.resource ->> 'owner',
                          CASE WHEN p.section <> 'schemas' THEN p.resource ->> 'name' END
                        )))::oid], NULL
-                   ), '{}'), '{NULL}'))
+                   ), '{}'), ARRAY[NULL::oid]))
                    AND has_table_privilege(
                      to_regrole(quote_ident(coalesce(
                          p.resource ->> 'role', p.resource ->> 'owner',
@@ -37193,7 +37193,7 @@ BEGIN
                     p.resource ->> 'role', p.resource ->> 'owner',
                     CASE WHEN p.section <> 'schemas' THEN p.resource ->> 'name' END
                   )))::oid], NULL
-              ), '{}'), '{NULL}'))
+              ), '{}'), ARRAY[NULL::oid]))
               AND has_table_privilege(
                 to_regrole(quote_ident(coalesce(
                     p.resource ->> 'role', p.resource ->> 'owner',

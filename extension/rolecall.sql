@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script ran here before, and all of its objects are still there.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 88242ed3783ab214faf165e250c2def8333b7fc92ff2ed8aa2e892678e7af00c'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 1a5385e857ec8933471fd0cb0eeea61178138f475cb6cc288ebc90fc01cf3b59'
     AND 434 <= (
       SELECT count(*)
       FROM (
@@ -15115,7 +15115,7 @@ BEGIN
                          p.resource ->> 'role', p.resource ->> 'owner',
                          CASE WHEN p.section <> 'schemas' THEN p.resource ->> 'name' END
                        )))::oid], NULL
-                   ), '{}'), '{NULL}'))
+                   ), '{}'), ARRAY[NULL::oid]))
                    AND has_table_privilege(
                      to_regrole(quote_ident(coalesce(
                          p.resource ->> 'role', p.resource ->> 'owner',
@@ -18022,7 +18022,7 @@ BEGIN
                     p.resource ->> 'role', p.resource ->> 'owner',
                     CASE WHEN p.section <> 'schemas' THEN p.resource ->> 'name' END
                   )))::oid], NULL
-              ), '{}'), '{NULL}'))
+              ), '{}'), ARRAY[NULL::oid]))
               AND has_table_privilege(
                 to_regrole(quote_ident(coalesce(
                     p.resource ->> 'role', p.resource ->> 'owner',
@@ -21536,7 +21536,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 88242ed3783ab214faf165e250c2def8333b7fc92ff2ed8aa2e892678e7af00c';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 1a5385e857ec8933471fd0cb0eeea61178138f475cb6cc288ebc90fc01cf3b59';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

@@ -355,7 +355,7 @@ export const isPlain = (entry: Sql) => {
       sql`
         coalesce(nullif(array_remove(
           ARRAY[${member}, ${last}], NULL
-        ), '{}'), '{NULL}')
+        ), '{}'), ARRAY[NULL::oid])
       `,
       last,
     )}

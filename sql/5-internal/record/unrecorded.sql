@@ -56,7 +56,7 @@ BEGIN
                     p.resource ->> 'role', p.resource ->> 'owner',
                     CASE WHEN p.section <> 'schemas' THEN p.resource ->> 'name' END
                   )))::oid], NULL
-              ), '{}'), '{NULL}'))
+              ), '{}'), ARRAY[NULL::oid]))
               AND has_table_privilege(
                 to_regrole(quote_ident(coalesce(
                     p.resource ->> 'role', p.resource ->> 'owner',
