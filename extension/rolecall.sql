@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script ran here before, and all of its objects are still there.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 1a5385e857ec8933471fd0cb0eeea61178138f475cb6cc288ebc90fc01cf3b59'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 8077d43b0824dc0c11cb83ae39d831de5c8177b90be5c3edc4121e1368943d87'
     AND 434 <= (
       SELECT count(*)
       FROM (
@@ -11600,6 +11600,8 @@ BEGIN
       SELECT FROM pg_db_role_setting AS p
       WHERE p.setrole = l.member_oid AND p.setdatabase = 0 AND 'statement_timeout=' || l.value = ANY (p.setconfig)
     )
+      -- Under an older snapshot it can be a member that is gone.
+      AND to_regrole(quote_ident(l.member))::oid = l.member_oid
       AND NOT EXISTS (SELECT FROM client AS own WHERE own.role = l.member)
       AND o.value IS DISTINCT FROM l.value
     ORDER BY l.member;
@@ -21536,7 +21538,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 1a5385e857ec8933471fd0cb0eeea61178138f475cb6cc288ebc90fc01cf3b59';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 8077d43b0824dc0c11cb83ae39d831de5c8177b90be5c3edc4121e1368943d87';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

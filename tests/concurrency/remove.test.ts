@@ -312,6 +312,24 @@ test('what was recorded after the snapshot of a removal is forgotten all the sam
   await Promise.all([early.end(), late.end()]);
 });
 
+test('a client role is removed under a snapshot with a member that is gone', async () => {
+  const database = await cluster.createDatabase();
+  const [early, late] = [await cluster.connect({ database }), await cluster.connect({ database })];
+  await late.query(`SELECT rolecall.create_base_roles(), rolecall.create_client_role('client of snapshot')`);
+  for (const name of ['stays', 'goes'])
+    await late.query(`SELECT rolecall.create_user_with_grants('${name}', NULL, '{client of snapshot}')`);
+  await early.query('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT FROM pg_roles');
+  await late.query(`SELECT rolecall.remove_user('goes')`);
+  assert.deepEqual(await operations(early, `SELECT * FROM rolecall.remove_user('client of snapshot')`), [
+    'set_config applied',
+    'drop_role applied',
+  ]);
+  await early.query('COMMIT');
+  assert.deepEqual((await late.query('SELECT * FROM rolecall.drift()')).rows, []);
+  await late.query(`SELECT rolecall.remove_user('stays')`);
+  await Promise.all([early.end(), late.end()]);
+});
+
 test('a backend killed in the middle leaves the role as it was', async () => {
   await admin.query(`
     SELECT rolecall.create_base_roles();

@@ -55,6 +55,8 @@ BEGIN
       SELECT FROM pg_db_role_setting AS p
       WHERE p.setrole = l.member_oid AND p.setdatabase = 0 AND 'statement_timeout=' || l.value = ANY (p.setconfig)
     )
+      -- Under an older snapshot it can be a member that is gone.
+      AND to_regrole(quote_ident(l.member))::oid = l.member_oid
       AND NOT EXISTS (SELECT FROM client AS own WHERE own.role = l.member)
       AND o.value IS DISTINCT FROM l.value
     ORDER BY l.member;
