@@ -1,6 +1,6 @@
 -- apply: a policy as a whole, its modes, and that nothing is done twice.
 BEGIN;
-SELECT plan(102);
+SELECT plan(108);
 
 CREATE ROLE t_maker;
 CREATE ROLE t_group;
@@ -205,6 +205,14 @@ SELECT ok(rolecall_internal.password_matches('secret', rolpassword), 'and is set
 SELECT is((SELECT string_agg(s.operation, ' ') FROM rolecall.apply('{"roles": {"t_login": {"login": true}}}', passwords => '{"t_login": "other"}') AS s), 'set_password', 'also of a role that is there');
 SELECT is_empty($$SELECT * FROM rolecall.apply('{"roles": {"t_login": {"login": true}}}', passwords => '{"t_login": null}')$$, 'null is no password to set');
 SELECT ok(rolecall_internal.password_matches('other', rolpassword), 'so the role keeps its own') FROM pg_authid WHERE rolname = 't_login';
+CREATE TEMPORARY TABLE verifier AS SELECT rolecall.scram_sha_256('third') AS verifier;
+SELECT is(
+  (SELECT string_agg(s.statement, '; ') FROM verifier, rolecall.apply(jsonb_build_object('roles', jsonb_build_object('t_login', jsonb_build_object('login', true, 'password', verifier)))) AS s),
+  'ALTER ROLE t_login PASSWORD ''********''', 'a verifier can stand in the policy'
+);
+SELECT is(rolpassword, verifier, 'it is stored as it is') FROM pg_authid, verifier WHERE rolname = 't_login';
+SELECT is_empty($$SELECT s.* FROM verifier, rolecall.apply(jsonb_build_object('roles', jsonb_build_object('t_login', jsonb_build_object('login', true, 'password', verifier)))) AS s$$, 'and set once');
+SELECT unalike((SELECT string_agg(r::text, ' ') FROM rolecall_internal.resource AS r) || rolecall.policy(), '%SCRAM-SHA-256%', 'and not remembered');
 SELECT is_empty($$SELECT * FROM rolecall_internal.resource WHERE resource::text ~ 'secret|other|SCRAM'$$, 'it is not remembered');
 SELECT is(
   (SELECT string_agg(s.statement, '; ') FROM rolecall.apply('{"base_roles": {"anonymous": "t_anon", "authenticated": "t_auth", "administrator": "t_admin"}, "roles": {"t_anon": {"comment": "who knows"}}}') AS s WHERE s.operation = 'create_role' AND s.statement ~ ' BYPASSRLS'),
@@ -310,8 +318,22 @@ SELECT results_eq(
   'of every kind it is revoked, except for what belongs to the cluster');
 SELECT is_empty($$SELECT s.* FROM held AS h, rolecall.apply(jsonb_build_object('roles', jsonb_build_object('t_held_' || h.kind, '{}'::jsonb))) AS s$$, 'once');
 
+-- What a policy has asked for is less serious than what somebody has done by hand.
+
+CREATE ROLE t_by_hand LOGIN;
+SELECT count(*) FROM rolecall.apply('{"roles": {"t_power": {"bypassrls": true}, "t_asked": {"login": true, "member_of": ["t_power"]}}}');
+GRANT t_power TO t_by_hand;
+SELECT results_eq(
+  $$SELECT severity, object FROM rolecall.audit('{t_power}') WHERE path = 't_power -> member' ORDER BY 1$$,
+  $$VALUES ('info', 't_asked'), ('warning', 't_by_hand')$$, 'audit() tells the two apart'
+);
+
 -- Errors.
 
+SELECT is(
+  (test.failure($$SELECT FROM rolecall.apply('{"privileges": [{"to": "t_app", "on": {"table": "t_shop.item"}, "grant": ["MAINTAIN"]}]}')$$)).code,
+  CASE WHEN current_setting('server_version_num')::integer < 170000 THEN '0A000' END, 'what the server does not have'
+);
 UPDATE before SET state = test.state();
 SELECT throws_ok($$SELECT * FROM rolecall.apply(NULL)$$, '22004', 'policy must not be null', 'no policy');
 SELECT throws_ok($$SELECT * FROM rolecall.apply('{}', NULL)$$, '22004', 'mode must not be null', 'no mode');
