@@ -24,6 +24,8 @@ import { sql } from '../sql/template.ts';
 export function who_can(privilege: Text, object: Text): Table<{ role: Text; login: Bool; path: Text; grantor: Text }> {
   return sql`
     DECLARE
+      -- TEMP is the server's other name for it.
+      v_privilege text := coalesce(nullif(upper(${privilege}), 'TEMP'), 'TEMPORARY');
       v_found record;
     BEGIN
       IF ${privilege} IS NULL OR ${object} IS NULL THEN
@@ -36,17 +38,17 @@ export function who_can(privilege: Text, object: Text): Table<{ role: Text; logi
           MESSAGE = format('there is no object %s', ${object}),
           HINT = 'Write tables, sequences and functions with their schema, and columns as schema.table.column.';
       ELSIF NOT rolecall_internal.has_such_privilege(
-        CASE WHEN v_found.attnum IS NULL THEN v_found.kind ELSE 'column' END, upper(${privilege})
+        CASE WHEN v_found.attnum IS NULL THEN v_found.kind ELSE 'column' END, v_privilege
       ) THEN
         RAISE EXCEPTION USING
           ERRCODE = 'invalid_parameter_value',
-          MESSAGE = format('a %s has no privilege %s', CASE WHEN v_found.attnum IS NULL THEN v_found.kind ELSE 'column' END,
-                           upper(${privilege}));
+          MESSAGE = format('a %s has no privilege %s',
+                           CASE WHEN v_found.attnum IS NULL THEN v_found.kind ELSE 'column' END, v_privilege);
       END IF;
       RETURN QUERY
         WITH holder AS MATERIALIZED (
           SELECT * FROM rolecall_internal.privilege_holders(
-            v_found.kind, v_found.object_oid, v_found.attnum, upper(${privilege})
+            v_found.kind, v_found.object_oid, v_found.attnum, v_privilege
           )
         )
         SELECT DISTINCT r.rolname::text, r.rolcanlogin, w.path, w.grantor

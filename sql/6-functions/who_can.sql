@@ -7,47 +7,52 @@ SET search_path = pg_catalog, pg_temp
 SET datestyle = ISO SET quote_all_identifiers = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS $who_can$
 DECLARE
-  v_found record;
   v_detail text;
   v_hint text;
 BEGIN
-  IF who_can.privilege IS NULL OR who_can.object IS NULL THEN
-    RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'privilege and object must not be null';
-  END IF;
-  SELECT o.* INTO v_found FROM rolecall_internal.named_object(who_can.object) AS o;
-  IF v_found.object_oid IS NULL THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'undefined_object',
-      MESSAGE = format('there is no object %s', who_can.object),
-      HINT = 'Write tables, sequences and functions with their schema, and columns as schema.table.column.';
-  ELSIF NOT rolecall_internal.has_such_privilege(
-    CASE WHEN v_found.attnum IS NULL THEN v_found.kind ELSE 'column' END, upper(who_can.privilege)
-  ) THEN
-    RAISE EXCEPTION USING
-      ERRCODE = 'invalid_parameter_value',
-      MESSAGE = format('a %s has no privilege %s', CASE WHEN v_found.attnum IS NULL THEN v_found.kind ELSE 'column' END,
-                       upper(who_can.privilege));
-  END IF;
-  RETURN QUERY
-    WITH holder AS MATERIALIZED (
-      SELECT * FROM rolecall_internal.privilege_holders(
-        v_found.kind, v_found.object_oid, v_found.attnum, upper(who_can.privilege)
+  DECLARE
+    -- TEMP is the server's other name for it.
+    v_privilege text := coalesce(nullif(upper(who_can.privilege), 'TEMP'), 'TEMPORARY');
+    v_found record;
+  BEGIN
+    IF who_can.privilege IS NULL OR who_can.object IS NULL THEN
+      RAISE EXCEPTION USING ERRCODE = 'null_value_not_allowed', MESSAGE = 'privilege and object must not be null';
+    END IF;
+    SELECT o.* INTO v_found FROM rolecall_internal.named_object(who_can.object) AS o;
+    IF v_found.object_oid IS NULL THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'undefined_object',
+        MESSAGE = format('there is no object %s', who_can.object),
+        HINT = 'Write tables, sequences and functions with their schema, and columns as schema.table.column.';
+    ELSIF NOT rolecall_internal.has_such_privilege(
+      CASE WHEN v_found.attnum IS NULL THEN v_found.kind ELSE 'column' END, v_privilege
+    ) THEN
+      RAISE EXCEPTION USING
+        ERRCODE = 'invalid_parameter_value',
+        MESSAGE = format('a %s has no privilege %s',
+                         CASE WHEN v_found.attnum IS NULL THEN v_found.kind ELSE 'column' END, v_privilege);
+    END IF;
+    RETURN QUERY
+      WITH holder AS MATERIALIZED (
+        SELECT * FROM rolecall_internal.privilege_holders(
+          v_found.kind, v_found.object_oid, v_found.attnum, v_privilege
+        )
       )
-    )
-    SELECT DISTINCT r.rolname::text, r.rolcanlogin, w.path, w.grantor
-    FROM pg_roles AS r
-    CROSS JOIN LATERAL (
-      SELECT 'superuser', NULL::text WHERE r.rolsuper
-      UNION ALL
-      SELECT CASE WHEN h.holder = 0 THEN 'PUBLIC'
-                  WHEN h.holder <> r.oid THEN format('member of %I', pg_get_userbyid(h.holder))
-                  WHEN h.holder = h.owner THEN 'owner' ELSE 'itself' END,
-             pg_get_userbyid(h.grantor)::text
-      FROM holder AS h
-      WHERE NOT r.rolsuper AND CASE h.holder WHEN 0 THEN true WHEN r.oid THEN true
-                                             ELSE pg_has_role(r.oid, h.holder, 'USAGE') END
-    ) AS w(path, grantor)
-    ORDER BY 1, 3, 4;
+      SELECT DISTINCT r.rolname::text, r.rolcanlogin, w.path, w.grantor
+      FROM pg_roles AS r
+      CROSS JOIN LATERAL (
+        SELECT 'superuser', NULL::text WHERE r.rolsuper
+        UNION ALL
+        SELECT CASE WHEN h.holder = 0 THEN 'PUBLIC'
+                    WHEN h.holder <> r.oid THEN format('member of %I', pg_get_userbyid(h.holder))
+                    WHEN h.holder = h.owner THEN 'owner' ELSE 'itself' END,
+               pg_get_userbyid(h.grantor)::text
+        FROM holder AS h
+        WHERE NOT r.rolsuper AND CASE h.holder WHEN 0 THEN true WHEN r.oid THEN true
+                                               ELSE pg_has_role(r.oid, h.holder, 'USAGE') END
+      ) AS w(path, grantor)
+      ORDER BY 1, 3, 4;
+  END;
 EXCEPTION
   -- Raised afresh, so that CONTEXT is this function alone.
   WHEN SQLSTATE '08000' OR SQLSTATE '0A000' OR SQLSTATE '0L000' OR SQLSTATE '21000' OR SQLSTATE '22000'

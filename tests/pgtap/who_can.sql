@@ -1,6 +1,6 @@
 -- who_can: agrees with the server for every role, and says the way.
 BEGIN;
-SELECT plan(16);
+SELECT plan(17);
 
 CREATE ROLE t_owner;
 CREATE ROLE t_reader;
@@ -47,5 +47,6 @@ SELECT is(
   CASE WHEN current_setting('server_version_num')::integer < 170000 THEN '22023' END, 'MAINTAIN is of 17'
 );
 
+SELECT set_eq($$SELECT * FROM rolecall.who_can('temp', current_database())$$, $$SELECT * FROM rolecall.who_can('TEMPORARY', current_database())$$, 'TEMP is the same as TEMPORARY');
 SELECT * FROM finish();
 ROLLBACK;
