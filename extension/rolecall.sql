@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script ran here before, and all of its objects are still there.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 951214f7007fedf30c9ff9c9cc34fdc6e79bd02f3c6d2098d3878c0c44726458'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 3e10c516544b028b34b046b082f65049ccd9a266ef256b604e8aac209a3a50aa'
     AND 434 <= (
       SELECT count(*)
       FROM (
@@ -16181,8 +16181,10 @@ BEGIN
       SELECT format('.%s[%s]', l.key, e.position - 1), '{"schemas": ["s"]}'::jsonb
              || jsonb_build_object(l.key, jsonb_build_array(e.name))
       FROM unnest('{schemas,withheld,owners,search_path}'::text[]) AS l(key)
-      CROSS JOIN LATERAL jsonb_array_elements(jsonb_path_query_array(r.definition -> l.key, 'strict $[*]'))
-        WITH ORDINALITY AS e(name, position)
+      -- A key that is no list has a problem of its own.
+      CROSS JOIN LATERAL jsonb_array_elements(
+        CASE jsonb_typeof(r.definition -> l.key) WHEN 'array' THEN r.definition -> l.key END
+      ) WITH ORDINALITY AS e(name, position)
       WHERE jsonb_typeof(e.name) = 'string'
       UNION ALL SELECT '.rotate_after', NULL WHERE jsonb_typeof(r.definition -> 'rotate_after') = 'string'
     ) AS p(place, part)
@@ -21543,7 +21545,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 951214f7007fedf30c9ff9c9cc34fdc6e79bd02f3c6d2098d3878c0c44726458';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 3e10c516544b028b34b046b082f65049ccd9a266ef256b604e8aac209a3a50aa';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

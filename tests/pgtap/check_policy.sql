@@ -1,6 +1,6 @@
 -- check_policy: everything that is wrong with a document, with its place.
 BEGIN;
-SELECT plan(68);
+SELECT plan(69);
 
 CREATE ROLE t_super SUPERUSER;
 SELECT is_empty($$SELECT * FROM rolecall.check_policy('{}')$$, 'an empty policy is one');
@@ -49,6 +49,7 @@ SELECT is(pg_temp.problems(policy::jsonb), problems, policy) FROM (VALUES
   ('{"base_roles": {"anonymous": "a", "administrator": "a"}}', '$.base_roles.administrator role "a" is named twice (22023); $.base_roles.anonymous role "a" is named twice (22023)'),
   ('{"roles": {"a": {}}, "reporting": {"a": {"schemas": ["s"]}}}', '$.reporting.a role "a" is named twice (22023)'),
   ('{"reporting": {"a": {}}}', '$.reporting.a the key "schemas" is missing (22023)'),
+  ('{"reporting": {"a": {"schemas": "s", "withheld": {}, "search_path": null}}}', '$.reporting.a.schemas list, not string (22023); $.reporting.a.search_path list, not null (22023); $.reporting.a.withheld list, not object (22023)'),
   ('{"roles": {"a": {"state": "gone"}}}', '$.roles.a.state "gone" is not one of absent (22023)'),
   ('{"roles": {"a": {"state": "absent", "login": true}, "b": {"drop_owned": true}}}', '$.roles.a.login a role that is to be absent cannot have "login" (22023); $.roles.b.drop_owned "drop_owned" requires "state": "absent" (22023)'),
   ('{"roles": {"a": {"database_settings": {"Rolecall.Policy": "x"}}}}', '$.roles.a.database_settings."Rolecall.Policy" apply() itself sets it, as a mark for other databases (22023)'),

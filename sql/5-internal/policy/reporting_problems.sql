@@ -20,8 +20,10 @@ BEGIN
       SELECT format('.%s[%s]', l.key, e.position - 1), '{"schemas": ["s"]}'::jsonb
              || jsonb_build_object(l.key, jsonb_build_array(e.name))
       FROM unnest('{schemas,withheld,owners,search_path}'::text[]) AS l(key)
-      CROSS JOIN LATERAL jsonb_array_elements(jsonb_path_query_array(r.definition -> l.key, 'strict $[*]'))
-        WITH ORDINALITY AS e(name, position)
+      -- A key that is no list has a problem of its own.
+      CROSS JOIN LATERAL jsonb_array_elements(
+        CASE jsonb_typeof(r.definition -> l.key) WHEN 'array' THEN r.definition -> l.key END
+      ) WITH ORDINALITY AS e(name, position)
       WHERE jsonb_typeof(e.name) = 'string'
       UNION ALL SELECT '.rotate_after', NULL WHERE jsonb_typeof(r.definition -> 'rotate_after') = 'string'
     ) AS p(place, part)
