@@ -9476,7 +9476,7 @@ BEGIN
       RAISE EXCEPTION USING
         ERRCODE = 'invalid_parameter_value',
         MESSAGE = 'password must not be empty',
-        HINT = 'Use null for a role without a password.';
+        HINT = 'Null is for a new role without a password; ALTER ROLE with PASSWORD NULL removes one.';
     END IF;
     PERFORM rolecall_internal.refuse_hash();
   END IF;
@@ -9571,7 +9571,7 @@ BEGIN
           RAISE EXCEPTION USING
             ERRCODE = 'invalid_parameter_value',
             MESSAGE = 'password must not be empty',
-            HINT = 'Use null for a role without a password.';
+            HINT = 'Null is for a new role without a password; ALTER ROLE with PASSWORD NULL removes one.';
         END IF;
         PERFORM rolecall_internal.refuse_hash();
       END IF;
@@ -9822,7 +9822,10 @@ BEGIN
                   WHEN w.kind = 'function' THEN '42883'
                   WHEN w.kind = 'database' THEN '3D000'
                   ELSE '42704' END END,
-           CASE WHEN NOT m.made THEN 'it does not exist' END
+           CASE WHEN m.made THEN NULL
+                WHEN w.kind = 'column' AND w.oid IS NOT NULL
+                  THEN 'there is no column ' || string_agg(DISTINCT quote_ident(w.column_name), ', ')
+                ELSE 'it does not exist' END
     FROM unnest(plan_absent_objects.wanted) AS w
     LEFT JOIN (VALUES
       ('database', 'd'::"char", 'DATABASE', NULL, NULL, NULL::"char", false),
@@ -14614,7 +14617,7 @@ BEGIN
     ERRCODE = 'invalid_parameter_value',
     MESSAGE = 'password must not be empty',
     DETAIL = 'It is a verifier of the empty password, for which the server stores none.',
-    HINT = 'Use null for a role without a password.';
+    HINT = 'Null is for a new role without a password; ALTER ROLE with PASSWORD NULL removes one.';
 END
 $refuse_empty_verifier$;
 
@@ -20788,7 +20791,8 @@ BEGIN
       RAISE EXCEPTION USING
         ERRCODE = 'undefined_object',
         MESSAGE = format('there is no object %s', who_can.object),
-        HINT = 'Write tables, sequences and functions with their schema, and columns as schema.table.column.';
+        HINT = 'Write tables, sequences and functions with their schema, functions with their argument types, '
+               'and columns as schema.table.column.';
     ELSIF NOT rolecall_internal.has_such_privilege(
       CASE WHEN v_found.attnum IS NULL THEN v_found.kind ELSE 'column' END, v_privilege
     ) THEN

@@ -9485,7 +9485,7 @@ BEGIN
       RAISE EXCEPTION USING
         ERRCODE = 'invalid_parameter_value',
         MESSAGE = 'password must not be empty',
-        HINT = 'Use null for a role without a password.';
+        HINT = 'Null is for a new role without a password; ALTER ROLE with PASSWORD NULL removes one.';
     END IF;
     PERFORM rolecall_internal.refuse_hash();
   END IF;
@@ -9580,7 +9580,7 @@ BEGIN
           RAISE EXCEPTION USING
             ERRCODE = 'invalid_parameter_value',
             MESSAGE = 'password must not be empty',
-            HINT = 'Use null for a role without a password.';
+            HINT = 'Null is for a new role without a password; ALTER ROLE with PASSWORD NULL removes one.';
         END IF;
         PERFORM rolecall_internal.refuse_hash();
       END IF;
@@ -9831,7 +9831,10 @@ BEGIN
                   WHEN w.kind = 'function' THEN '42883'
                   WHEN w.kind = 'database' THEN '3D000'
                   ELSE '42704' END END,
-           CASE WHEN NOT m.made THEN 'it does not exist' END
+           CASE WHEN m.made THEN NULL
+                WHEN w.kind = 'column' AND w.oid IS NOT NULL
+                  THEN 'there is no column ' || string_agg(DISTINCT quote_ident(w.column_name), ', ')
+                ELSE 'it does not exist' END
     FROM unnest(plan_absent_objects.wanted) AS w
     LEFT JOIN (VALUES
       ('database', 'd'::"char", 'DATABASE', NULL, NULL, NULL::"char", false),
@@ -14623,7 +14626,7 @@ BEGIN
     ERRCODE = 'invalid_parameter_value',
     MESSAGE = 'password must not be empty',
     DETAIL = 'It is a verifier of the empty password, for which the server stores none.',
-    HINT = 'Use null for a role without a password.';
+    HINT = 'Null is for a new role without a password; ALTER ROLE with PASSWORD NULL removes one.';
 END
 $refuse_empty_verifier$;
 
@@ -20797,7 +20800,8 @@ BEGIN
       RAISE EXCEPTION USING
         ERRCODE = 'undefined_object',
         MESSAGE = format('there is no object %s', who_can.object),
-        HINT = 'Write tables, sequences and functions with their schema, and columns as schema.table.column.';
+        HINT = 'Write tables, sequences and functions with their schema, functions with their argument types, '
+               'and columns as schema.table.column.';
     ELSIF NOT rolecall_internal.has_such_privilege(
       CASE WHEN v_found.attnum IS NULL THEN v_found.kind ELSE 'column' END, v_privilege
     ) THEN
@@ -29783,7 +29787,7 @@ BEGIN
       RAISE EXCEPTION USING
         ERRCODE = 'invalid_parameter_value',
         MESSAGE = 'password must not be empty',
-        HINT = 'Use null for a role without a password.';
+        HINT = 'Null is for a new role without a password; ALTER ROLE with PASSWORD NULL removes one.';
     END IF;
     PERFORM rolecall_internal.refuse_hash();
   END IF;
@@ -29875,7 +29879,7 @@ BEGIN
           RAISE EXCEPTION USING
             ERRCODE = 'invalid_parameter_value',
             MESSAGE = 'password must not be empty',
-            HINT = 'Use null for a role without a password.';
+            HINT = 'Null is for a new role without a password; ALTER ROLE with PASSWORD NULL removes one.';
         END IF;
         PERFORM rolecall_internal.refuse_hash();
       END IF;
@@ -30115,7 +30119,10 @@ BEGIN
                   WHEN w.kind = 'function' THEN '42883'
                   WHEN w.kind = 'database' THEN '3D000'
                   ELSE '42704' END END,
-           CASE WHEN NOT m.made THEN 'it does not exist' END
+           CASE WHEN m.made THEN NULL
+                WHEN w.kind = 'column' AND w.oid IS NOT NULL
+                  THEN 'there is no column ' || string_agg(DISTINCT quote_ident(w.column_name), ', ')
+                ELSE 'it does not exist' END
     FROM unnest(plan_absent_objects.wanted) AS w
     LEFT JOIN (VALUES
       ('database', 'd'::"char", 'DATABASE', NULL, NULL, NULL::"char", false),
@@ -34725,6 +34732,22 @@ $refusal$;
 
 COMMENT ON FUNCTION rolecall_internal.refusal(rolecall_internal.resource)
   IS 'The skipped step that says why a record is not acted on; null if it is acted on';
+
+CREATE OR REPLACE FUNCTION rolecall_internal.refuse_empty_verifier() RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
+SET search_path = pg_catalog, pg_temp
+AS $refuse_empty_verifier$
+BEGIN
+  RAISE EXCEPTION USING
+    ERRCODE = 'invalid_parameter_value',
+    MESSAGE = 'password must not be empty',
+    DETAIL = 'It is a verifier of the empty password, for which the server stores none.',
+    HINT = 'Null is for a new role without a password; ALTER ROLE with PASSWORD NULL removes one.';
+END
+$refuse_empty_verifier$;
+
+COMMENT ON FUNCTION rolecall_internal.refuse_empty_verifier()
+  IS 'Refuses a verifier of the empty password, for which the server stores none';
 
 CREATE OR REPLACE FUNCTION rolecall_internal.refuse_handover(from_role text, to_role text, objects text[]) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
@@ -40285,7 +40308,8 @@ BEGIN
       RAISE EXCEPTION USING
         ERRCODE = 'undefined_object',
         MESSAGE = format('there is no object %s', who_can.object),
-        HINT = 'Write tables, sequences and functions with their schema, and columns as schema.table.column.';
+        HINT = 'Write tables, sequences and functions with their schema, functions with their argument types, '
+               'and columns as schema.table.column.';
     ELSIF NOT rolecall_internal.has_such_privilege(
       CASE WHEN v_found.attnum IS NULL THEN v_found.kind ELSE 'column' END, v_privilege
     ) THEN

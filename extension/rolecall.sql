@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script ran here before, and all of its objects are still there.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 3e10c516544b028b34b046b082f65049ccd9a266ef256b604e8aac209a3a50aa'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 7c3401387bdd867fb9c31b76b0a034547f7bd14afe53b23eec634464b7f41f30'
     AND 434 <= (
       SELECT count(*)
       FROM (
@@ -10368,7 +10368,7 @@ BEGIN
       RAISE EXCEPTION USING
         ERRCODE = 'invalid_parameter_value',
         MESSAGE = 'password must not be empty',
-        HINT = 'Use null for a role without a password.';
+        HINT = 'Null is for a new role without a password; ALTER ROLE with PASSWORD NULL removes one.';
     END IF;
     PERFORM rolecall_internal.refuse_hash();
   END IF;
@@ -10460,7 +10460,7 @@ BEGIN
           RAISE EXCEPTION USING
             ERRCODE = 'invalid_parameter_value',
             MESSAGE = 'password must not be empty',
-            HINT = 'Use null for a role without a password.';
+            HINT = 'Null is for a new role without a password; ALTER ROLE with PASSWORD NULL removes one.';
         END IF;
         PERFORM rolecall_internal.refuse_hash();
       END IF;
@@ -10705,7 +10705,10 @@ BEGIN
                   WHEN w.kind = 'function' THEN '42883'
                   WHEN w.kind = 'database' THEN '3D000'
                   ELSE '42704' END END,
-           CASE WHEN NOT m.made THEN 'it does not exist' END
+           CASE WHEN m.made THEN NULL
+                WHEN w.kind = 'column' AND w.oid IS NOT NULL
+                  THEN 'there is no column ' || string_agg(DISTINCT quote_ident(w.column_name), ', ')
+                ELSE 'it does not exist' END
     FROM unnest(plan_absent_objects.wanted) AS w
     LEFT JOIN (VALUES
       ('database', 'd'::"char", 'DATABASE', NULL, NULL, NULL::"char", false),
@@ -15411,7 +15414,7 @@ BEGIN
     ERRCODE = 'invalid_parameter_value',
     MESSAGE = 'password must not be empty',
     DETAIL = 'It is a verifier of the empty password, for which the server stores none.',
-    HINT = 'Use null for a role without a password.';
+    HINT = 'Null is for a new role without a password; ALTER ROLE with PASSWORD NULL removes one.';
 END
 $refuse_empty_verifier$;
 
@@ -21453,7 +21456,8 @@ BEGIN
       RAISE EXCEPTION USING
         ERRCODE = 'undefined_object',
         MESSAGE = format('there is no object %s', who_can.object),
-        HINT = 'Write tables, sequences and functions with their schema, and columns as schema.table.column.';
+        HINT = 'Write tables, sequences and functions with their schema, functions with their argument types, '
+               'and columns as schema.table.column.';
     ELSIF NOT rolecall_internal.has_such_privilege(
       CASE WHEN v_found.attnum IS NULL THEN v_found.kind ELSE 'column' END, v_privilege
     ) THEN
@@ -21545,7 +21549,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 3e10c516544b028b34b046b082f65049ccd9a266ef256b604e8aac209a3a50aa';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 7c3401387bdd867fb9c31b76b0a034547f7bd14afe53b23eec634464b7f41f30';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

@@ -20,7 +20,7 @@ export const counted = (number: Sql, thing: string): Sql =>
   sql`concat(${number}, ${text(` ${thing}`)}, CASE WHEN ${number} <> 1 THEN 's' END)`;
 
 /** The hint of an empty password. */
-export const noPassword = 'Use null for a role without a password.';
+export const noPassword = 'Null is for a new role without a password; ALTER ROLE with PASSWORD NULL removes one.';
 
 /** The server would truncate a longer name without an error. */
 export const isOfWrongLength = (name: Text) => sql`octet_length(${name}) NOT BETWEEN 1 AND 63`;

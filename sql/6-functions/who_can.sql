@@ -23,7 +23,8 @@ BEGIN
       RAISE EXCEPTION USING
         ERRCODE = 'undefined_object',
         MESSAGE = format('there is no object %s', who_can.object),
-        HINT = 'Write tables, sequences and functions with their schema, and columns as schema.table.column.';
+        HINT = 'Write tables, sequences and functions with their schema, functions with their argument types, '
+               'and columns as schema.table.column.';
     ELSIF NOT rolecall_internal.has_such_privilege(
       CASE WHEN v_found.attnum IS NULL THEN v_found.kind ELSE 'column' END, v_privilege
     ) THEN

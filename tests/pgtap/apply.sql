@@ -1,6 +1,6 @@
 -- apply: a policy as a whole, its modes, and that nothing is done twice.
 BEGIN;
-SELECT plan(108);
+SELECT plan(109);
 
 CREATE ROLE t_maker;
 CREATE ROLE t_group;
@@ -178,6 +178,8 @@ SELECT is(
   'GRANT SELECT (gone) ON TABLE t_shop.item TO t_app skipped 42703; ALTER DEFAULT PRIVILEGES FOR ROLE '
   || current_user || ' IN SCHEMA t_none GRANT SELECT ON TABLES TO t_app skipped 3F000', 'what does not exist is skipped'
 );
+SELECT is((SELECT note FROM rolecall.apply('{"privileges": [{"to": "t_app", "on": {"columns": ["gone", "Left"], "of": "t_shop.item"}, "grant": ["SELECT", "UPDATE"]}]}', dry_run => true) AS s WHERE s.sqlstate = '42703'),
+          'there is no column "Left", gone', 'the note names the columns, as the table is there');
 SELECT is(pg_temp.steps('{"schemas": {"t_made": {}}, "privileges": [{"to": "t_app", "on": {"table": "t_made.none"}, "grant": ["SELECT"]}]}'), 'CREATE SCHEMA t_made', 'but in a schema that the policy creates');
 SELECT is(
   pg_temp.steps('{"schemas": {"t_none": {"owner": "t_nobody", "profiles": {"reader": "t_app"}}, "t_made": {"owner": "t_nobody"}}, "profiles": {"reader": {"schema": ["USAGE"], "tables": ["SELECT"]}}}', 'additive'),

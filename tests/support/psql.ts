@@ -143,7 +143,7 @@ export class Session {
       this.#showsContext = false;
       return '';
     }
-    if (command.startsWith('\\')) throw new Error(`${command} is not known here`);
+    if (command.startsWith('\\')) throw new Error(`${command} is not known here: only SQL and \\c are`);
     // What is not SQL goes to the server as it is, for the server to say so.
     const statements = await splitStatements(text).catch(() => [{ text }]);
     for (const statement of statements) if (!(await this.#query(statement.text))) break;

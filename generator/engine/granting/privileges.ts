@@ -364,7 +364,10 @@ export function plan_absent_objects(document: Jsonb, wanted: WantedPrivileges): 
                       WHEN w.kind = 'function' THEN ${text(sqlstates.undefined_function)}
                       WHEN w.kind = 'database' THEN ${text(sqlstates.undefined_database)}
                       ELSE ${text(sqlstates.undefined_object)} END END,
-               CASE WHEN NOT m.made THEN 'it does not exist' END
+               CASE WHEN m.made THEN NULL
+                    WHEN w.kind = 'column' AND w.oid IS NOT NULL
+                      THEN 'there is no column ' || string_agg(DISTINCT quote_ident(w.column_name), ', ')
+                    ELSE 'it does not exist' END
         FROM unnest(${wanted}) AS w
         LEFT JOIN ${kindRows} USING (kind)
         CROSS JOIN LATERAL (

@@ -23,7 +23,10 @@ BEGIN
                   WHEN w.kind = 'function' THEN '42883'
                   WHEN w.kind = 'database' THEN '3D000'
                   ELSE '42704' END END,
-           CASE WHEN NOT m.made THEN 'it does not exist' END
+           CASE WHEN m.made THEN NULL
+                WHEN w.kind = 'column' AND w.oid IS NOT NULL
+                  THEN 'there is no column ' || string_agg(DISTINCT quote_ident(w.column_name), ', ')
+                ELSE 'it does not exist' END
     FROM unnest(plan_absent_objects.wanted) AS w
     LEFT JOIN (VALUES
       ('database', 'd'::"char", 'DATABASE', NULL, NULL, NULL::"char", false),

@@ -9,7 +9,7 @@ BEGIN
     ERRCODE = 'invalid_parameter_value',
     MESSAGE = 'password must not be empty',
     DETAIL = 'It is a verifier of the empty password, for which the server stores none.',
-    HINT = 'Use null for a role without a password.';
+    HINT = 'Null is for a new role without a password; ALTER ROLE with PASSWORD NULL removes one.';
 END
 $refuse_empty_verifier$;
 

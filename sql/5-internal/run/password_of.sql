@@ -18,7 +18,7 @@ BEGIN
       RAISE EXCEPTION USING
         ERRCODE = 'invalid_parameter_value',
         MESSAGE = 'password must not be empty',
-        HINT = 'Use null for a role without a password.';
+        HINT = 'Null is for a new role without a password; ALTER ROLE with PASSWORD NULL removes one.';
     END IF;
     PERFORM rolecall_internal.refuse_hash();
   END IF;
