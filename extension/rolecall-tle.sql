@@ -5771,15 +5771,15 @@ BEGIN
     SELECT FROM pg_roles AS g
     LEFT JOIN pg_roles AS r ON r.rolname = has_more_powers.than_name
     WHERE pg_has_role(has_more_powers.role_oid, g.oid, 'MEMBER') AND (
-      g.rolsuper OR g.rolcreaterole OR g.rolcreatedb
-      OR g.rolreplication OR g.rolbypassrls
-      OR starts_with(g.rolname, 'pg_')
+      g.rolsuper OR g.rolcreaterole
+      OR g.rolcreatedb OR g.rolreplication
+      OR g.rolbypassrls OR starts_with(g.rolname, 'pg_')
       OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
     ) AND (r.oid IS NULL OR (
       NOT pg_has_role(r.oid, g.oid, 'MEMBER')
-      AND (g.rolsuper OR g.rolcreaterole AND NOT r.rolcreaterole OR g.rolcreatedb AND NOT r.rolcreatedb
-      OR g.rolreplication AND NOT r.rolreplication OR g.rolbypassrls AND NOT r.rolbypassrls
-      OR starts_with(g.rolname, 'pg_')
+      AND (g.rolsuper OR g.rolcreaterole AND NOT r.rolcreaterole
+      OR g.rolcreatedb AND NOT r.rolcreatedb OR g.rolreplication AND NOT r.rolreplication
+      OR g.rolbypassrls AND NOT r.rolbypassrls OR starts_with(g.rolname, 'pg_')
            OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
               AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT'))
     ))
@@ -5804,9 +5804,9 @@ BEGIN
     WHERE NOT o.rolsuper
       AND pg_has_role(has_more_rights.role_oid, r.oid, 'MEMBER')
       AND NOT pg_has_role(o.oid, r.oid, 'MEMBER')
-      AND (r.rolsuper OR r.rolcreaterole AND NOT o.rolcreaterole OR r.rolcreatedb AND NOT o.rolcreatedb
-      OR r.rolreplication AND NOT o.rolreplication OR r.rolbypassrls AND NOT o.rolbypassrls
-      OR starts_with(r.rolname, 'pg_')
+      AND (r.rolsuper OR r.rolcreaterole AND NOT o.rolcreaterole
+      OR r.rolcreatedb AND NOT o.rolcreatedb OR r.rolreplication AND NOT o.rolreplication
+      OR r.rolbypassrls AND NOT o.rolbypassrls OR starts_with(r.rolname, 'pg_')
            OR EXISTS (
              SELECT FROM pg_shdepend AS d
              WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = r.oid AND d.deptype IN ('o', 'a', 'r')
@@ -10000,6 +10000,7 @@ BEGIN
           SELECT x.grantee
           FROM aclexplode(coalesce(c.relacl, acldefault('r', c.relowner)) || coalesce(a.attacl, '{}')) AS x
           WHERE x.privilege_type = d.privilege
+            AND (x.is_grantable OR x.grantee = c.relowner OR NOT d.grantable)
         )) AS p
         WHERE d.action = 'grant' AND n.nspname = 'pg_catalog'
       ) AS t ON true
@@ -10567,6 +10568,7 @@ BEGIN
             SELECT x.grantee
             FROM aclexplode(g.entries) AS x
             WHERE x.privilege_type = d.privilege
+              AND (x.is_grantable OR x.grantee = g.owner OR NOT d.grantable)
           )
         ) AS p
       ) AS t ON true
@@ -11595,7 +11597,7 @@ BEGIN
              string_agg(w.privilege, ', ' ORDER BY w.privilege) AS privileges
       FROM unnest(plan_parameter_grants.wanted) AS w
       CROSS JOIN LATERAL (
-        SELECT coalesce(array_agg(x.grantee), '{}') AS holders,
+        SELECT coalesce(array_agg(x.grantee) FILTER (WHERE x.is_grantable OR NOT w.grantable), '{}') AS holders,
                bool_or(x.grantee = w.role_oid AND (x.is_grantable OR NOT w.grantable)) IS TRUE AS is_held
         FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
           AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
@@ -13522,7 +13524,9 @@ COMMENT ON FUNCTION rolecall_internal.power_refusal(text, oid, text)
 REVOKE ALL ON FUNCTION rolecall_internal.power_refusal(text, oid, text) FROM PUBLIC;
 
 -- sql/5-internal/plan/power_takers.sql
-CREATE FUNCTION rolecall_internal.power_takers(role_oid oid, member_oid oid) RETURNS TABLE (names text, revokes text)
+-- With ADMIN OPTION, the right to grant such a role is also something to take.
+CREATE FUNCTION rolecall_internal.power_takers(role_oid oid, member_oid oid, admin boolean)
+RETURNS TABLE (names text, revokes text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $power_takers$
@@ -13532,9 +13536,9 @@ DECLARE
   v_powers pg_roles[] := ARRAY(
     SELECT g FROM pg_roles AS g
     WHERE pg_has_role(power_takers.role_oid, g.oid, 'MEMBER') AND (
-      g.rolsuper OR g.rolcreaterole OR g.rolcreatedb
-      OR g.rolreplication OR g.rolbypassrls
-      OR starts_with(g.rolname, 'pg_')
+      g.rolsuper OR g.rolcreaterole
+      OR g.rolcreatedb OR g.rolreplication
+      OR g.rolbypassrls OR starts_with(g.rolname, 'pg_')
       OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
     )
   );
@@ -13557,14 +13561,20 @@ BEGIN
         ) AND r.rolname <> current_user
           AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
                OR NOT e.edge ? 'set_option')
-          AND NOT (NOT EXISTS (SELECT FROM unnest(v_powers) AS g WHERE (
-            NOT pg_has_role(r.oid, g.oid, 'MEMBER')
-            AND (g.rolsuper OR g.rolcreaterole AND NOT r.rolcreaterole OR g.rolcreatedb AND NOT r.rolcreatedb
-            OR g.rolreplication AND NOT r.rolreplication OR g.rolbypassrls AND NOT r.rolbypassrls
-            OR starts_with(g.rolname, 'pg_')
-                 OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
-                    AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT'))
-          )))
+          AND NOT (
+                        (NOT power_takers.admin OR (
+                          pg_has_role(r.oid, power_takers.role_oid, 'MEMBER WITH ADMIN OPTION')
+                          OR r.rolcreaterole AND current_setting('server_version_num')::integer / 10000 < 16
+                        ))
+                        AND NOT EXISTS (SELECT FROM unnest(v_powers) AS g WHERE (
+                          NOT pg_has_role(r.oid, g.oid, 'MEMBER')
+                          AND (g.rolsuper OR g.rolcreaterole AND NOT r.rolcreaterole
+                          OR g.rolcreatedb AND NOT r.rolcreatedb OR g.rolreplication AND NOT r.rolreplication
+                          OR g.rolbypassrls AND NOT r.rolbypassrls OR starts_with(g.rolname, 'pg_')
+                               OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
+                                  AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT'))
+                        ))
+                      )
       )
       SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
              string_agg(
@@ -13583,10 +13593,10 @@ BEGIN
 END
 $power_takers$;
 
-COMMENT ON FUNCTION rolecall_internal.power_takers(oid, oid)
+COMMENT ON FUNCTION rolecall_internal.power_takers(oid, oid, boolean)
   IS 'The roles that could take, through a member, a power that a role has by attributes, predefined roles or the '
      'rights of an operator, and that they do not have; no row, or nulls, where there is none';
-REVOKE ALL ON FUNCTION rolecall_internal.power_takers(oid, oid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.power_takers(oid, oid, boolean) FROM PUBLIC;
 
 -- sql/5-internal/granting/privilege_differences.sql
 -- A privilege that is not wanted is a difference only for the roles that are to have nothing else, and not on objects
@@ -18542,7 +18552,10 @@ BEGIN
     THEN
       SELECT t.* INTO v_takers
       FROM rolecall_internal.power_takers(
-        to_regrole(quote_ident(v_change.locks[2]))::oid, to_regrole(quote_ident(v_change.locks[1]))::oid
+        to_regrole(quote_ident(v_change.locks[2]))::oid, to_regrole(quote_ident(v_change.locks[1]))::oid,
+        starts_with(v_change.statement, format(
+          'GRANT %I TO %I WITH ADMIN OPTION', v_change.locks[2], v_change.locks[1]
+        ))
       ) AS t;
       IF v_takers.names IS NOT NULL THEN
         v_change.sqlstate := '42501';
@@ -20937,7 +20950,7 @@ BEGIN
     CROSS JOIN aclexplode(o.acl) AS a
     WHERE n.nspname IN ('rolecall', 'rolecall_internal', 'rolecall_watch') AND a.grantee <> o.owner
   ) AS g(name, statement)
-    WHERE g.name = ANY ('{rolecall_internal.attribute_clauses,rolecall_internal.audit_columns,rolecall_internal.audit_dblink,rolecall_internal.audit_functions,rolecall_internal.audit_principals,rolecall_internal.audit_reading,rolecall_internal.audit_roles,rolecall_internal.audit_schemas,rolecall_internal.audit_search_path,rolecall_internal.audit_settings,rolecall_internal.audit_shards,rolecall_internal.audit_tables,rolecall_internal.audit_takers,rolecall_internal.audit_withheld,rolecall_internal.bypassrls_refusal,rolecall_internal.check_removal_rights,rolecall_internal.grant_statement,rolecall_internal.held_otherwise,rolecall_internal.is_doubtful,rolecall_internal.is_worth_taking,rolecall_internal.lock_role,rolecall_internal.misshape,rolecall_internal.named_roles,rolecall_internal.pinned_by,rolecall_internal.plan_read_access,rolecall_internal.plan_roles,rolecall_internal.provision,rolecall_internal.renew_records,rolecall_internal.reported,rolecall_internal.run,rolecall_internal.withhold_powers}'::text[]);
+    WHERE g.name = ANY ('{rolecall_internal.attribute_clauses,rolecall_internal.audit_columns,rolecall_internal.audit_dblink,rolecall_internal.audit_functions,rolecall_internal.audit_principals,rolecall_internal.audit_reading,rolecall_internal.audit_roles,rolecall_internal.audit_schemas,rolecall_internal.audit_search_path,rolecall_internal.audit_settings,rolecall_internal.audit_shards,rolecall_internal.audit_tables,rolecall_internal.audit_takers,rolecall_internal.audit_withheld,rolecall_internal.bypassrls_refusal,rolecall_internal.check_removal_rights,rolecall_internal.grant_statement,rolecall_internal.held_otherwise,rolecall_internal.is_doubtful,rolecall_internal.is_worth_taking,rolecall_internal.lock_role,rolecall_internal.misshape,rolecall_internal.named_roles,rolecall_internal.pinned_by,rolecall_internal.plan_read_access,rolecall_internal.plan_roles,rolecall_internal.power_takers,rolecall_internal.provision,rolecall_internal.renew_records,rolecall_internal.reported,rolecall_internal.run,rolecall_internal.withhold_powers}'::text[]);
 
   DROP FUNCTION rolecall_internal.attribute_clauses(jsonb, jsonb, jsonb);
 
@@ -20990,6 +21003,8 @@ BEGIN
   DROP FUNCTION rolecall_internal.plan_read_access(jsonb, boolean);
 
   DROP FUNCTION rolecall_internal.plan_roles(jsonb);
+
+  DROP FUNCTION rolecall_internal.power_takers(oid, oid);
 
   DROP FUNCTION rolecall_internal.provision(jsonb, interval, boolean, boolean);
 
@@ -26286,15 +26301,15 @@ BEGIN
     SELECT FROM pg_roles AS g
     LEFT JOIN pg_roles AS r ON r.rolname = has_more_powers.than_name
     WHERE pg_has_role(has_more_powers.role_oid, g.oid, 'MEMBER') AND (
-      g.rolsuper OR g.rolcreaterole OR g.rolcreatedb
-      OR g.rolreplication OR g.rolbypassrls
-      OR starts_with(g.rolname, 'pg_')
+      g.rolsuper OR g.rolcreaterole
+      OR g.rolcreatedb OR g.rolreplication
+      OR g.rolbypassrls OR starts_with(g.rolname, 'pg_')
       OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
     ) AND (r.oid IS NULL OR (
       NOT pg_has_role(r.oid, g.oid, 'MEMBER')
-      AND (g.rolsuper OR g.rolcreaterole AND NOT r.rolcreaterole OR g.rolcreatedb AND NOT r.rolcreatedb
-      OR g.rolreplication AND NOT r.rolreplication OR g.rolbypassrls AND NOT r.rolbypassrls
-      OR starts_with(g.rolname, 'pg_')
+      AND (g.rolsuper OR g.rolcreaterole AND NOT r.rolcreaterole
+      OR g.rolcreatedb AND NOT r.rolcreatedb OR g.rolreplication AND NOT r.rolreplication
+      OR g.rolbypassrls AND NOT r.rolbypassrls OR starts_with(g.rolname, 'pg_')
            OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
               AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT'))
     ))
@@ -26318,9 +26333,9 @@ BEGIN
     WHERE NOT o.rolsuper
       AND pg_has_role(has_more_rights.role_oid, r.oid, 'MEMBER')
       AND NOT pg_has_role(o.oid, r.oid, 'MEMBER')
-      AND (r.rolsuper OR r.rolcreaterole AND NOT o.rolcreaterole OR r.rolcreatedb AND NOT o.rolcreatedb
-      OR r.rolreplication AND NOT o.rolreplication OR r.rolbypassrls AND NOT o.rolbypassrls
-      OR starts_with(r.rolname, 'pg_')
+      AND (r.rolsuper OR r.rolcreaterole AND NOT o.rolcreaterole
+      OR r.rolcreatedb AND NOT o.rolcreatedb OR r.rolreplication AND NOT o.rolreplication
+      OR r.rolbypassrls AND NOT o.rolbypassrls OR starts_with(r.rolname, 'pg_')
            OR EXISTS (
              SELECT FROM pg_shdepend AS d
              WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = r.oid AND d.deptype IN ('o', 'a', 'r')
@@ -30285,6 +30300,7 @@ BEGIN
           SELECT x.grantee
           FROM aclexplode(coalesce(c.relacl, acldefault('r', c.relowner)) || coalesce(a.attacl, '{}')) AS x
           WHERE x.privilege_type = d.privilege
+            AND (x.is_grantable OR x.grantee = c.relowner OR NOT d.grantable)
         )) AS p
         WHERE d.action = 'grant' AND n.nspname = 'pg_catalog'
       ) AS t ON true
@@ -30836,6 +30852,7 @@ BEGIN
             SELECT x.grantee
             FROM aclexplode(g.entries) AS x
             WHERE x.privilege_type = d.privilege
+              AND (x.is_grantable OR x.grantee = g.owner OR NOT d.grantable)
           )
         ) AS p
       ) AS t ON true
@@ -31837,7 +31854,7 @@ BEGIN
              string_agg(w.privilege, ', ' ORDER BY w.privilege) AS privileges
       FROM unnest(plan_parameter_grants.wanted) AS w
       CROSS JOIN LATERAL (
-        SELECT coalesce(array_agg(x.grantee), '{}') AS holders,
+        SELECT coalesce(array_agg(x.grantee) FILTER (WHERE x.is_grantable OR NOT w.grantable), '{}') AS holders,
                bool_or(x.grantee = w.role_oid AND (x.is_grantable OR NOT w.grantable)) IS TRUE AS is_held
         FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
           AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
@@ -33685,7 +33702,9 @@ COMMENT ON FUNCTION rolecall_internal.power_refusal(text, oid, text)
   IS 'The skipped change that would give a role an attribute that is a power; null where the caller can give it';
 REVOKE ALL ON FUNCTION rolecall_internal.power_refusal(text, oid, text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.power_takers(role_oid oid, member_oid oid) RETURNS TABLE (names text, revokes text)
+-- With ADMIN OPTION, the right to grant such a role is also something to take.
+CREATE FUNCTION rolecall_internal.power_takers(role_oid oid, member_oid oid, admin boolean)
+RETURNS TABLE (names text, revokes text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $power_takers$
@@ -33695,9 +33714,9 @@ DECLARE
   v_powers pg_roles[] := ARRAY(
     SELECT g FROM pg_roles AS g
     WHERE pg_has_role(power_takers.role_oid, g.oid, 'MEMBER') AND (
-      g.rolsuper OR g.rolcreaterole OR g.rolcreatedb
-      OR g.rolreplication OR g.rolbypassrls
-      OR starts_with(g.rolname, 'pg_')
+      g.rolsuper OR g.rolcreaterole
+      OR g.rolcreatedb OR g.rolreplication
+      OR g.rolbypassrls OR starts_with(g.rolname, 'pg_')
       OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
     )
   );
@@ -33720,14 +33739,20 @@ BEGIN
         ) AND r.rolname <> current_user
           AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
                OR NOT e.edge ? 'set_option')
-          AND NOT (NOT EXISTS (SELECT FROM unnest(v_powers) AS g WHERE (
-            NOT pg_has_role(r.oid, g.oid, 'MEMBER')
-            AND (g.rolsuper OR g.rolcreaterole AND NOT r.rolcreaterole OR g.rolcreatedb AND NOT r.rolcreatedb
-            OR g.rolreplication AND NOT r.rolreplication OR g.rolbypassrls AND NOT r.rolbypassrls
-            OR starts_with(g.rolname, 'pg_')
-                 OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
-                    AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT'))
-          )))
+          AND NOT (
+                        (NOT power_takers.admin OR (
+                          pg_has_role(r.oid, power_takers.role_oid, 'MEMBER WITH ADMIN OPTION')
+                          OR r.rolcreaterole AND current_setting('server_version_num')::integer / 10000 < 16
+                        ))
+                        AND NOT EXISTS (SELECT FROM unnest(v_powers) AS g WHERE (
+                          NOT pg_has_role(r.oid, g.oid, 'MEMBER')
+                          AND (g.rolsuper OR g.rolcreaterole AND NOT r.rolcreaterole
+                          OR g.rolcreatedb AND NOT r.rolcreatedb OR g.rolreplication AND NOT r.rolreplication
+                          OR g.rolbypassrls AND NOT r.rolbypassrls OR starts_with(g.rolname, 'pg_')
+                               OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
+                                  AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT'))
+                        ))
+                      )
       )
       SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
              string_agg(
@@ -33746,9 +33771,10 @@ BEGIN
 END
 $power_takers$;
 
-COMMENT ON FUNCTION rolecall_internal.power_takers(oid, oid)
+COMMENT ON FUNCTION rolecall_internal.power_takers(oid, oid, boolean)
   IS 'The roles that could take, through a member, a power that a role has by attributes, predefined roles or the '
      'rights of an operator, and that they do not have; no row, or nulls, where there is none';
+REVOKE ALL ON FUNCTION rolecall_internal.power_takers(oid, oid, boolean) FROM PUBLIC;
 
 -- A privilege that is not wanted is a difference only for the roles that are to have nothing else, and not on objects
 -- that belong to the cluster or to the extension.
@@ -38363,7 +38389,10 @@ BEGIN
     THEN
       SELECT t.* INTO v_takers
       FROM rolecall_internal.power_takers(
-        to_regrole(quote_ident(v_change.locks[2]))::oid, to_regrole(quote_ident(v_change.locks[1]))::oid
+        to_regrole(quote_ident(v_change.locks[2]))::oid, to_regrole(quote_ident(v_change.locks[1]))::oid,
+        starts_with(v_change.statement, format(
+          'GRANT %I TO %I WITH ADMIN OPTION', v_change.locks[2], v_change.locks[1]
+        ))
       ) AS t;
       IF v_takers.names IS NOT NULL THEN
         v_change.sqlstate := '42501';

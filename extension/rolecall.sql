@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script ran here before, and all of its objects are still there.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 7c3401387bdd867fb9c31b76b0a034547f7bd14afe53b23eec634464b7f41f30'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 19e51c2e6d87e7760393a03b240fc35728f25dfefddf85772fa3d9fd326118d8'
     AND 434 <= (
       SELECT count(*)
       FROM (
@@ -670,7 +670,7 @@ BEGIN
       ('rolecall_internal', 'power_refusal', 
        'role_name text, role_oid oid, attribute text', 'rolecall_internal.change', 0),
       ('rolecall_internal', 'power_takers', 
-       'role_oid oid, member_oid oid, names text, revokes text', 'SETOF record', 0),
+       'role_oid oid, member_oid oid, admin boolean, names text, revokes text', 'SETOF record', 0),
       ('rolecall_internal', 'privilege_differences', 
        'wanted rolecall_internal.wanted_privilege[], groups rolecall_internal.acl_group[], exact oid[]', 'rolecall_internal.difference[]', 0),
       ('rolecall_internal', 'privilege_entries', 
@@ -6744,15 +6744,15 @@ BEGIN
     SELECT FROM pg_roles AS g
     LEFT JOIN pg_roles AS r ON r.rolname = has_more_powers.than_name
     WHERE pg_has_role(has_more_powers.role_oid, g.oid, 'MEMBER') AND (
-      g.rolsuper OR g.rolcreaterole OR g.rolcreatedb
-      OR g.rolreplication OR g.rolbypassrls
-      OR starts_with(g.rolname, 'pg_')
+      g.rolsuper OR g.rolcreaterole
+      OR g.rolcreatedb OR g.rolreplication
+      OR g.rolbypassrls OR starts_with(g.rolname, 'pg_')
       OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
     ) AND (r.oid IS NULL OR (
       NOT pg_has_role(r.oid, g.oid, 'MEMBER')
-      AND (g.rolsuper OR g.rolcreaterole AND NOT r.rolcreaterole OR g.rolcreatedb AND NOT r.rolcreatedb
-      OR g.rolreplication AND NOT r.rolreplication OR g.rolbypassrls AND NOT r.rolbypassrls
-      OR starts_with(g.rolname, 'pg_')
+      AND (g.rolsuper OR g.rolcreaterole AND NOT r.rolcreaterole
+      OR g.rolcreatedb AND NOT r.rolcreatedb OR g.rolreplication AND NOT r.rolreplication
+      OR g.rolbypassrls AND NOT r.rolbypassrls OR starts_with(g.rolname, 'pg_')
            OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
               AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT'))
     ))
@@ -6776,9 +6776,9 @@ BEGIN
     WHERE NOT o.rolsuper
       AND pg_has_role(has_more_rights.role_oid, r.oid, 'MEMBER')
       AND NOT pg_has_role(o.oid, r.oid, 'MEMBER')
-      AND (r.rolsuper OR r.rolcreaterole AND NOT o.rolcreaterole OR r.rolcreatedb AND NOT o.rolcreatedb
-      OR r.rolreplication AND NOT o.rolreplication OR r.rolbypassrls AND NOT o.rolbypassrls
-      OR starts_with(r.rolname, 'pg_')
+      AND (r.rolsuper OR r.rolcreaterole AND NOT o.rolcreaterole
+      OR r.rolcreatedb AND NOT o.rolcreatedb OR r.rolreplication AND NOT o.rolreplication
+      OR r.rolbypassrls AND NOT o.rolbypassrls OR starts_with(r.rolname, 'pg_')
            OR EXISTS (
              SELECT FROM pg_shdepend AS d
              WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = r.oid AND d.deptype IN ('o', 'a', 'r')
@@ -10872,6 +10872,7 @@ BEGIN
           SELECT x.grantee
           FROM aclexplode(coalesce(c.relacl, acldefault('r', c.relowner)) || coalesce(a.attacl, '{}')) AS x
           WHERE x.privilege_type = d.privilege
+            AND (x.is_grantable OR x.grantee = c.relowner OR NOT d.grantable)
         )) AS p
         WHERE d.action = 'grant' AND n.nspname = 'pg_catalog'
       ) AS t ON true
@@ -11430,6 +11431,7 @@ BEGIN
             SELECT x.grantee
             FROM aclexplode(g.entries) AS x
             WHERE x.privilege_type = d.privilege
+              AND (x.is_grantable OR x.grantee = g.owner OR NOT d.grantable)
           )
         ) AS p
       ) AS t ON true
@@ -12442,7 +12444,7 @@ BEGIN
              string_agg(w.privilege, ', ' ORDER BY w.privilege) AS privileges
       FROM unnest(plan_parameter_grants.wanted) AS w
       CROSS JOIN LATERAL (
-        SELECT coalesce(array_agg(x.grantee), '{}') AS holders,
+        SELECT coalesce(array_agg(x.grantee) FILTER (WHERE x.is_grantable OR NOT w.grantable), '{}') AS holders,
                bool_or(x.grantee = w.role_oid AND (x.is_grantable OR NOT w.grantable)) IS TRUE AS is_held
         FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
           AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)
@@ -14331,7 +14333,9 @@ COMMENT ON FUNCTION rolecall_internal.power_refusal(text, oid, text)
   IS 'The skipped change that would give a role an attribute that is a power; null where the caller can give it';
 REVOKE ALL ON FUNCTION rolecall_internal.power_refusal(text, oid, text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION rolecall_internal.power_takers(role_oid oid, member_oid oid) RETURNS TABLE (names text, revokes text)
+-- With ADMIN OPTION, the right to grant such a role is also something to take.
+CREATE OR REPLACE FUNCTION rolecall_internal.power_takers(role_oid oid, member_oid oid, admin boolean)
+RETURNS TABLE (names text, revokes text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY INVOKER
 SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $power_takers$
@@ -14341,9 +14345,9 @@ DECLARE
   v_powers pg_roles[] := ARRAY(
     SELECT g FROM pg_roles AS g
     WHERE pg_has_role(power_takers.role_oid, g.oid, 'MEMBER') AND (
-      g.rolsuper OR g.rolcreaterole OR g.rolcreatedb
-      OR g.rolreplication OR g.rolbypassrls
-      OR starts_with(g.rolname, 'pg_')
+      g.rolsuper OR g.rolcreaterole
+      OR g.rolcreatedb OR g.rolreplication
+      OR g.rolbypassrls OR starts_with(g.rolname, 'pg_')
       OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
     )
   );
@@ -14366,14 +14370,20 @@ BEGIN
         ) AND r.rolname <> current_user
           AND (m.admin_option OR e.edge @> '{"inherit_option": true}' OR e.edge @> '{"set_option": true}'
                OR NOT e.edge ? 'set_option')
-          AND NOT (NOT EXISTS (SELECT FROM unnest(v_powers) AS g WHERE (
-            NOT pg_has_role(r.oid, g.oid, 'MEMBER')
-            AND (g.rolsuper OR g.rolcreaterole AND NOT r.rolcreaterole OR g.rolcreatedb AND NOT r.rolcreatedb
-            OR g.rolreplication AND NOT r.rolreplication OR g.rolbypassrls AND NOT r.rolbypassrls
-            OR starts_with(g.rolname, 'pg_')
-                 OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
-                    AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT'))
-          )))
+          AND NOT (
+                        (NOT power_takers.admin OR (
+                          pg_has_role(r.oid, power_takers.role_oid, 'MEMBER WITH ADMIN OPTION')
+                          OR r.rolcreaterole AND current_setting('server_version_num')::integer / 10000 < 16
+                        ))
+                        AND NOT EXISTS (SELECT FROM unnest(v_powers) AS g WHERE (
+                          NOT pg_has_role(r.oid, g.oid, 'MEMBER')
+                          AND (g.rolsuper OR g.rolcreaterole AND NOT r.rolcreaterole
+                          OR g.rolcreatedb AND NOT r.rolcreatedb OR g.rolreplication AND NOT r.rolreplication
+                          OR g.rolbypassrls AND NOT r.rolbypassrls OR starts_with(g.rolname, 'pg_')
+                               OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
+                                  AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT'))
+                        ))
+                      )
       )
       SELECT string_agg(DISTINCT format('"%s"', t.name), ', ') AS names,
              string_agg(
@@ -14392,10 +14402,10 @@ BEGIN
 END
 $power_takers$;
 
-COMMENT ON FUNCTION rolecall_internal.power_takers(oid, oid)
+COMMENT ON FUNCTION rolecall_internal.power_takers(oid, oid, boolean)
   IS 'The roles that could take, through a member, a power that a role has by attributes, predefined roles or the '
      'rights of an operator, and that they do not have; no row, or nulls, where there is none';
-REVOKE ALL ON FUNCTION rolecall_internal.power_takers(oid, oid) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rolecall_internal.power_takers(oid, oid, boolean) FROM PUBLIC;
 
 -- A privilege that is not wanted is a difference only for the roles that are to have nothing else, and not on objects
 -- that belong to the cluster or to the extension.
@@ -19241,7 +19251,10 @@ BEGIN
     THEN
       SELECT t.* INTO v_takers
       FROM rolecall_internal.power_takers(
-        to_regrole(quote_ident(v_change.locks[2]))::oid, to_regrole(quote_ident(v_change.locks[1]))::oid
+        to_regrole(quote_ident(v_change.locks[2]))::oid, to_regrole(quote_ident(v_change.locks[1]))::oid,
+        starts_with(v_change.statement, format(
+          'GRANT %I TO %I WITH ADMIN OPTION', v_change.locks[2], v_change.locks[1]
+        ))
       ) AS t;
       IF v_takers.names IS NOT NULL THEN
         v_change.sqlstate := '42501';
@@ -21549,7 +21562,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 7c3401387bdd867fb9c31b76b0a034547f7bd14afe53b23eec634464b7f41f30';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 19e51c2e6d87e7760393a03b240fc35728f25dfefddf85772fa3d9fd326118d8';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

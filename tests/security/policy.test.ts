@@ -526,6 +526,46 @@ test('what an extension keeps from PUBLIC, and columns of catalogs, are given to
     SELECT rolecall.forget('dialer'); SELECT rolecall.forget('plain')`);
 });
 
+test('who has a privilege or a membership does not get the right to pass it on through another role', async () => {
+  await admin.query(`CREATE ROLE nora LOGIN PASSWORD 'nora'; CREATE ROLE chief; GRANT chief TO nora; GRANT pg_monitor TO nora;
+    GRANT EXECUTE ON FUNCTION pg_ls_dir(text) TO nora; GRANT SELECT (rolpassword) ON pg_authid TO nora`);
+  const hasParameters = cluster.version >= 15;
+  if (hasParameters) await admin.query('GRANT SET ON PARAMETER log_statement TO nora');
+  const entry = (on: unknown, grant: string) => ({ to: 'chief', on, grant: [grant], with_grant_option: true });
+  const policy = JSON.stringify({
+    roles: { chief: { member_of: [{ role: 'pg_monitor', admin: true }] } },
+    privileges: [
+      entry({ function: 'pg_catalog.pg_ls_dir(text)' }, 'EXECUTE'),
+      entry({ columns: ['rolpassword'], of: 'pg_catalog.pg_authid' }, 'SELECT'),
+      ...(hasParameters ? [entry({ parameter: 'log_statement' }, 'SET')] : []),
+    ],
+  });
+  const apply = (what: string) => rows(`SELECT ${what} FROM rolecall.apply($$${policy}$$) ORDER BY statement`);
+  assert.deepEqual(
+    await apply('operation, status, sqlstate'),
+    [...Array<string>(hasParameters ? 3 : 2).fill('grant_privilege'), 'grant_role']
+      .map((operation) => [operation, 'skipped', '42501'])
+      .sort(),
+  );
+  const nora = await login('nora');
+  for (const statement of [
+    'GRANT pg_monitor TO accomplice',
+    'GRANT EXECUTE ON FUNCTION pg_ls_dir(text) TO accomplice',
+    'GRANT SELECT (rolpassword) ON pg_authid TO accomplice',
+    ...(hasParameters ? ['GRANT SET ON PARAMETER log_statement TO accomplice'] : []),
+  ]) {
+    await nora.query('SET ROLE chief');
+    await assert.rejects(nora.query(statement), { code: '42501' }, statement);
+  }
+  await nora.end();
+  // What it has itself, it can take.
+  const plain = policy.replaceAll('true', 'false');
+  assert.deepEqual(await rows(`SELECT status, count(*)::integer FROM rolecall.apply($$${plain}$$) GROUP BY status`), [
+    ['applied', hasParameters ? 4 : 3],
+  ]);
+  await admin.query(`DROP OWNED BY nora, chief; DROP ROLE nora, chief; SELECT rolecall.forget('chief')`);
+});
+
 test('whoever administers a role that is given a membership, a schema or a privilege is named', async () => {
   await admin.query('CREATE ROLE team; CREATE SCHEMA given; CREATE TABLE given.data ()');
   for (const call of [

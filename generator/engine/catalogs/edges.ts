@@ -37,9 +37,9 @@ export const hasPowerBeyond = (role: Sql, than?: Sql) => {
       ? sql`${role}.${raw(attribute)}`
       : sql`${role}.${raw(attribute)} AND NOT ${than}.${raw(attribute)}`;
   return sql`
-    ${role}.rolsuper OR ${has('rolcreaterole')} OR ${has('rolcreatedb')}
-    OR ${has('rolreplication')} OR ${has('rolbypassrls')}
-    OR starts_with(${role}.rolname, 'pg_')
+    ${role}.rolsuper OR ${has('rolcreaterole')}
+    OR ${has('rolcreatedb')} OR ${has('rolreplication')}
+    OR ${has('rolbypassrls')} OR starts_with(${role}.rolname, 'pg_')
   `;
 };
 

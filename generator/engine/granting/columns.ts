@@ -210,7 +210,8 @@ export function plan_column_changes(document: Jsonb, differences: Jsonb): SetOf<
           LEFT JOIN LATERAL (
             SELECT p.* FROM rolecall_internal.privilege_takers(to_regrole(quote_ident(d.role))::oid, ${holdersIn(
               sql`coalesce(c.relacl, acldefault('r', c.relowner)) || coalesce(a.attacl, '{}')`,
-              sql`d.privilege`,
+              sql`d`,
+              sql`c.relowner`,
             )}) AS p
             WHERE d.action = 'grant' AND n.nspname = 'pg_catalog'
           ) AS t ON true

@@ -71,7 +71,7 @@ export function plan_parameter_grants(document: Jsonb, wanted: WantedPrivileges)
                  string_agg(w.privilege, ', ' ORDER BY w.privilege) AS privileges
           FROM unnest(${wanted}) AS w
           CROSS JOIN LATERAL (
-            SELECT coalesce(array_agg(x.grantee), '{}') AS holders,
+            SELECT coalesce(array_agg(x.grantee) FILTER (WHERE x.is_grantable OR NOT w.grantable), '{}') AS holders,
                    bool_or(x.grantee = w.role_oid AND (x.is_grantable OR NOT w.grantable)) IS TRUE AS is_held
             FROM ${parameterPrivileges(sql`x`)}
             WHERE x.parameter = lower(w.object) AND x.privilege_type = w.privilege

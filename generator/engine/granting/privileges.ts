@@ -203,7 +203,7 @@ export function plan_grants(
             -- A subquery of its own, so that the server does not call the function before it checks the condition.
             SELECT p.* FROM (SELECT to_regrole(quote_ident(d.role))::oid WHERE g.kept OFFSET 0) AS k(role_oid)
             CROSS JOIN LATERAL rolecall_internal.privilege_takers(
-              k.role_oid, ${holdersIn(sql`g.entries`, sql`d.privilege`)}
+              k.role_oid, ${holdersIn(sql`g.entries`, sql`d`, sql`g.owner`)}
             ) AS p
           ) AS t ON true
           WHERE d.action = 'grant'
@@ -279,13 +279,14 @@ export const refusal = (grant: Sql, missing: Sql) => sql`
        ELSE ${couldBeTaken(sql`${grant}.names`)} END AS note
 `;
 
-/** The roles that have a privilege by an ACL. */
-export const holdersIn = (acl: Sql, privilege: Sql) =>
+/** The roles that have, by an ACL, what a difference gives: a privilege, or also its grant option. */
+export const holdersIn = (acl: Sql, difference: Sql, owner: Sql) =>
   sql`
     ARRAY(
       SELECT x.grantee
       FROM aclexplode(${acl}) AS x
-      WHERE x.privilege_type = ${privilege}
+      WHERE x.privilege_type = ${difference}.privilege
+        AND (x.is_grantable OR x.grantee = ${owner} OR NOT ${difference}.grantable)
     )
   `;
 

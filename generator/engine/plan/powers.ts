@@ -7,6 +7,7 @@ import { sqlstates } from '../../model/sqlstates.ts';
 import type { Bool, Changes, Jsonb, Oid, Returns, Table, Text, Texts } from '../../model/types.ts';
 import { raw, type Sql, sql, text } from '../../sql/template.ts';
 import { ending, hasPowerBeyond, leadsToSuperuser, takers } from '../catalogs/edges.ts';
+import { serverVersion } from '../catalogs/server.ts';
 import { isAskedFor } from '../record/newest.ts';
 import { isOperator } from './operators.ts';
 
@@ -34,7 +35,10 @@ export function withhold_powers(changes: Changes, memberships: Jsonb): Returns<C
         THEN
           SELECT t.* INTO v_takers
           FROM rolecall_internal.power_takers(
-            to_regrole(quote_ident(v_change.locks[2]))::oid, to_regrole(quote_ident(v_change.locks[1]))::oid
+            to_regrole(quote_ident(v_change.locks[2]))::oid, to_regrole(quote_ident(v_change.locks[1]))::oid,
+            starts_with(v_change.statement, format(
+              'GRANT %I TO %I WITH ADMIN OPTION', v_change.locks[2], v_change.locks[1]
+            ))
           ) AS t;
           IF v_takers.names IS NOT NULL THEN
             v_change.sqlstate := '42501';
@@ -108,10 +112,12 @@ export function has_more_powers(role_oid: Oid, than_name: Text): Returns<Bool> {
 /**
  * The roles that could take, through a member, a power that a role has by attributes, predefined roles or the rights
  * of an operator, and that they do not have; no row, or nulls, where there is none
+ *
+ * With ADMIN OPTION, the right to grant such a role is also something to take.
  * @volatility stable
  * @probes
  */
-export function power_takers(role_oid: Oid, member_oid: Oid): Table<{ names: Text; revokes: Text }> {
+export function power_takers(role_oid: Oid, member_oid: Oid, admin: Bool): Table<{ names: Text; revokes: Text }> {
   return sql`
     DECLARE
       -- Usually the role has no power. All roles are read once to find its powers, not again for each role that could
@@ -123,11 +129,24 @@ export function power_takers(role_oid: Oid, member_oid: Oid): Table<{ names: Tex
     BEGIN
       IF cardinality(v_powers) > 0 THEN
         RETURN QUERY
-          ${takers(member_oid, () => sql`(NOT EXISTS (SELECT FROM unnest(v_powers) AS g WHERE ${lacks}))`, isAskedFor)};
+          ${takers(
+            member_oid,
+            () => sql`(
+              (NOT ${admin} OR ${canGrant(role_oid as Sql)})
+              AND NOT EXISTS (SELECT FROM unnest(v_powers) AS g WHERE ${lacks})
+            )`,
+            isAskedFor,
+          )};
       END IF;
     END
   `;
 }
+
+/** Whether the role r can grant a role. */
+const canGrant = (role: Sql) => sql`(
+  pg_has_role(r.oid, ${role}, 'MEMBER WITH ADMIN OPTION')
+  OR r.rolcreaterole AND ${serverVersion} < 16
+)`;
 
 /** Whether the role g has a power of its own. */
 const isPower = sql`(

@@ -30,6 +30,7 @@ BEGIN
           SELECT x.grantee
           FROM aclexplode(coalesce(c.relacl, acldefault('r', c.relowner)) || coalesce(a.attacl, '{}')) AS x
           WHERE x.privilege_type = d.privilege
+            AND (x.is_grantable OR x.grantee = c.relowner OR NOT d.grantable)
         )) AS p
         WHERE d.action = 'grant' AND n.nspname = 'pg_catalog'
       ) AS t ON true

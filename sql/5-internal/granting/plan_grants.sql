@@ -62,6 +62,7 @@ BEGIN
             SELECT x.grantee
             FROM aclexplode(g.entries) AS x
             WHERE x.privilege_type = d.privilege
+              AND (x.is_grantable OR x.grantee = g.owner OR NOT d.grantable)
           )
         ) AS p
       ) AS t ON true

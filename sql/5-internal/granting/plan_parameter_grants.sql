@@ -23,7 +23,7 @@ BEGIN
              string_agg(w.privilege, ', ' ORDER BY w.privilege) AS privileges
       FROM unnest(plan_parameter_grants.wanted) AS w
       CROSS JOIN LATERAL (
-        SELECT coalesce(array_agg(x.grantee), '{}') AS holders,
+        SELECT coalesce(array_agg(x.grantee) FILTER (WHERE x.is_grantable OR NOT w.grantable), '{}') AS holders,
                bool_or(x.grantee = w.role_oid AND (x.is_grantable OR NOT w.grantable)) IS TRUE AS is_held
         FROM jsonb_to_recordset(rolecall_internal.parameter_privileges())
           AS x(parameter text, grantor oid, grantee oid, privilege_type text, is_grantable boolean)

@@ -9,15 +9,15 @@ BEGIN
     SELECT FROM pg_roles AS g
     LEFT JOIN pg_roles AS r ON r.rolname = has_more_powers.than_name
     WHERE pg_has_role(has_more_powers.role_oid, g.oid, 'MEMBER') AND (
-      g.rolsuper OR g.rolcreaterole OR g.rolcreatedb
-      OR g.rolreplication OR g.rolbypassrls
-      OR starts_with(g.rolname, 'pg_')
+      g.rolsuper OR g.rolcreaterole
+      OR g.rolcreatedb OR g.rolreplication
+      OR g.rolbypassrls OR starts_with(g.rolname, 'pg_')
       OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
     ) AND (r.oid IS NULL OR (
       NOT pg_has_role(r.oid, g.oid, 'MEMBER')
-      AND (g.rolsuper OR g.rolcreaterole AND NOT r.rolcreaterole OR g.rolcreatedb AND NOT r.rolcreatedb
-      OR g.rolreplication AND NOT r.rolreplication OR g.rolbypassrls AND NOT r.rolbypassrls
-      OR starts_with(g.rolname, 'pg_')
+      AND (g.rolsuper OR g.rolcreaterole AND NOT r.rolcreaterole
+      OR g.rolcreatedb AND NOT r.rolcreatedb OR g.rolreplication AND NOT r.rolreplication
+      OR g.rolbypassrls AND NOT r.rolbypassrls OR starts_with(g.rolname, 'pg_')
            OR has_table_privilege(g.oid, 'rolecall_internal.secret', 'SELECT')
               AND NOT has_table_privilege(r.oid, 'rolecall_internal.secret', 'SELECT'))
     ))

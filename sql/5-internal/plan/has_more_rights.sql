@@ -12,9 +12,9 @@ BEGIN
     WHERE NOT o.rolsuper
       AND pg_has_role(has_more_rights.role_oid, r.oid, 'MEMBER')
       AND NOT pg_has_role(o.oid, r.oid, 'MEMBER')
-      AND (r.rolsuper OR r.rolcreaterole AND NOT o.rolcreaterole OR r.rolcreatedb AND NOT o.rolcreatedb
-      OR r.rolreplication AND NOT o.rolreplication OR r.rolbypassrls AND NOT o.rolbypassrls
-      OR starts_with(r.rolname, 'pg_')
+      AND (r.rolsuper OR r.rolcreaterole AND NOT o.rolcreaterole
+      OR r.rolcreatedb AND NOT o.rolcreatedb OR r.rolreplication AND NOT o.rolreplication
+      OR r.rolbypassrls AND NOT o.rolbypassrls OR starts_with(r.rolname, 'pg_')
            OR EXISTS (
              SELECT FROM pg_shdepend AS d
              WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = r.oid AND d.deptype IN ('o', 'a', 'r')

@@ -21,7 +21,10 @@ BEGIN
     THEN
       SELECT t.* INTO v_takers
       FROM rolecall_internal.power_takers(
-        to_regrole(quote_ident(v_change.locks[2]))::oid, to_regrole(quote_ident(v_change.locks[1]))::oid
+        to_regrole(quote_ident(v_change.locks[2]))::oid, to_regrole(quote_ident(v_change.locks[1]))::oid,
+        starts_with(v_change.statement, format(
+          'GRANT %I TO %I WITH ADMIN OPTION', v_change.locks[2], v_change.locks[1]
+        ))
       ) AS t;
       IF v_takers.names IS NOT NULL THEN
         v_change.sqlstate := '42501';
