@@ -16189,7 +16189,7 @@ BEGIN
         target_problems.policy -> 'privileges', '$[*] ? (@ != null)'
       )) WITH ORDINALITY AS e(entry, position)
     )
-    SELECT e.path || '.on', '22023', CASE WHEN cardinality(e.keys) = 0 THEN 'says of no object what it is about'
+    SELECT e.path || '.on', '22023', CASE WHEN cardinality(e.keys) = 0 THEN 'names no object'
              ELSE 'one key for one kind of objects, not ' || array_to_string(e.keys, ' and ') END, NULL::text
     FROM entry AS e WHERE jsonb_typeof(e.entry -> 'on') = 'object' AND cardinality(e.keys) <> 1
     UNION ALL

@@ -68,7 +68,7 @@ BEGIN
   END IF;
 
   -- The same script ran here before, and all of its objects are still there.
-  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 19e51c2e6d87e7760393a03b240fc35728f25dfefddf85772fa3d9fd326118d8'
+  IF obj_description(to_regnamespace('rolecall_internal'), 'pg_namespace') = '0.3.0 by the plain script 9f7afd982f84b9c167a6c182f79f896cd415a761afa65a7291679b55cb0779e5'
     AND 434 <= (
       SELECT count(*)
       FROM (
@@ -17897,7 +17897,7 @@ BEGIN
         target_problems.policy -> 'privileges', '$[*] ? (@ != null)'
       )) WITH ORDINALITY AS e(entry, position)
     )
-    SELECT e.path || '.on', '22023', CASE WHEN cardinality(e.keys) = 0 THEN 'says of no object what it is about'
+    SELECT e.path || '.on', '22023', CASE WHEN cardinality(e.keys) = 0 THEN 'names no object'
              ELSE 'one key for one kind of objects, not ' || array_to_string(e.keys, ' and ') END, NULL::text
     FROM entry AS e WHERE jsonb_typeof(e.entry -> 'on') = 'object' AND cardinality(e.keys) <> 1
     UNION ALL
@@ -21562,7 +21562,7 @@ REVOKE ALL ON FUNCTION rolecall.who_can(text, text) FROM PUBLIC;
     EXECUTE v_statement;
   END LOOP;
 
-  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 19e51c2e6d87e7760393a03b240fc35728f25dfefddf85772fa3d9fd326118d8';
+  COMMENT ON SCHEMA rolecall_internal IS '0.3.0 by the plain script 9f7afd982f84b9c167a6c182f79f896cd415a761afa65a7291679b55cb0779e5';
   PERFORM set_config('client_min_messages', v_messages, true);
   PERFORM set_config('search_path', v_path, true);
 END

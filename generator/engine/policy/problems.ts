@@ -302,7 +302,7 @@ export function target_problems(policy: Jsonb): Table<{ path: Text; code: Text; 
         WITH entry AS MATERIALIZED (
           ${entries(policy)}
         )
-        SELECT e.path || '.on', ${invalid}, CASE WHEN cardinality(e.keys) = 0 THEN 'says of no object what it is about'
+        SELECT e.path || '.on', ${invalid}, CASE WHEN cardinality(e.keys) = 0 THEN 'names no object'
                  ELSE 'one key for one kind of objects, not ' || array_to_string(e.keys, ' and ') END, NULL::text
         FROM entry AS e WHERE jsonb_typeof(e.entry -> 'on') = 'object' AND cardinality(e.keys) <> 1
         UNION ALL
