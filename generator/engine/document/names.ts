@@ -5,7 +5,7 @@ import { nameFields, namesIn } from '../../model/sections.ts';
 import type { Jsonb, Nothing, Returns, Text } from '../../model/types.ts';
 import { wrapped } from '../../sql/quote.ts';
 import { isOfWrongLength, raiseNull, raiseWrongLength } from '../../sql/raise.ts';
-import { raw, type Sql, sql, text } from '../../sql/template.ts';
+import { join, raw, type Sql, sql, text } from '../../sql/template.ts';
 import { isIn } from './lists.ts';
 
 /** A name as in SQL: one or more identifiers with dots between. */
@@ -43,9 +43,7 @@ export function check_document(document: Jsonb): Nothing {
       v_grantable := ${namesIn(document, true)};
       -- The whole list is compared at once, because like_regex in a JSON path takes ten times as long.
       IF (v_names || v_grantable)::text COLLATE "C" ~ ${text('^\\[("[a-z][a-z0-9_]{0,62}"(, )?)*\\]$')}
-        AND (v_names || v_grantable)::text COLLATE "C" !~ ${text(
-          '"(pg_|(public|none|current_user|session_user|current_role)")',
-        )}
+        AND (v_names || v_grantable)::text COLLATE "C" !~ ${text(`"(pg_|(${reservedNames.join('|')})")`)}
       THEN
         RETURN;
       END IF;
@@ -57,7 +55,12 @@ export function check_document(document: Jsonb): Nothing {
   `;
 }
 
-const simple = ['roles', 'memberships', 'base_roles'] as const;
+/** The sections that most calls have alone; is_established() knows these. */
+export const simple = ['roles', 'memberships', 'base_roles'] as const;
+
+/** The names that GRANT takes for something else, so that no role can have them. */
+const reservedNames = ['public', 'none', 'current_user', 'session_user', 'current_role'];
+export const reserved = join(reservedNames.map(text));
 
 /**
  * The names in such a document that are no plain words of usual length that a role can be called, as jsonpath. To
@@ -66,10 +69,10 @@ const simple = ['roles', 'memberships', 'base_roles'] as const;
 const unusual = `$.*[*].keyvalue() ? (${nameFields(simple)
   .map((field) => `@.key == "${field}"`)
   .join(' || ')}).value ? (@.type() != "string" || @ starts with "pg_" || !(@ like_regex "^[a-z][a-z0-9_]{0,30}$")
-  || @ == "public" || @ == "none" || @ == "current_user" || @ == "session_user" || @ == "current_role")`;
+  || ${reservedNames.map((name) => `@ == "${name}"`).join(' || ')})`;
 
 const isReserved = (name: Text) => sql`
-  ${name} IN ('public', 'none', 'current_user', 'session_user', 'current_role')
+  ${name} IN (${reserved})
   OR starts_with(${name}, 'pg_')
 `;
 

@@ -5,6 +5,7 @@ import { planning, recordedMark } from '../../model/sections.ts';
 import { sqlstates } from '../../model/sqlstates.ts';
 import type { Changes, Jsonb, Returns, Text } from '../../model/types.ts';
 import { sql, text } from '../../sql/template.ts';
+import { simple } from '../document/names.ts';
 import { isShared } from './elsewhere.ts';
 
 /**
@@ -25,7 +26,7 @@ export function plan(document: Jsonb, passwords: Jsonb): Returns<Changes> {
       v_changes rolecall_internal.change[];
     BEGIN
       -- Most calls have roles and memberships alone, without client roles.
-      IF ${document} - '{roles,memberships,base_roles}'::text[] = '{}'
+      IF ${document} - ${text(`{${simple.join()}}`)}::text[] = '{}'
         AND NOT ${document} @? '$.*[*] ? (@.state == "absent")'
         AND NOT rolecall_internal.names_client_role(${document} -> 'memberships')
       THEN

@@ -7,7 +7,7 @@ import type { Bool, Jsonb, Nothing, Returns, Table, Text } from '../../model/typ
 import { counted } from '../../sql/raise.ts';
 import { sql, text } from '../../sql/template.ts';
 import { serverVersion } from '../catalogs/server.ts';
-import { isName, isProtected, isRoutine, schemaIn } from '../document/names.ts';
+import { isName, isProtected, isRoutine, reserved, schemaIn } from '../document/names.ts';
 import { targetData } from './entries.ts';
 import { list, object, plainPath, step } from './shape.ts';
 
@@ -87,7 +87,7 @@ export function name_problems(policy: Jsonb): Table<{ path: Text; code: Text; pr
         UNION ALL
         SELECT n.path, ${text(sqlstates.reserved_name)}, format('role name "%s" is reserved', n.name), NULL
         FROM named AS n
-        WHERE n.name IN ('public', 'none', 'current_user', 'session_user', 'current_role')
+        WHERE n.name IN (${reserved})
           OR starts_with(n.name, 'pg_') AND NOT (n.predefined AND to_regrole(quote_ident(n.name)) IS NOT NULL)
         UNION ALL
         SELECT '$.schemas' || ${step(sql`s.name`)}, p.code, p.problem, NULL

@@ -5,8 +5,8 @@ import { recordedMark } from '../../model/sections.ts';
 import type { Bool, Returns, Steps } from '../../model/types.ts';
 import { raw, sql, text } from '../../sql/template.ts';
 import { created } from '../document/lists.ts';
+import { simple } from '../document/names.ts';
 import { isWatching } from '../reading/watch.ts';
-import { simple } from '../run/established.ts';
 import { refusedMark } from '../record/recorded.ts';
 
 /**

@@ -5,7 +5,7 @@
 import { keyOf, recordedMark } from '../../model/sections.ts';
 import type { Bool, Jsonb, Returns } from '../../model/types.ts';
 import { sql, text } from '../../sql/template.ts';
-import { isProtected } from '../document/names.ts';
+import { isProtected, simple } from '../document/names.ts';
 import { presentAttributes } from '../plan/roles.ts';
 import { isClientRole } from '../plan/settings.ts';
 import { isUndisputed } from '../record/refused.ts';
@@ -80,9 +80,6 @@ export function is_established(document: Jsonb): Returns<Bool> {
     END
   `;
 }
-
-/** The sections that it knows. */
-export const simple = ['roles', 'memberships', 'base_roles'] as const;
 
 /** What it knows of each. */
 export const known = ['name', 'initial', 'attributes', 'protected', 'role', 'member', 'key'];
